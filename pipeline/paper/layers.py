@@ -1,0 +1,50 @@
+"""The vocabulary of the paper's network tables. Rows only; shapes are worked out in shapes.py, modules in numerics."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A square convolution followed by a ReLU."""
+
+    size: int
+    width: int  # output channels
+    stride: int = 1
+    pad: int | None = None  # None: "same", (size - 1) / 2 zeros on every side
+    rectify: bool = True  # the paper rectifies the last 1x1 too (READING.md)
+
+    def __post_init__(self):
+        if self.size < 1 or self.width < 1 or self.stride < 1:
+            raise ValueError(f"a convolution's size, width and stride are at least 1, not {self}")
+        if self.pad is None and self.size % 2 == 0:
+            raise ValueError(f"'same' padding wants an odd size, not {self.size}: give pad")
+
+    @property
+    def padding(self) -> int:
+        return (self.size - 1) // 2 if self.pad is None else self.pad
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max-pooling without padding, in ceil mode as Caffe had it; 3x3 with stride 2 is the paper's."""
+
+    size: int = 3
+    stride: int = 2
+
+    def __post_init__(self):
+        if self.size < 1 or self.stride < 1:
+            raise ValueError(f"a pool's size and stride are at least 1, not {self}")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Dropout of single values."""
+
+    share: float  # of the values, set to zero while training
+
+    def __post_init__(self):
+        if not 0 <= self.share < 1:
+            raise ValueError(f"dropout share must lie in [0, 1), not {self.share}")
+
+
+Layer = Conv | Pool | Drop

@@ -1,0 +1,16 @@
+"""The one error that is meant for the person at the keyboard: what is wrong, and what to do about it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Refused(ValueError):
+    """A request that cannot be met as it stands. Nothing was changed."""
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> Refused:
+    """An unknown name, answered with the nearest known ones."""
+    names = list(known)
+    near = get_close_matches(word.lower(), names, n=3, cutoff=0.4)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none yet'}."
+    return Refused(f"unknown {kind} {word!r}. {hint}")

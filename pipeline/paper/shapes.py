@@ -1,0 +1,48 @@
+"""Shapes, parameters and multiplications of a network, worked out from its table alone."""
+
+from dataclasses import dataclass
+
+from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.networks import Network
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of a network with what leaves it."""
+
+    layer: Layer
+    channels: int
+    side: int  # pixels
+    parameters: int  # weights and biases
+    multiplications: int  # multiply-adds of one image, forward
+
+
+def steps(network: Network) -> list[Step]:
+    """Every layer in order with its output shape and cost; refuses a network whose maps vanish."""
+    channels, side, out = network.channels, network.side, []
+    for layer in network.layers:
+        parameters = multiplications = 0
+        if isinstance(layer, Conv):
+            weights = layer.size**2 * channels * layer.width
+            side = (side + 2 * layer.padding - layer.size) // layer.stride + 1
+            channels, parameters = layer.width, weights + layer.width
+            multiplications = weights * max(side, 0) ** 2
+        elif isinstance(layer, Pool):
+            side = -(-(side - layer.size) // layer.stride) + 1
+        elif not isinstance(layer, Drop):
+            raise ValueError(f"{network.name} has a layer of no known kind: {layer}")
+        if side < 1:
+            raise ValueError(f"nothing is left of the {network.side} px image of {network.name} after {layer}")
+        out.append(Step(layer, channels, side, parameters, multiplications))
+    return out
+
+
+def parameters(network: Network) -> int:
+    """Weights and biases of the whole network."""
+    return sum(step.parameters for step in steps(network))
+
+
+def training_flops(network: Network) -> int:
+    """Floating-point operations of one image forward and backward; the image itself needs no gradient."""
+    first, *rest = [step.multiplications for step in steps(network) if step.multiplications]
+    return 2 * (2 * first + 3 * sum(rest))

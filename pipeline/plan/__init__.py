@@ -1,0 +1,1 @@
+"""What we will try: experiments, the studies that list them, and what is still missing. Standard library only."""

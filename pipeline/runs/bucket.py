@@ -1,0 +1,57 @@
+"""An S3 bucket through s3fs, with the usual AWS_* variables (AWS_ENDPOINT_URL included)."""
+
+import os
+
+import fsspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.paper.refused import Refused
+
+TRANSIENT = (BotoCoreError, ClientError)
+
+
+class Bucket:
+    """Whole objects below s3://bucket/prefix. A put is atomic there, and `create` is the conditional put."""
+
+    def __init__(self, url: str):
+        self.url = url.rstrip("/")
+        self.root = self.url.removeprefix("s3://").strip("/")
+        if not self.root:
+            raise Refused(f"the store {url!r} names no bucket: write s3://bucket/prefix")
+        self.fs = filesystem()
+
+    def get(self, path: str) -> bytes:
+        return self.fs.cat_file(f"{self.root}/{path}")
+
+    def put(self, path: str, data: bytes) -> None:
+        self.fs.pipe_file(f"{self.root}/{path}", data)
+
+    def create(self, path: str, data: bytes) -> None:
+        """Raises FileExistsError when there is such an object (If-None-Match: *)."""
+        self.fs.pipe_file(f"{self.root}/{path}", data, mode="create")
+
+    def exists(self, path: str) -> bool:
+        return self.fs.isfile(f"{self.root}/{path}")
+
+    def names(self, prefix: str) -> list[str]:
+        """Every object below the folder `prefix`, as paths relative to it."""
+        top = f"{self.root}/{prefix}".rstrip("/") + "/"
+        return sorted(name.removeprefix(top) for name in self.fs.find(top) if name.startswith(top))
+
+    def delete(self, path: str) -> None:
+        self.fs.rm_file(f"{self.root}/{path}")
+
+
+def filesystem():
+    """s3fs as every client of ours opens it: no listing cache, which would hide what other processes write, and no
+    retries of its own, for the store retries."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    config = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
+    fs = fsspec.filesystem(
+        "s3",
+        use_listings_cache=False,
+        config_kwargs=config,
+        client_kwargs={"region_name": region} if region else {},
+    )
+    fs.retries = 1
+    return fs

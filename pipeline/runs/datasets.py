@@ -1,0 +1,116 @@
+"""Prepared data sets in the store: written once, manifest last, every object with its SHA-256."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from pipeline.numerics.batches import Images
+from pipeline.numerics.preprocess import Whitening, prepare
+from pipeline.paper.recipes import Preprocess
+from pipeline.paper.refused import Refused
+from pipeline.plan.datasets import Dataset
+from pipeline.runs.sources import Raw, raw
+from pipeline.runs.store import Store, sha256
+
+REVISION = 1  # of the preparation; raise it when the same raw data would come out otherwise
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set as training wants it, and the test pixels as people want to see them."""
+
+    train: Images
+    test: Images
+    test_pixels: torch.Tensor  # unsigned bytes (N, C, H, W)
+    manifest_sha256: str
+
+
+def folder(dataset: Dataset, how: Preprocess) -> str:
+    """Where the data set lies in the store when it is preprocessed this way."""
+    spec = json.dumps([asdict(dataset), asdict(how), REVISION], sort_keys=True)
+    return f"datasets/{dataset.name}.gcn-zca.{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
+
+
+def is_prepared(store: Store, dataset: Dataset, how: Preprocess) -> bool:
+    return store.exists(f"{folder(dataset, how)}/manifest.json")
+
+
+def make(store: Store, dataset: Dataset, how: Preprocess) -> str:
+    """Prepare the data set unless it is there; returns its folder.
+
+    No object is ever replaced, so that two machines at it at once cannot mix theirs: what was first stays, and the
+    manifest describes what is there.
+    """
+    top = folder(dataset, how)
+    if is_prepared(store, dataset, how):
+        return top
+    objects = {}
+    for name, data in _objects(raw(dataset), how).items():
+        if not store.create(f"{top}/{name}", data):
+            data = store.read(f"{top}/{name}")
+        objects[name] = {"sha256": sha256(data), "bytes": len(data)}
+    manifest = {"dataset": asdict(dataset), "preprocess": asdict(how), "revision": REVISION, "objects": objects}
+    store.create_json(f"{top}/manifest.json", manifest)
+    return top
+
+
+def _objects(data: Raw, how: Preprocess) -> dict[str, bytes]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums of the same order, whatever the machine
+    train, test, whitening = prepare(torch.from_numpy(data.train_images), torch.from_numpy(data.test_images), how)
+    torch.set_num_threads(threads)
+    return {
+        "train-images.npy": _npy(train.numpy()),
+        "train-labels.npy": _npy(data.train_labels),
+        "test-images.npy": _npy(test.numpy()),
+        "test-labels.npy": _npy(data.test_labels),
+        "test-pixels.npy": _npy(data.test_images),
+        "whitening.safetensors": _whitening(whitening),
+    }
+
+
+@lru_cache(maxsize=2)  # a worker trains run after run on the same data
+def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
+    """The prepared data set, every object held against its digest."""
+    top = folder(dataset, how)
+    text = store.find(f"{top}/manifest.json")
+    if text is None:
+        raise Refused(f"{dataset.name} is not prepared in {store.url}: run `strive reproduce` or the flow `prepare`")
+    manifest = json.loads(text)
+    read = _reader(store, top, manifest["objects"])
+    return Prepared(
+        Images(torch.from_numpy(read("train-images.npy")), torch.from_numpy(read("train-labels.npy")).long()),
+        Images(torch.from_numpy(read("test-images.npy")), torch.from_numpy(read("test-labels.npy")).long()),
+        torch.from_numpy(read("test-pixels.npy")),
+        sha256(text),
+    )
+
+
+def _reader(store: Store, top: str, objects: dict) -> Callable[[str], np.ndarray]:
+    def read(name: str) -> np.ndarray:
+        data = store.read(f"{top}/{name}")
+        if sha256(data) != objects[name]["sha256"]:
+            raise Refused(
+                f"{store.where(top)}/{name} is damaged: {len(data)} bytes whose SHA-256 is not the manifest's. "
+                f"Delete {store.where(top)} and run again."
+            )
+        return np.load(io.BytesIO(data), allow_pickle=False)
+
+    return read
+
+
+def _npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.ascontiguousarray(array), allow_pickle=False)
+    return out.getvalue()
+
+
+def _whitening(whitening: Whitening) -> bytes:
+    return save({"mean": whitening.mean_D.contiguous(), "matrix": whitening.matrix_DD.contiguous()})

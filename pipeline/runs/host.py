@@ -1,0 +1,40 @@
+"""This process as others can recognise it: host, boot, pid and start time."""
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+
+
+def host_name() -> str:
+    """The host's name; containers on one machine differ in their process namespace."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux
+        return socket.gethostname()
+
+
+def boot_id() -> str:
+    """Differs after every start of the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
+
+
+def process_started(pid: int) -> str | None:
+    """When the process began, or None when there is no such process; a pid alone is used again."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]  # a zombie computes nothing
+    except FileNotFoundError:
+        pass
+    except ProcessLookupError:  # it ended between open and read
+        return None
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None

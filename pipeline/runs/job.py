@@ -1,0 +1,151 @@
+"""Runs, start to finish, in one process: the same call on a laptop and on a Ray worker."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from pipeline.numerics import train
+from pipeline.numerics.evaluate import count_wrong
+from pipeline.numerics.initialise import initialise
+from pipeline.numerics.network import build, count_parameters
+from pipeline.plan.experiment import Experiment, experiment
+from pipeline.runs import checkpoint, datasets, history
+from pipeline.runs.claims import Claim
+from pipeline.runs.provenance import provenance
+from pipeline.runs.store import RunFolder, Store, sha256
+
+CHECKPOINT_SECONDS = 10.0  # an epoch that ends this long after the last checkpoint writes one
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run came out. Errors are counts; percent is for tables."""
+
+    experiment_id: str
+    outcome: str  # done or diverged; claims.py records crashed
+    attempt: int
+    epochs: int  # that were trained
+    wrong: int
+    seen: int
+    train_loss: float | None  # of the last epoch
+    parameters: int
+    seconds: float  # of all epochs, those before a resume included
+    digests: dict[str, str]  # of what the result rests on
+
+
+def run(held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[Result]:
+    """Train every claimed experiment to its outcome and record it; the claims are alive meanwhile."""
+    torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
+    results = []
+    for claim in held:
+        with claim:
+            results.append(_train(claim, store, checkpoint_seconds))
+    return results
+
+
+def _train(claim: Claim, store: Store, checkpoint_seconds: float) -> Result:
+    this, folder, device = claim.experiment, claim.run, _device()
+    data = datasets.load(store, this.dataset, this.recipe.preprocess)
+    store.create_json(folder.experiment, this.plain())
+    store.write_json(folder.provenance(claim.attempt), provenance(device, data.manifest_sha256))
+    train_set, test_set = data.train.to(device), data.test.to(device)
+    model = build(this.network)
+    initialise(model, this.recipe.initialise, this.seed, data.train)
+    model.to(device)
+    optimizer = train.Momentum(model, this.recipe)
+    rows = _resume(store, folder, model, optimizer)
+    saved_at = time.monotonic()
+    for row in train.epochs(model, optimizer, this.recipe, train_set, test_set, this.seed, len(rows)):
+        rows.append(row)
+        claim.progress(len(rows), row.seconds)
+        last = len(rows) == this.recipe.epochs
+        if diverged := not math.isfinite(row.train_loss):
+            break
+        if last or time.monotonic() - saved_at >= checkpoint_seconds:
+            claim.check()
+            history.write(store, folder, claim.attempt, rows)
+            checkpoint.save(store, folder, claim.attempt, len(rows), model, optimizer)
+            saved_at = time.monotonic()
+    else:
+        diverged = False
+    return _finish(claim, store, model, rows, "diverged" if diverged else "done", data.manifest_sha256)
+
+
+def _resume(store: Store, folder: RunFolder, model: nn.Module, optimizer: train.Momentum) -> list[train.Epoch]:
+    """Go back to the newest whole checkpoint; returns the epochs that lie behind it."""
+    found = checkpoint.newest(store, folder)
+    if found is None:
+        return []
+    checkpoint.restore(found, model, optimizer)
+    return history.read(store, folder, found.attempt)[: found.epochs_done]
+
+
+def _finish(
+    claim: Claim, store: Store, model: nn.Module, rows: list[train.Epoch], outcome: str, dataset: str
+) -> Result:
+    """Weights, then the result, last and once: whoever reads it finds everything it names."""
+    last = rows[-1]
+    curve = history.write(store, claim.run, claim.attempt, rows)
+    weights = checkpoint.weights(model)
+    claim.check()
+    store.write(claim.run.model, weights)
+    result = Result(
+        experiment_id=claim.experiment.id,
+        outcome=outcome,
+        attempt=claim.attempt,
+        epochs=len(rows),
+        wrong=last.test_wrong,
+        seen=last.test_seen,
+        train_loss=last.train_loss if math.isfinite(last.train_loss) else None,
+        parameters=count_parameters(model),
+        seconds=round(sum(row.seconds for row in rows), 3),
+        digests={"model": sha256(weights), "history": sha256(curve), "dataset": dataset},
+    )
+    store.create_json(claim.run.result, asdict(result))
+    claim.finished = True
+    return result
+
+
+def load_model(store: Store, id: str) -> tuple[Experiment, nn.Module, dict]:
+    """A finished run's experiment, model and result; ValueError when the weights are not those of the result."""
+    folder = RunFolder(id)
+    result, weights = store.read_json(folder.result), store.read(folder.model)
+    if sha256(weights) != result["digests"]["model"]:
+        raise ValueError(
+            f"{store.where(folder.model)} is not what the result of {id} names: it was damaged or replaced. "
+            f"Delete {store.where(folder.top)} and train the run again."
+        )
+    this = experiment(store.read_json(folder.experiment))
+    model = build(this.network)
+    checkpoint.load_weights(weights, model)
+    return this, model.eval(), result
+
+
+def verify(store: Store, id: str) -> dict:
+    """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
+
+    What was verified is kept in evaluation.json with the digests it holds for, and not done twice.
+    """
+    folder = RunFolder(id)
+    result = store.read_json(folder.result)
+    proof = {"digests": result["digests"], "wrong": result["wrong"], "seen": result["seen"]}
+    if store.find_json(folder.evaluation) == proof:
+        return result
+    torch.set_num_threads(1)
+    this, model, result = load_model(store, id)
+    data = datasets.load(store, this.dataset, this.recipe.preprocess)
+    wrong, seen = count_wrong(model.to(_device()), data.test.to(_device()))
+    if (wrong, seen) != (result["wrong"], result["seen"]):
+        raise ValueError(
+            f"run {id} reported {result['wrong']} wrong of {result['seen']}, "
+            f"but its stored weights get {wrong} wrong of {seen}: do not trust this run"
+        )
+    store.write_json(folder.evaluation, proof)
+    return result
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

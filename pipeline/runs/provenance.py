@@ -1,0 +1,62 @@
+"""Fact beside intent: the code, versions and machine an attempt ran on. Shown, never compared."""
+
+import hashlib
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from pipeline.plan.experiment import REVISION
+
+PACKAGES = ("strive", "torch", "ray", "prefect", "s3fs", "pandas", "numpy", "scikit-learn")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def provenance(device: str, dataset_sha256: str) -> dict:
+    """What this attempt rests on, as JSON."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "lock_sha256": _digest(ROOT / "uv.lock"),
+        "revision": REVISION,
+        "dataset_manifest_sha256": dataset_sha256,
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "host": platform.node(),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+
+
+@cache
+def _git(*words: str) -> str | None:
+    """What git says of the checkout this code stands in; None where there is none."""
+    if not (ROOT / ".git").exists():
+        return None
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _digest(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a machine may lack what its part of the work does not need
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())

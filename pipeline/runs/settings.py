@@ -1,0 +1,25 @@
+"""The environment as one frozen value; infra/settings.env lists every variable."""
+
+import os
+from dataclasses import dataclass
+
+from pipeline.paper.refused import Refused
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may differ between two machines that run the same study."""
+
+    store: str  # folder or s3://bucket/prefix
+    workers: int | None  # training processes; None: one for every GPU, else every CPU core
+
+
+def settings(store: str | None = None, workers: int | None = None) -> Settings:
+    """The settings in force: what is given here, else the environment, else the defaults."""
+    if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
+        if not text.isdigit():
+            raise Refused(f"STRIVE_WORKERS must be a whole number, not {text!r}")
+        workers = int(text)
+    if workers is not None and workers < 1:
+        raise Refused(f"at least one worker is needed, not {workers}")
+    return Settings(store or os.environ.get("STRIVE_STORE") or "strive-store", workers)

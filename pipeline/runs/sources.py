@@ -1,0 +1,57 @@
+"""Where raw images come from: unsigned bytes and labels in the data set's two fixed parts, checked against its pin."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.paper.refused import Refused
+from pipeline.plan.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Images (N, C, H, W) of unsigned bytes and labels (N,) of unsigned bytes, training and test part."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+
+def raw(dataset: Dataset) -> Raw:
+    """The raw data of a data set; refused when it is not the data that its experiments were planned on."""
+    found = _SOURCES[dataset.name]()
+    if found.sha256 != dataset.sha256:
+        raise Refused(
+            f"the images of {dataset.name} are not the ones this study is about: "
+            f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. "
+            "Install the versions of uv.lock (uv sync) and try again."
+        )
+    return found
+
+
+def digits() -> Raw:
+    """Scikit-learn's 1,797 handwritten digits, 8x8 grey -> 32x32 RGB; every fifth of each class is a test image."""
+    from sklearn.datasets import load_digits  # seconds to import, and only whoever prepares the data needs it
+
+    bunch = load_digits()
+    grey_NHW = (bunch.images.astype(np.int64) * 255 + 8) // 16  # 0..16 -> 0..255, rounded
+    large_NHW = grey_NHW.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    images = np.repeat(large_NHW[:, None], 3, axis=1)
+    labels = bunch.target.astype(np.uint8)
+    rank = np.zeros(len(labels), dtype=np.int64)  # of an image among those of its class
+    for label in range(10):
+        rank[labels == label] = np.arange((labels == label).sum())
+    test = rank % 5 == 4
+    return Raw(images[~test], labels[~test], images[test], labels[test])
+
+
+_SOURCES = {"digits": digits}
