@@ -1,0 +1,121 @@
+"""The fleet: one Ray Train trainer a study, whose workers take what nobody holds. Ray is named in this file alone."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+# Read by Ray when it is imported. Nothing is reported through Ray, so its helpers would only cost start-up time.
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from pipeline.plan.experiment import Experiment
+from pipeline.runs import claims
+from pipeline.runs.store import open_store
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a fleet runs; no part of any run's identity."""
+
+    workers: int
+    gpus_per_worker: float = 0
+    cpus_per_worker: float = 1
+    together: int = 1  # experiments that one worker trains at once
+
+
+def connect(workers: int | None = None) -> Placement:
+    """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it."""
+    address = os.environ.get("RAY_ADDRESS", "local")
+    local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+    have = ray.cluster_resources()
+    gpus = int(have.get("GPU", 0))
+    return Placement(workers or gpus or int(have["CPU"]), gpus_per_worker=min(1, gpus))
+
+
+def disconnect() -> None:
+    """Leave the cluster; one of our own ends with all its processes."""
+    ray.shutdown()
+
+
+def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -> None:
+    """Work through `experiments` on the cluster; returns when each is done, diverged or crashed."""
+    name = f"fleet-{uuid4().hex[:12]}"
+    folder, filesystem = _storage(store_url)
+    DataParallelTrainer(
+        _worker(name, experiments, store_url, placement.together),
+        scaling_config=ScalingConfig(
+            num_workers=placement.workers,
+            use_gpu=placement.gpus_per_worker > 0,
+            resources_per_worker=_resources(placement),
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=folder,
+            storage_filesystem=filesystem,
+            # a run that ends its worker is out after claims.DEATHS of them; more restarts than that help nobody
+            failure_config=FailureConfig(max_failures=claims.DEATHS * len(experiments) + claims.DEATHS),
+            callbacks=[_Coroner(name, experiments, store_url)],
+        ),
+    ).fit()
+
+
+def _worker(fleet: str, experiments: list[Experiment], store_url: str, together: int) -> Callable[[], None]:
+    def work() -> None:
+        from pipeline.runs import job  # torch: only workers need it
+
+        store = open_store(store_url)
+        owner = claims.Owner(fleet=fleet, rank=get_context().get_world_rank())
+        watch = claims.Watch(store)
+        settled = False
+        while not settled:
+            held, settled = claims.take(store, experiments, together, owner, watch)
+            if held:
+                try:
+                    job.run(held, store)
+                except Exception:
+                    # the claim has recorded why; the fleet goes on with the other experiments
+                    continue
+            elif not settled:
+                time.sleep(POLL_SECONDS)
+
+    return work
+
+
+class _Coroner(UserCallback):
+    """Records which run a dead worker held, before its group is started again."""
+
+    def __init__(self, fleet: str, experiments: list[Experiment], store_url: str):
+        self.fleet, self.experiments, self.store_url = fleet, experiments, store_url
+
+    def after_exception(self, run_context, worker_exceptions) -> None:
+        store = open_store(self.store_url)
+        for rank, error in worker_exceptions.items():
+            claims.blame(store, self.experiments, self.fleet, rank, str(error))
+
+
+def _resources(placement: Placement) -> dict[str, float]:
+    gpus = {"GPU": placement.gpus_per_worker} if placement.gpus_per_worker else {}
+    return {"CPU": placement.cpus_per_worker, **gpus}
+
+
+def _storage(store_url: str):
+    """Ray's own notes beside ours, through our S3 client: pyarrow's would ignore AWS_ENDPOINT_URL."""
+    if store_url.startswith("s3://"):
+        from pipeline.runs.bucket import filesystem
+
+        return f"{store_url.removeprefix('s3://')}/fleets", PyFileSystem(FSSpecHandler(filesystem()))
+    return f"{store_url}/fleets", LocalFileSystem()
