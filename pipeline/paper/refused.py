@@ -12,5 +12,6 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> Refused:
     """An unknown name, answered with the nearest known ones."""
     names = list(known)
     near = get_close_matches(word.lower(), names, n=3, cutoff=0.4)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names) or 'none yet'}."
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names[:5])}{more}."
     return Refused(f"unknown {kind} {word!r}. {hint}")

@@ -1,6 +1,5 @@
 """Prepared data sets in the store: written once, manifest last, every object with its SHA-256."""
 
-import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -17,9 +16,7 @@ from pipeline.paper.recipes import Preprocess
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 from pipeline.runs.sources import Raw, raw
-from pipeline.runs.store import Store, sha256
-
-REVISION = 1  # of the preparation; raise it when the same raw data would come out otherwise
+from pipeline.runs.store import DatasetFolder, Store, sha256
 
 
 @dataclass(frozen=True)
@@ -32,33 +29,23 @@ class Prepared:
     manifest_sha256: str
 
 
-def folder(dataset: Dataset, how: Preprocess) -> str:
-    """Where the data set lies in the store when it is preprocessed this way."""
-    spec = json.dumps([asdict(dataset), asdict(how), REVISION], sort_keys=True)
-    return f"datasets/{dataset.name}.gcn-zca.{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
-
-
-def is_prepared(store: Store, dataset: Dataset, how: Preprocess) -> bool:
-    return store.exists(f"{folder(dataset, how)}/manifest.json")
-
-
 def make(store: Store, dataset: Dataset, how: Preprocess) -> str:
     """Prepare the data set unless it is there; returns its folder.
 
     No object is ever replaced, so that two machines at it at once cannot mix theirs: what was first stays, and the
     manifest describes what is there.
     """
-    top = folder(dataset, how)
-    if is_prepared(store, dataset, how):
-        return top
+    folder = DatasetFolder(dataset, how)
+    if store.exists(folder.manifest):
+        return folder.top
     objects = {}
     for name, data in _objects(raw(dataset), how).items():
-        if not store.create(f"{top}/{name}", data):
-            data = store.read(f"{top}/{name}")
+        if not store.create(folder.object(name), data):
+            data = store.read(folder.object(name))
         objects[name] = {"sha256": sha256(data), "bytes": len(data)}
-    manifest = {"dataset": asdict(dataset), "preprocess": asdict(how), "revision": REVISION, "objects": objects}
-    store.create_json(f"{top}/manifest.json", manifest)
-    return top
+    manifest = {"dataset": asdict(dataset), "preprocess": asdict(how), "objects": objects}
+    store.create_json(folder.manifest, manifest)
+    return folder.top
 
 
 def _objects(data: Raw, how: Preprocess) -> dict[str, bytes]:
@@ -79,12 +66,12 @@ def _objects(data: Raw, how: Preprocess) -> dict[str, bytes]:
 @lru_cache(maxsize=2)  # a worker trains run after run on the same data
 def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
     """The prepared data set, every object held against its digest."""
-    top = folder(dataset, how)
-    text = store.find(f"{top}/manifest.json")
+    folder = DatasetFolder(dataset, how)
+    text = store.find(folder.manifest)
     if text is None:
         raise Refused(f"{dataset.name} is not prepared in {store.url}: run `strive reproduce` or the flow `prepare`")
     manifest = json.loads(text)
-    read = _reader(store, top, manifest["objects"])
+    read = _reader(store, folder, manifest["objects"])
     return Prepared(
         Images(torch.from_numpy(read("train-images.npy")), torch.from_numpy(read("train-labels.npy")).long()),
         Images(torch.from_numpy(read("test-images.npy")), torch.from_numpy(read("test-labels.npy")).long()),
@@ -93,13 +80,13 @@ def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
     )
 
 
-def _reader(store: Store, top: str, objects: dict) -> Callable[[str], np.ndarray]:
+def _reader(store: Store, folder: DatasetFolder, objects: dict) -> Callable[[str], np.ndarray]:
     def read(name: str) -> np.ndarray:
-        data = store.read(f"{top}/{name}")
+        data = store.read(folder.object(name))
         if sha256(data) != objects[name]["sha256"]:
             raise Refused(
-                f"{store.where(top)}/{name} is damaged: {len(data)} bytes whose SHA-256 is not the manifest's. "
-                f"Delete {store.where(top)} and run again."
+                f"{store.where(folder.object(name))} is damaged: {len(data)} bytes whose SHA-256 is not the manifest's. "
+                f"Delete {store.where(folder.top)} and run again."
             )
         return np.load(io.BytesIO(data), allow_pickle=False)
 

@@ -16,11 +16,9 @@ class Folder:
     def __init__(self, root: str):
         self.root = Path(root).expanduser().absolute()
         self.temporary = self.root / ".tmp"
-        try:
-            self.temporary.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Refused(f"cannot make the store {self.root}: {error.strerror}. Choose another --store.") from error
-        self._sweep()
+        self._made = False  # by the first put: whoever only looks leaves nothing behind
+        if self.root.exists() and not self.root.is_dir():
+            raise Refused(f"the store {self.root} is a file: choose a folder with --store")
 
     @property
     def url(self) -> str:
@@ -58,6 +56,8 @@ class Folder:
         (self.root / path).unlink(missing_ok=True)
 
     def _written(self, path: str, data: bytes) -> Path:
+        if not self._made:
+            self._make()
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         file = self.temporary / uuid4().hex
         with open(file, "xb") as out:
@@ -66,7 +66,13 @@ class Folder:
             os.fsync(out.fileno())
         return file
 
-    def _sweep(self) -> None:
+    def _make(self) -> None:
+        try:
+            self.temporary.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = f"cannot make the store {self.root}: {error.strerror}"
+            raise Refused(f"{why}. Choose another folder with --store.") from error
+        self._made = True
         for file in self.temporary.iterdir():
             try:
                 if time.time() - file.stat().st_mtime > ABANDONED_SECONDS:

@@ -14,6 +14,7 @@ from pipeline.numerics.network import build, count_parameters
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs import checkpoint, datasets, history
 from pipeline.runs.claims import Claim
+from pipeline.runs.held import is_verified, proof_of
 from pipeline.runs.provenance import provenance
 from pipeline.runs.store import RunFolder, Store, sha256
 
@@ -130,10 +131,8 @@ def verify(store: Store, id: str) -> dict:
     What was verified is kept in evaluation.json with the digests it holds for, and not done twice.
     """
     folder = RunFolder(id)
-    result = store.read_json(folder.result)
-    proof = {"digests": result["digests"], "wrong": result["wrong"], "seen": result["seen"]}
-    if store.find_json(folder.evaluation) == proof:
-        return result
+    if is_verified(store, folder):
+        return store.read_json(folder.result)
     torch.set_num_threads(1)
     this, model, result = load_model(store, id)
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
@@ -143,7 +142,7 @@ def verify(store: Store, id: str) -> dict:
             f"run {id} reported {result['wrong']} wrong of {result['seen']}, "
             f"but its stored weights get {wrong} wrong of {seen}: do not trust this run"
         )
-    store.write_json(folder.evaluation, proof)
+    store.write_json(folder.evaluation, proof_of(result))
     return result
 
 

@@ -5,10 +5,13 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from typing import Any, Protocol, TypeVar
 
+from pipeline.paper.recipes import Preprocess
 from pipeline.paper.refused import Refused
+from pipeline.plan.datasets import Dataset
 
 T = TypeVar("T")
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
@@ -141,6 +144,21 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+PREPARATION = 1  # raise it when the same raw data and preprocessing would come out otherwise
+
+
+class DatasetFolder:
+    """Where the pieces of one data set, preprocessed one way, lie."""
+
+    def __init__(self, dataset: Dataset, how: Preprocess):
+        spec = json.dumps([asdict(dataset), asdict(how), PREPARATION], sort_keys=True)
+        self.top = f"datasets/{dataset.name}.gcn-zca.{sha256(spec.encode())[:8]}"
+        self.manifest = self.object("manifest.json")
+
+    def object(self, name: str) -> str:
+        return f"{self.top}/{name}"
+
+
 class RunFolder:
     """Where the pieces of one run lie."""
 
@@ -154,7 +172,8 @@ class RunFolder:
         self.retry = f"{self.top}/retry.json"
         self.claims = f"{self.top}/claims"
         self.attempts = f"{self.top}/attempts"
-        self.figures = f"{self.top}/figures"
+        self.figure = f"{self.top}/figures/guided-backprop.png"
+        self.figure_note = f"{self.top}/figures/guided-backprop.json"
 
     def attempt(self, number: int) -> str:
         return f"{self.attempts}/{number}"

@@ -1,0 +1,192 @@
+"""What the commands print, for people and, with --json, for programs. Keys of the JSON are kept stable."""
+
+import json
+import os
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from flows.display import console, duration
+from pipeline.paper.claims import claimed
+from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.networks import Network
+from pipeline.paper.refused import Refused
+from pipeline.paper.shapes import parameters, steps, training_flops
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import Study
+from pipeline.runs.doctor import Check
+from pipeline.runs.progress import Progress, Standing, seconds_left
+from pipeline.runs.store import Store, StudyFolder
+
+
+def say(value: Any, text: str, as_json: bool) -> None:
+    """Print `value` as JSON, or `text`."""
+    typer.echo(json.dumps(value, indent=2, sort_keys=True) if as_json else text)
+
+
+def standing(store: Store, experiment: Experiment) -> Standing:
+    return Progress(store, [experiment]).standings()[0]
+
+
+def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None:
+    """Runs, states, cost."""
+    standings = Progress(store, list(study.experiments)).standings()
+    count = workers or os.cpu_count() or 1
+    left = seconds_left(standings, count)
+    runs = [s.plain() for s in standings]
+    open_flops = sum(run["flops"] for run, s in zip(runs, standings, strict=True) if not s.settled)
+    if as_json:
+        cost = {"flops_left": open_flops, "seconds_left": round(left, 1), "workers": count}
+        return say({"study": study.name, "store": store.url, "runs": runs, **cost}, "", True)
+    _print_runs(study, standings)
+    missing = sum(not s.settled for s in standings)
+    if not missing:
+        return typer.echo("Every run has its outcome: reproducing this study will train nothing.")
+    typer.echo(
+        f"{missing} of {len(runs)} runs to train: {open_flops / 1e12:.2f} TFLOP, about {duration(left)} "
+        f"on {count} CPU processes, and half a minute to start them."
+    )
+
+
+def status(store: Store, study: Study, as_json: bool) -> None:
+    standings = Progress(store, list(study.experiments)).standings()
+    if as_json:
+        return say({"study": study.name, "store": store.url, "runs": [s.plain() for s in standings]}, "", True)
+    _print_runs(study, standings)
+    counts = {state: sum(s.state == state for s in standings) for state in dict.fromkeys(s.state for s in standings)}
+    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _print_runs(study: Study, standings: list[Standing]) -> None:
+    rows = Table(title=f"{study.name}: {study.question}", title_justify="left", box=None)
+    for column, justify in [("run", "left"), ("state", "left"), ("epoch", "right"), ("error %", "right"), ("", "left")]:
+        rows.add_column(column, justify=justify, no_wrap=column == "run")
+    for s in standings:
+        run = s.plain()
+        error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
+        why = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
+        rows.add_row(run["id"], s.state, f"{s.epoch}/{run['epochs']}", error, why)
+    console().print(rows, soft_wrap=True)
+
+
+def table(store: Store, folder: StudyFolder, ending: str, as_json: bool) -> None:
+    """The latest table as it lies in the store."""
+    if ending not in ("md", "csv"):
+        raise Refused(f"--format must be md or csv, not {ending!r}; Parquet lies in {store.where(folder.top)}")
+    text = store.find(folder.table("csv" if as_json else ending))
+    if text is None:
+        raise Refused(f"{store.where(folder.top)} holds no table yet: run `strive reproduce` first")
+    if not as_json:
+        return typer.echo(text.decode().rstrip("\n"))
+    import csv
+
+    rows = list(csv.DictReader(text.decode().splitlines()))
+    say({"store": store.url, "rows": [{k: _number(v) for k, v in row.items()} for row in rows]}, "", True)
+
+
+def _number(text: str) -> float | str | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
+
+
+def networks(chosen: list[Network], as_json: bool) -> None:
+    """Each network as the paper's table, or the list of them."""
+    if as_json:
+        return say([_network(network) for network in chosen], "", True)
+    if len(chosen) == 1:
+        return _print_network(chosen[0])
+    rows = Table(box=None)
+    for column in ("network", "convolutions", "parameters", "paper", "MFLOP an image, training"):
+        rows.add_column(column, justify="left" if column == "network" else "right")
+    for network in chosen:
+        claim = claimed(network.name)
+        printed = f"{claim.parameters / 1e6:.2f} M" if claim and claim.parameters else ""
+        flops = f"{training_flops(network) / 1e6:,.0f}"
+        rows.add_row(network.name, str(len(network.convs)), f"{parameters(network):,}", printed, flops)
+    console().print(rows)
+
+
+def _print_network(network: Network) -> None:
+    rows = Table(title=f"{network.name}, {network.side}x{network.side} RGB", title_justify="left", box=None)
+    for column in ("layer", "output", "parameters"):
+        rows.add_column(column, justify="left" if column == "layer" else "right")
+    for step in steps(network):
+        shape = f"{step.channels} x {step.side} x {step.side}"
+        rows.add_row(words(step.layer), shape, f"{step.parameters:,}" if step.parameters else "")
+    side = steps(network)[-1].side
+    rows.add_row(f"average over {side}x{side}, softmax", f"{network.classes}", "")
+    rows.add_row("", "total", f"{parameters(network):,}")
+    console().print(rows)
+
+
+def words(layer: Layer) -> str:
+    """A layer as the paper's tables write it."""
+    match layer:
+        case Conv():
+            stride = f", stride {layer.stride}" if layer.stride > 1 else ""
+            pad = ", unpadded" if layer.size > 1 and layer.padding == 0 else ""
+            return f"{layer.size}x{layer.size} conv. {layer.width}{' ReLU' if layer.rectify else ''}{stride}{pad}"
+        case Pool():
+            return f"{layer.size}x{layer.size} max-pooling, stride {layer.stride}"
+        case Drop():
+            return f"dropout {layer.share:.0%}"
+
+
+def _network(network: Network) -> dict:
+    layers = [
+        {"layer": words(s.layer), "channels": s.channels, "side": s.side, "parameters": s.parameters}
+        for s in steps(network)
+    ]
+    claim = claimed(network.name)
+    return {
+        "name": network.name,
+        "layers": layers,
+        "parameters": parameters(network),
+        "paper_parameters": claim.parameters if claim else None,
+        "training_flops_per_image": training_flops(network),
+    }
+
+
+def reproduced(summary: dict, quiet: bool, as_json: bool) -> None:
+    """The table and where everything lies."""
+    if as_json:
+        return say({k: v for k, v in summary.items() if k != "markdown"}, "", True)
+    if quiet:
+        return
+    console().print(summary["markdown"], soft_wrap=True, markup=False)
+    typer.echo("These are small networks on digits: the paper's column is for orientation, not for comparison.\n")
+    typer.echo(f"table     {summary['table']['md']} (.csv, .parquet)")
+    if summary["figures"]:
+        typer.echo(f"pictures  {summary['figures'][0]} and {len(summary['figures']) - 1} more")
+    typer.echo(f"runs      {summary['store']}/runs")
+    for run in summary["runs"]:
+        if run["state"] in ("diverged", "crashed"):
+            typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
+
+
+def ran(standing: Standing, store: Store, as_json: bool) -> None:
+    result = standing.result or {}
+    if standing.state == "done":
+        error = 100 * result["wrong"] / result["seen"]
+        text = f"{standing.experiment.id}: {error:.2f} % error ({result['wrong']} of {result['seen']})"
+    else:
+        text = f"{standing.experiment.id}: {standing.state}"
+    say({"store": store.url, **standing.plain()}, text, as_json)
+
+
+def examined(checks: list[Check], as_json: bool) -> None:
+    lines = [f"{'ok  ' if c.ok else 'FAIL'} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks]
+    say({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
+
+
+def kept(store: Store, study: Study) -> str:
+    """What is safe after an interruption."""
+    standings = Progress(store, list(study.experiments)).standings()
+    done = sum(s.settled for s in standings)
+    return (
+        f"{done} of {len(standings)} runs have their outcome, the others their checkpoints, in {store.url}; "
+        "the same command goes on from there."
+    )

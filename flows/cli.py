@@ -1,0 +1,245 @@
+"""The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by the commands that need them."""
+
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from flows import answers
+from pipeline.paper.networks import NETWORKS
+from pipeline.paper.refused import Refused, unknown
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import STUDIES, study
+from pipeline.runs.settings import settings
+from pipeline.runs.store import RunFolder, Store, StudyFolder, open_store
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="""Reproduce *Striving for Simplicity: The All Convolutional Net* (arXiv 1412.6806).
+
+Start with `strive reproduce`: it trains the paper's twelve networks, small, on handwritten digits, in minutes on a
+laptop, and leaves a table and pictures in the store. `strive plan digits` shows beforehand what that will cost.
+
+**Exit codes**: 0 done; 1 an error of ours or of the machine; 2 the request cannot be met as it stands;
+3 done, but a run diverged or crashed; 130 and 143 stopped by Ctrl-C and by SIGTERM.""",
+)
+
+# what a study, a run, a store are, said once for every command
+StudyArgument = Annotated[str, typer.Argument(help=f"The study: {', '.join(STUDIES)}.")]
+RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` prints it, or its beginning.")]
+StoreOption = Annotated[
+    str | None, typer.Option(help="Folder or s3://bucket/prefix.  [default: $STRIVE_STORE, else ./strive-store]")
+]
+SeedsOption = Annotated[int, typer.Option(help="Runs of every network, with seeds 0 to this less one.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Training processes.  [default: one for every GPU, else every CPU core]")
+]
+ImagesOption = Annotated[int, typer.Option(help="Test images to render maps of.", min=1, max=100)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; its keys are stable.")]
+
+
+def answered(command: Callable) -> Callable:
+    """Turn a refusal into a sentence and exit code 2."""
+
+    @wraps(command)
+    def run(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except Refused as refused:
+            typer.echo(f"strive: {refused}", err=True)
+            raise typer.Exit(2) from refused
+
+    return run
+
+
+@app.command()
+@answered
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")] = "digits",
+    seeds: SeedsOption = 1,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    images: ImagesOption = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what `strive plan` prints.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    loud: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare the data, train every missing run, verify, tabulate, render.
+
+    What the store holds already is not done again: stop it when you like, and the same command goes on from there.
+    """
+    chosen, opened = study(name, seeds), open_store(settings(store, workers).store)
+    if dry_run:
+        return answers.plan(opened, chosen, settings(None, workers).workers, as_json)
+    from flows.main_job import reproduce_study
+
+    _raise_on_sigterm()
+    try:
+        summary = reproduce_study(opened, chosen, seeds, workers, images, quiet or as_json, loud)
+    except KeyboardInterrupt:
+        typer.echo(f"\nstrive: stopped. {answers.kept(opened, chosen)}", err=True)
+        raise typer.Exit(130) from None
+    except SystemExit:
+        typer.echo(f"\nstrive: terminated. {answers.kept(opened, chosen)}", err=True)
+        raise
+    answers.reproduced(summary, quiet, as_json)
+    if any(run["state"] != "done" for run in summary["runs"]):
+        raise typer.Exit(3)
+
+
+@app.command()
+@answered
+def plan(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")],
+    seeds: SeedsOption = 1,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The runs of a study, their state, and what the missing ones will cost. Spends nothing."""
+    chosen, configured = study(name, seeds), settings(store, workers)
+    answers.plan(open_store(configured.store), chosen, configured.workers, as_json)
+
+
+@app.command()
+@answered
+def status(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")],
+    seeds: SeedsOption = 1,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How far a study is: who works on which run, which epoch, what came out."""
+    answers.status(open_store(settings(store).store), study(name, seeds), as_json)
+
+
+@app.command()
+@answered
+def table(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")],
+    ending: Annotated[str, typer.Option("--format", help="md or csv.")] = "md",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The study's table as `strive reproduce` left it in the store."""
+    study(name)
+    answers.table(open_store(settings(store).store), StudyFolder(name), ending, as_json)
+
+
+@app.command()
+@answered
+def figures(
+    run: RunArgument, images: ImagesOption = 10, store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Render the guided-backpropagation maps of one finished run."""
+    opened = open_store(settings(store).store)
+    found = _find(opened, run)
+    result = opened.find_json(RunFolder(found.id).result)
+    if result is None or result["outcome"] != "done":
+        raise Refused(f"{found.id} has no weights to look into yet: train it with `strive run {found.id}`")
+    from pipeline.runs.figures import render
+
+    where = opened.where(render(opened, found.id, images))
+    answers.say({"run": found.id, "figure": where}, where, as_json)
+
+
+@app.command()
+@answered
+def networks(
+    name: Annotated[str | None, typer.Argument(help="A network's name; leave it out for the list.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The paper's networks, layer by layer, with output shapes and parameters."""
+    if name is not None and name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    answers.networks([NETWORKS[name]] if name else list(NETWORKS.values()), as_json)
+
+
+@app.command()
+@answered
+def run(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Train one experiment in this process, without Ray and without Prefect."""
+    opened = open_store(settings(store).store)
+    experiment = _find(opened, run)
+    from flows.one_run import train_here
+
+    _raise_on_sigterm()
+    try:
+        standing = train_here(opened, experiment, quiet=as_json)
+    except KeyboardInterrupt:
+        typer.echo(f"\nstrive: stopped. Its checkpoints are kept; `strive run {experiment.id}` goes on.", err=True)
+        raise typer.Exit(130) from None
+    answers.ran(standing, opened, as_json)
+    if standing.state != "done":
+        raise typer.Exit(3)
+
+
+@app.command()
+@answered
+def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
+    opened = open_store(settings(store).store)
+    experiment = _find(opened, run)
+    from pipeline.runs import claims
+
+    if not claims.retry(opened, RunFolder(experiment.id)):
+        state = answers.standing(opened, experiment).state
+        raise Refused(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
+    text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"
+    answers.say({"run": experiment.id, "state": "missing"}, text, as_json)
+
+
+@app.command()
+@answered
+def serve() -> None:
+    """Register the flows with the Prefect server of PREFECT_API_URL and run what is triggered or scheduled there."""
+    from flows.embedded import QUIET
+    from flows.serving import serve_all
+
+    serve_all(QUIET)
+
+
+@app.command()
+@answered
+def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Check what the other commands need, and say how to mend what is missing."""
+    from flows.checkup import examine_all
+
+    checks = examine_all(store)
+    answers.examined(checks, as_json)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
+
+
+def _find(store: Store, text: str) -> Experiment:
+    """The experiment whose id begins so, among the studies' and the store's."""
+    from pipeline.runs.catalogue import find
+
+    return find(store, text)
+
+
+def _raise_on_sigterm() -> None:
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that everything we started is stopped."""
+
+    def unwind(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, unwind)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""`strive reproduce`: the flow in this process, with progress beside it."""
+
+import os
+from contextlib import nullcontext
+
+from flows.display import Display, console
+from flows.embedded import prefect_api
+from pipeline.plan.studies import Study
+from pipeline.runs.guard import guard
+from pipeline.runs.progress import Progress
+from pipeline.runs.store import RunFolder, Store, StudyFolder
+
+
+def reproduce_study(
+    store: Store, study: Study, seeds: int, workers: int | None, images: int, quiet: bool, loud: bool
+) -> dict:
+    """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
+    guard()
+    experiments = list(study.experiments)
+    count = workers or len(os.sched_getaffinity(0))
+    shown = nullcontext() if quiet else Display(store, experiments, count, console())
+    with shown, prefect_api(loud):
+        from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
+        from flows.requests import ReproduceRequest
+
+        reproduce(
+            ReproduceRequest(study=study.name, seeds=seeds, store=store.url, workers=workers, images=images)
+        )
+    return _summary(store, study, images)
+
+
+def _summary(store: Store, study: Study, images: int) -> dict:
+    folder = StudyFolder(study.name)
+    standings = Progress(store, list(study.experiments)).standings()
+    done = [s.experiment.id for s in standings if s.state == "done"]
+    return {
+        "study": study.name,
+        "store": store.url,
+        "table": {ending: store.where(folder.table(ending)) for ending in ("parquet", "csv", "md")},
+        "figures": [store.where(RunFolder(id).figure) for id in done],
+        "runs": [s.plain() for s in standings],
+        "markdown": store.read(folder.table("md")).decode(),
+    }

@@ -1,0 +1,26 @@
+"""`strive run`: one experiment in this process."""
+
+from flows.display import Display, console
+from pipeline.paper.refused import Refused
+from pipeline.plan.experiment import Experiment
+from pipeline.runs import claims, datasets, job
+from pipeline.runs.progress import Progress, Standing
+from pipeline.runs.store import Store
+
+
+def train_here(store: Store, experiment: Experiment, quiet: bool) -> Standing:
+    """Train it unless it has its outcome; refused while somebody else works on it."""
+    datasets.make(store, experiment.dataset, experiment.recipe.preprocess)
+    held, settled = claims.take(store, [experiment], 1, claims.Owner(), claims.Watch(store))
+    progress = Progress(store, [experiment])
+    if held:
+        if quiet:
+            job.run(held, store)
+        else:
+            with Display(store, [experiment], 1, console()):
+                job.run(held, store)
+    elif not settled:
+        [standing] = progress.standings()
+        raise Refused(f"{experiment.id} is being trained by {standing.where}; `strive status` shows how far it is")
+    [standing] = progress.standings()
+    return standing

@@ -1,0 +1,27 @@
+"""Flow `reproduce`: data, training, table, pictures."""
+
+from typing import TypeVar
+
+from prefect import flow
+
+from flows.explain import explain
+from flows.prepare import prepare
+from flows.publish import publish
+from flows.requests import ExplainRequest, ReproduceRequest, Request, TrainRequest
+from flows.train import train
+
+R = TypeVar("R", bound=Request)
+
+
+@flow(name="reproduce", flow_run_name="reproduce {request.study.value}", persist_result=False)
+def reproduce(request: ReproduceRequest) -> str:
+    """Everything of a study that the store does not hold yet; returns the table as Markdown."""
+    prepare(_as(Request, request))
+    train(_as(TrainRequest, request))
+    table = publish(_as(Request, request))
+    explain(_as(ExplainRequest, request))
+    return table
+
+
+def _as(kind: type[R], request: ReproduceRequest) -> R:
+    return kind(**request.model_dump(include=set(kind.model_fields)))

@@ -1,0 +1,130 @@
+"""Flow `train`: a study's missing runs as one fleet, and every run as a task of its own, settled from the store."""
+
+import threading
+from uuid import UUID
+
+from prefect import flow, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
+from prefect.states import Completed, Crashed, Failed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.requests import TrainRequest
+from pipeline.plan.choose import needed
+from pipeline.plan.experiment import Experiment
+from pipeline.runs.progress import Progress, Standing
+from pipeline.runs.settings import settings
+from pipeline.runs.store import Store, StudyFolder
+from pipeline.runs.tables import manifest
+
+POLL_SECONDS = 2.0
+
+
+class Poller(threading.Thread):
+    """The one observer of a study's runs while its fleet works; tasks wait here for theirs to be settled."""
+
+    def __init__(self, store: Store, experiments: list[Experiment]):
+        super().__init__(name="poller", daemon=True)
+        self._progress = Progress(store, experiments)
+        self._news = threading.Condition()
+        self._standings: dict[str, Standing] = {}
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            self.look()
+            self._over.wait(POLL_SECONDS)
+
+    def look(self) -> None:
+        """Read the store once and tell who waits."""
+        standings = {s.experiment.id: s for s in self._progress.standings()}
+        with self._news:
+            self._standings = standings
+            self._news.notify_all()
+
+    def end(self) -> None:
+        """The fleet is over: look a last time and let go of everyone who still waits."""
+        self._over.set()
+        self.look()
+
+    def settled(self, id: str) -> Standing | None:
+        """Block until the run has an outcome; None when the fleet ended without it."""
+        with self._news:
+            self._news.wait_for(lambda: self._over.is_set() or self._has_outcome(id))
+            return self._standings[id] if self._has_outcome(id) else None
+
+    def share_done(self) -> float:
+        """Of all epochs of all runs, in percent."""
+        standings = self._standings.values()
+        total = sum(s.experiment.recipe.epochs for s in standings)
+        done = sum(s.experiment.recipe.epochs if s.settled else s.epoch for s in standings)
+        return 100 * done / total if total else 0.0
+
+    def _has_outcome(self, id: str) -> bool:
+        return id in self._standings and self._standings[id].settled
+
+
+@task(name="fleet", task_run_name="fleet of {study}", cache_policy=NO_CACHE)
+def run_fleet(study: str, experiments: list[Experiment], store_url: str, workers: int | None) -> None:
+    """Train on Ray until every experiment has an outcome."""
+    from pipeline.runs import cluster  # ray: seconds that a finished study need not cost
+
+    placement = cluster.connect(workers)
+    try:
+        cluster.fleet(experiments, store_url, placement)
+    finally:
+        cluster.disconnect()
+
+
+@task(name="experiment", task_run_name="{label}", cache_policy=NO_CACHE)
+def follow(label: str, id: str, poller: Poller) -> State:
+    """One experiment's place in the UI: takes the state that the store gives its run."""
+    standing = poller.settled(id)
+    if standing is None:
+        return Failed(message=f"{id}: the fleet ended before this run had an outcome")
+    result = standing.result or {}
+    if standing.state == "diverged":
+        return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result['epochs'] - 1}")
+    if standing.state == "crashed":
+        return Crashed(message=f"{id}: {result['why'][-1]}")
+    return Completed(message=f"{id}: {result['wrong']} wrong of {result['seen']}")
+
+
+@flow(
+    name="train",
+    flow_run_name="train {request.study.value}",
+    task_runner=ThreadPoolTaskRunner(max_workers=1024),
+    persist_result=False,
+)
+def train(request: TrainRequest) -> dict[str, str]:
+    """Train every run of the study that has no outcome yet; returns the outcome of each run by its id."""
+    store, study = request.opened(), request.planned()
+    progress = Progress(store, list(study.experiments))
+    settled = {s.experiment.id for s in progress.standings() if s.settled}
+    missing = needed(study.experiments, settled)
+    if missing:
+        store.write_json(StudyFolder(study.name).manifest, manifest(study))
+        _train(study.name, missing, store, settings(workers=request.workers).workers)
+    return {s.experiment.id: s.state for s in progress.standings()}
+
+
+def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
+    poller = Poller(store, missing)
+    poller.start()
+    artifact = create_progress_artifact(0.0, key=f"{study}-progress", description=f"epochs of {study}")
+    try:
+        fleet = run_fleet.submit(study, missing, store.url, workers)
+        runs = [follow.submit(e.label, e.id, poller) for e in missing]
+        while not wait([fleet], timeout=5).done:
+            update_progress_artifact(_id(artifact), poller.share_done())
+    finally:
+        poller.end()
+    wait(runs)
+    update_progress_artifact(_id(artifact), poller.share_done())
+    fleet.result()
+
+
+def _id(artifact: object) -> UUID:
+    assert isinstance(artifact, UUID)
+    return artifact

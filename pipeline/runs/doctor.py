@@ -1,0 +1,112 @@
+"""What the next command will need, checked one by one, each with how to mend it."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from uuid import uuid4
+
+from pipeline.paper.refused import Refused
+from pipeline.plan.datasets import DATASETS
+from pipeline.runs.settings import settings
+from pipeline.runs.store import open_store
+
+MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+    def plain(self) -> dict:
+        return asdict(self)
+
+
+def examine(store_url: str | None) -> list[Check]:
+    """Every check of this room; nothing is left behind in the store."""
+    looks = [_python, lambda: _store(store_url), _data, _devices, _memory, _ray]
+    return [_look(look) for look in looks]
+
+
+def _look(look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except Refused as error:
+        return Check(getattr(look, "__name__", "store").strip("_<>").replace("lambda", "store"), False, str(error))
+
+
+def _python() -> Check:
+    ok = sys.version_info >= (3, 11)
+    return Check("python", ok, sys.version.split()[0], "" if ok else "install Python 3.11 or newer")
+
+
+def _store(store_url: str | None) -> Check:
+    """A put, a put that must lose, a read, a delete."""
+    url = settings(store_url).store
+    path = f"doctor/{uuid4().hex}"
+    try:
+        store = open_store(url)
+        won, lost = store.create(path, b"first"), store.create(path, b"second")
+        found = store.read(path)
+        store.delete(path)
+    except Refused:
+        raise
+    except Exception as error:  # whatever a store's client raises is this check's answer
+        return Check("store", False, f"{url}: {type(error).__name__}: {error}", _mend_store(url))
+    if not won or lost or found != b"first":
+        return Check(
+            "store", False, f"{url}: a conditional put was not refused", "use a store with If-None-Match on puts"
+        )
+    return Check("store", True, f"{store.url}: writable, conditional put works")
+
+
+def _mend_store(url: str) -> str:
+    if url.startswith("s3://"):
+        return "make the bucket, and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, off AWS, AWS_ENDPOINT_URL"
+    return "choose a folder you may write to with --store or STRIVE_STORE"
+
+
+def _data() -> Check:
+    from pipeline.runs.sources import raw
+
+    raw(DATASETS["digits"])
+    return Check("data", True, "digits: the pinned images")
+
+
+def _devices() -> Check:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    return Check("devices", True, f"{cores} CPU cores, {', '.join(gpus) or 'no GPU'}, torch {torch.__version__}")
+
+
+def _memory() -> Check:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    ok = free >= MEMORY_BYTES
+    return Check("memory", ok, f"{free / 1e9:.1f} GB free", "" if ok else "free 3 GB, or train with --workers 1")
+
+
+def _ray() -> Check:
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        found = f"ray {version('ray')}, " + (f"cluster at {address}" if address else "started locally when needed")
+    except PackageNotFoundError:
+        return Check("ray", False, "not installed", "uv sync")
+    if address and address != "local":
+        from pipeline.runs import cluster
+
+        try:
+            cluster.connect()
+            cluster.disconnect()
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            return Check("ray", False, f"{found}: {error}", "start the cluster, or unset RAY_ADDRESS to run locally")
+    return Check("ray", True, found)

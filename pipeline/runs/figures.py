@@ -1,0 +1,58 @@
+"""Guided-backpropagation maps of a run as a PNG grid in the store."""
+
+import torch
+from torch import Tensor
+from torchvision.io import encode_png
+from torchvision.utils import make_grid
+
+from pipeline.numerics.saliency import class_maps
+from pipeline.runs import datasets
+from pipeline.runs.job import load_model
+from pipeline.runs.store import RunFolder, Store
+
+SCALE = 4  # every pixel of an image becomes this many in the picture
+
+
+def render(store: Store, id: str, images: int) -> str:
+    """The first test images of distinct classes above the maps of their predicted class; returns the picture's path.
+
+    Maps are scaled alike around grey: 0 is grey, the 99.5th percentile of |map| of each image is full colour.
+    """
+    torch.set_num_threads(1)
+    folder = RunFolder(id)
+    this, model, result = load_model(store, id)
+    data = datasets.load(store, this.dataset, this.recipe.preprocess)
+    index = _one_of_each(data.test.labels, images)
+    x_NCHW = data.test.images[index]
+    with torch.no_grad():
+        predicted = model(x_NCHW).argmax(1)
+    maps_NCHW = class_maps(model, x_NCHW, predicted)
+    rows = torch.cat([data.test_pixels[index].float() / 255, _around_grey(maps_NCHW)])
+    large = rows.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3)
+    grid_CHW = make_grid(large, nrow=len(index), padding=SCALE, pad_value=1.0)
+    png = encode_png((grid_CHW * 255).round().to(torch.uint8))
+    store.write(folder.figure, bytes(png.numpy()))
+    note = {
+        "method": "guided backpropagation of the predicted class's score",
+        "model": result["digests"]["model"],
+        "images": images,
+        "test_images": index.tolist(),
+        "labels": data.test.labels[index].tolist(),
+        "predicted": predicted.tolist(),
+        "scaling": "symmetric around 0, clipped at the 99.5th percentile of each map's absolute values",
+    }
+    store.write_json(folder.figure_note, note)
+    return folder.figure
+
+
+def _one_of_each(labels: Tensor, images: int) -> Tensor:
+    """The first image of every class, then the second of every class, and so on, up to `images`."""
+    ranked = sorted(
+        (int((labels[:position] == label).sum()), int(label), position) for position, label in enumerate(labels)
+    )
+    return torch.tensor([position for _, _, position in ranked[:images]])
+
+
+def _around_grey(maps_NCHW: Tensor) -> Tensor:
+    top_N = maps_NCHW.abs().flatten(1).quantile(0.995, dim=1).clamp(min=1e-12)
+    return (0.5 + 0.5 * maps_NCHW / top_N[:, None, None, None]).clamp(0, 1)

@@ -1,0 +1,56 @@
+"""A small process that outlives this one by a moment and ends whatever this one left running.
+
+Ray and Prefect start servers of their own. Both stop them when told to, but not when this process is killed: some of
+Ray's live on for a minute, Prefect's for ever.
+"""
+
+import os
+import subprocess
+import sys
+
+import psutil
+
+LOOK_SECONDS = 0.5
+_guard: subprocess.Popen | None = None
+
+
+def guard() -> None:
+    """Put every process that will descend from this one under guard; calling it again changes nothing."""
+    global _guard
+    if _guard is None:
+        # its end of this pipe closes when we end, however that happens; a session of its own keeps Ctrl-C from it
+        _guard = subprocess.Popen(
+            [sys.executable, __file__, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+
+def _watch(driver: psutil.Process) -> None:
+    """Remember the driver's descendants while it lives, for afterwards they are no longer known as its own."""
+    import select
+
+    family: dict[int, psutil.Process] = {}
+    while not select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+        family |= {child.pid: child for child in _descendants(driver)}
+    for process in list(family.values()):
+        family |= {child.pid: child for child in _descendants(process)}
+    for process in family.values():
+        if process.pid != os.getpid():
+            _kill(process)
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:  # it is gone
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()  # psutil checks the start time first: a pid that was given away again is safe
+    except psutil.Error:
+        pass
+
+
+if __name__ == "__main__":
+    _watch(psutil.Process(int(sys.argv[1])))
