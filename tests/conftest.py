@@ -1,0 +1,83 @@
+"""One torch thread, no server but those that tests start, and every store test on a folder and over HTTP."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from uuid import uuid4
+
+import pytest
+
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+for name in ("STRIVE_STORE", "STRIVE_WORKERS", "RAY_ADDRESS", "PREFECT_API_URL"):
+    os.environ.pop(name, None)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(url: str, seconds: float = 120.0) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """AWS_* variables of an S3 endpoint with a fresh bucket: a real one where it is named, else moto's server."""
+    real = os.environ.get("STRIVE_TEST_S3_ENDPOINT")
+    keep = dict(os.environ)
+    server = None
+    if real:
+        os.environ["AWS_ENDPOINT_URL"] = real
+    else:
+        port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        fresh = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+        os.environ.update(fresh, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+        os.environ.pop("AWS_PROFILE", None)
+        wait_for(f"http://127.0.0.1:{port}/moto-api/")
+    bucket = f"strive-{uuid4().hex[:12]}"
+    from pipeline.runs.bucket import filesystem
+
+    filesystem().mkdir(bucket)
+    yield f"s3://{bucket}"
+    if server:
+        server.kill()
+        server.wait()
+    os.environ.clear()
+    os.environ.update(keep)
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
+def store_url(request, tmp_path) -> str:
+    """An empty store of either kind."""
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    return f"{request.getfixturevalue('s3')}/{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def store(store_url):
+    from pipeline.runs.store import open_store
+
+    return open_store(store_url)

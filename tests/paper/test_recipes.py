@@ -1,0 +1,31 @@
+"""Witness: the schedule as section 3.1 states it."""
+
+import pytest
+
+from pipeline.paper.recipes import CIFAR, Preprocess, Recipe
+
+
+def test_the_learning_rate_falls_tenfold_after_200_250_and_300_of_350_epochs():
+    assert CIFAR.epochs == 350
+    rates = [CIFAR.lr_at(epoch) for epoch in (0, 199, 200, 249, 250, 299, 300, 349)]
+    assert rates == pytest.approx([0.05, 0.05, 5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("lr", 0), ("epochs", 0), ("batch", 0), ("momentum", 1.0), ("weight_decay", -1), ("initialise", "glorious")],
+)
+def test_a_recipe_that_cannot_be_is_refused_when_it_is_made(field, value):
+    with pytest.raises(ValueError, match=str(value)):
+        Recipe(**{"lr": 0.1, field: value})
+
+
+@pytest.mark.parametrize("drops", [(250, 200, 300), (200, 200), (200, 350)])
+def test_drops_must_rise_and_come_before_the_end(drops):
+    with pytest.raises(ValueError, match="lr_drops"):
+        Recipe(lr=0.1, lr_drops=drops)
+
+
+def test_preprocessing_wants_positive_numbers():
+    with pytest.raises(ValueError, match="zca_ridge"):
+        Preprocess(zca_ridge=0)

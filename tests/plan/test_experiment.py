@@ -1,0 +1,66 @@
+"""Laws: an id is its content, all of it, and nothing else."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from pipeline.paper.layers import Conv
+from pipeline.paper.networks import NETWORKS
+from pipeline.paper.recipes import Preprocess, Recipe
+from pipeline.paper.refused import Refused
+from pipeline.plan.datasets import DATASETS
+from pipeline.plan.experiment import Experiment, experiment
+
+ONE = Experiment(NETWORKS["all-cnn-c"], DATASETS["digits"], Recipe(lr=0.05))
+
+
+def test_an_id_is_readable_first_and_unique_last():
+    readable, _, digest = ONE.id.rpartition(".")
+    assert readable == "all-cnn-c.digits.lr0.05.s0"
+    assert len(digest) == 8
+    assert ONE.id == replace(ONE, seed=0).id
+
+
+CHANGES = {
+    "lr": 0.1, "epochs": 351, "lr_drops": (100, 200), "batch": 64, "momentum": 0.8, "weight_decay": 0.0,
+    "initialise": "he", "preprocess": Preprocess(zca_ridge=0.2),
+}  # fmt: skip
+
+
+def test_every_field_of_the_recipe_is_changed_below():
+    assert set(CHANGES) == {field.name for field in fields(Recipe)}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_any_change_of_the_recipe_is_another_experiment(field):
+    assert replace(ONE, recipe=replace(ONE.recipe, **{field: CHANGES[field]})).id != ONE.id
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ONE, seed=1),
+        replace(ONE, revision=2),
+        replace(ONE, dataset=replace(ONE.dataset, sha256="0" * 64)),
+        replace(ONE, network=replace(ONE.network, layers=(*ONE.network.layers[:-1], Conv(1, 10, rectify=False)))),
+    ],
+    ids=["seed", "revision", "raw data", "one layer"],
+)
+def test_seed_revision_data_and_layers_are_part_of_it(other):
+    assert other.id != ONE.id
+
+
+def test_an_experiment_comes_back_from_its_json():
+    assert experiment(ONE.plain()) == ONE
+
+
+def test_an_experiment_of_another_version_is_refused():
+    with pytest.raises(Refused, match="another version"):
+        experiment(ONE.plain() | {"mood": "good"})
+
+
+def test_a_network_must_fit_its_data():
+    with pytest.raises(ValueError, match="10 classes of 64 px"):
+        replace(ONE, network=replace(ONE.network, side=64))
+    with pytest.raises(ValueError, match="seed"):
+        replace(ONE, seed=-1)
