@@ -9,26 +9,29 @@ from torch import Tensor, nn
 
 @contextmanager
 def guided(model: nn.Module) -> Iterator[None]:
-    """Inside, every nn.ReLU passes back only what is positive: R = (f > 0) (R' > 0) R' (Figure 1c)."""
+    """Inside, dropout is off and every nn.ReLU passes back only what is positive: R = (f > 0) (R' > 0) R' (Figure 1c).
+
+    The model is as it was afterwards, also after an error.
+    """
 
     def rectify(_module, passed, _above):
         return tuple(None if p is None else p.clamp(min=0) for p in passed)
 
     hooks = [m.register_full_backward_hook(rectify) for m in model.modules() if isinstance(m, nn.ReLU)]
+    was_training = model.training
+    model.eval()
     try:
         yield
     finally:
+        model.train(was_training)
         for hook in hooks:
             hook.remove()
 
 
 def class_maps(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     """Guided-backpropagation maps of each image's class score before the softmax: (N, C, H, W) -> (N, C, H, W)."""
-    was_training = model.training
-    model.eval()
     pixels = images.detach().requires_grad_()
     with guided(model), torch.enable_grad():
         scores = model(pixels).gather(1, classes[:, None])
         (maps,) = torch.autograd.grad(scores.sum(), pixels)
-    model.train(was_training)
     return maps

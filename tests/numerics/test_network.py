@@ -1,0 +1,117 @@
+"""Witnesses: the tables of the paper, torch's own FLOP counter, Caffe's pooling worked out by hand."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline.numerics.initialise import initialise
+from pipeline.numerics.network import Dropout, begin_epoch, build, count_parameters
+from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.networks import NETWORKS, Network, narrow
+from pipeline.paper.shapes import parameters, steps, training_flops
+
+NETS = pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda n: n.name)
+
+
+@NETS
+def test_the_model_is_its_table_layer_by_layer(network):
+    model = build(network)
+    shapes: list[tuple] = []
+    for module in model:
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            module.register_forward_hook(lambda m, _, out: shapes.append((sum(p.numel() for p in m.parameters()), *out.shape[1:])))
+    model.eval()(torch.zeros(1, 3, 32, 32))
+    table = [(s.parameters, s.channels, s.side, s.side) for s in steps(network) if not isinstance(s.layer, Drop)]
+    assert shapes == table
+    assert count_parameters(model) == parameters(network)
+
+
+@NETS
+def test_every_convolution_has_weights_of_its_own_and_a_relu_after_it(network):
+    modules = list(build(network))
+    convs = [m for m in modules if isinstance(m, nn.Conv2d)]
+    assert len({id(conv.weight) for conv in convs}) == len(network.convs)
+    assert all(isinstance(after, nn.ReLU) for conv, after in pairwise(modules) if isinstance(conv, nn.Conv2d))
+
+
+@NETS
+def test_evaluation_is_deterministic(network):
+    model = build(narrow(network, 6))
+    images = torch.randn(2, 3, 32, 32)
+    begin_epoch(model, 0, 0)
+    assert not torch.equal(model(images), model(images))  # dropout, while training
+    model.eval()
+    assert torch.equal(model(images), model(images))
+
+
+@pytest.mark.parametrize("name", ["strided-cnn-a", "convpool-cnn-b", "all-cnn-c"])
+def test_training_flops_are_those_torch_counts(name):
+    model, counter = build(NETWORKS[name]).eval(), FlopCounterMode(display=False)
+    with counter:
+        model(torch.zeros(1, 3, 32, 32)).sum().backward()
+    assert training_flops(NETWORKS[name]) == counter.get_total_flops()
+
+
+def test_pooling_is_caffes_windows_start_at_0_and_the_last_may_stick_out():
+    model = build(Network("pool", 4, (Pool(3, 2),), channels=1))[:1]
+    image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert model(image).tolist() == [[[[10, 11], [14, 15]]]]
+
+
+def test_a_layer_may_go_without_its_relu():
+    kinds = [type(m).__name__ for m in build(Network("n", 8, (Conv(3, 4), Conv(1, 2, rectify=False))))]
+    assert kinds == ["Conv2d", "ReLU", "Conv2d", "GlobalAverage"]
+
+
+def test_dropout_keeps_the_mean_and_drops_its_share():
+    layer = Dropout(0.3)
+    begin_epoch(nn.Sequential(layer, nn.Linear(1, 1)), 0, 0)
+    out = layer(torch.ones(200_000))
+    assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / 0.7).item()}
+    # 200,000 draws: a standard error of 0.001
+    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.005)
+
+
+def test_masks_follow_from_seed_layer_and_epoch():
+    model = nn.Sequential(Dropout(0.5), Dropout(0.5), nn.Linear(1, 1))
+
+    def masks(seed, epoch):
+        begin_epoch(model, seed, epoch)
+        return torch.stack([model[layer](torch.ones(64)) for layer in (0, 1)])
+
+    assert torch.equal(masks(0, 3), masks(0, 3))
+    assert not torch.equal(masks(0, 3), masks(0, 4))
+    assert not torch.equal(masks(0, 3), masks(1, 3))
+    assert not torch.equal(*masks(0, 3))
+
+
+def test_dropout_without_an_epoch_is_refused():
+    with pytest.raises(RuntimeError, match="begin_epoch"):
+        Dropout(0.5)(torch.ones(3))
+
+
+def test_same_seed_same_weights_other_seed_other_weights():
+    def weights(seed, how="he"):
+        model = build(narrow(NETWORKS["all-cnn-c"], 6))
+        initialise(model, how, seed, None)
+        return torch.cat([p.flatten() for p in model.parameters()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+@pytest.mark.parametrize(("how", "gain"), [("xavier", 1.0), ("he", 2.0)])
+def test_initial_variance_is_gain_over_fan_in_and_biases_are_0(how, gain):
+    model = build(NETWORKS["all-cnn-c"])
+    initialise(model, how, 0, None)
+    conv = model[10]
+    assert isinstance(conv, nn.Conv2d)
+    fan_in = conv.weight[0].numel()
+    assert conv.weight.var().item() * fan_in == pytest.approx(gain, rel=0.02)
+    assert conv.weight.mean().item() == pytest.approx(0, abs=0.001)
+    assert conv.bias.abs().max() == 0
+    if how == "xavier":
+        assert conv.weight.abs().max().item() <= (3 / fan_in) ** 0.5
