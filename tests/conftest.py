@@ -52,7 +52,7 @@ def s3():
         port = free_port()
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        fresh = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+        fresh = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
         os.environ.update(fresh, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
         os.environ.pop("AWS_PROFILE", None)
         wait_for(f"http://127.0.0.1:{port}/moto-api/")

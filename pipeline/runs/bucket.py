@@ -14,8 +14,8 @@ class Bucket:
     """Whole objects below s3://bucket/prefix. A put is atomic there, and `create` is the conditional put."""
 
     def __init__(self, url: str):
-        self.url = url.rstrip("/")
-        self.root = self.url.removeprefix("s3://").strip("/")
+        self.root = url.removeprefix("s3://").strip("/")
+        self.url = f"s3://{self.root}"
         if not self.root:
             raise Refused(f"the store {url!r} names no bucket: write s3://bucket/prefix")
         self.fs = filesystem()
