@@ -1,0 +1,129 @@
+"""The commands that spend nothing: what they print, what they refuse, what they import."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from pipeline.paper.networks import NETWORKS
+from pipeline.plan.studies import study
+from pipeline.runs import claims
+from pipeline.runs.store import RunFolder, open_store
+
+COMMANDS = ["reproduce", "plan", "status", "table", "figures", "networks", "run", "retry", "serve", "doctor"]
+
+
+def strive(*words):
+    return CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_names_its_options(command):
+    out = strive(command, "--help").output
+    assert "--help" in out
+    assert command == "serve" or "--json" in out
+
+
+def test_networks_prints_the_papers_table():
+    out = strive("networks", "all-cnn-c").output
+    assert out.count("3x3 conv. 96 ReLU") == 3
+    assert "10 x 6 x 6" in out
+    assert "1,369,738" in out
+    listed = json.loads(strive("networks", "--json").output)
+    assert {n["name"]: n["parameters"] for n in listed}["model-c"] == 954_730
+    assert [n["name"] for n in listed] == list(NETWORKS)
+
+
+def test_plan_knows_states_and_cost(store):
+    plan = json.loads(strive("plan", "digits", "--store", store.url, "--workers", "2", "--json").output)
+    assert set(plan) == {"study", "store", "runs", "flops_left", "seconds_left", "workers"}
+    assert {run["state"] for run in plan["runs"]} == {"missing"}
+    assert plan["flops_left"] == sum(run["flops"] for run in plan["runs"]) > 0
+    assert plan["seconds_left"] > 0
+
+
+def test_plan_and_dry_run_leave_no_trace(store, tmp_path):
+    for words in (["plan", "digits"], ["status", "digits"], ["reproduce", "digits", "--dry-run"]):
+        assert strive(*words, "--store", store.url).exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_says_who_works_and_what_came_out(store):
+    one, two = study("smoke").experiments
+    held, _ = claims.take(store, [one], 1, claims.Owner(), claims.Watch(store))
+    store.write_json(RunFolder(two.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    answer = json.loads(strive("status", "smoke", "--store", store.url, "--json").output)
+    first, second = answer["runs"]
+    assert (first["state"], first["attempt"]) == ("running", held[0].attempt)
+    assert str(held[0].owner.pid) in first["where"]
+    assert (second["state"], second["why"]) == ("crashed", ["no memory"])
+    assert "no memory" in strive("status", "smoke", "--store", store.url).output
+
+
+def test_retry_makes_a_crashed_run_missing(store):
+    one = study("smoke").experiments[0]
+    store.write_json(RunFolder(one.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    assert strive("retry", one.id, "--store", store.url).exit_code == 0
+    again = strive("retry", one.id, "--store", store.url)
+    assert again.exit_code == 2
+    assert "is missing" in again.output
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["plan", "digit"], "Did you mean digits"),
+        (["reproduce", "digist"], "Did you mean digits"),
+        (["status", "smoek"], "Did you mean smoke"),
+        (["table", "digits"], "strive reproduce"),
+        (["table", "digits", "--format", "xls"], "md or csv"),
+        (["networks", "all-cnn-d"], "all-cnn-c"),
+        (["run", "all-cnn-c.digits"], "write more of it"),
+        (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),
+        (["retry", "x"], "unknown run"),
+        (["figures", study("digits").experiments[0].id], "strive run"),
+        (["plan", "digits", "--seeds", "0"], "--seeds"),
+        (["reproduce", "digits", "--workers", "0"], "at least one worker"),
+        (["plan", "digits", "--store", "ftp://x/y"], "s3://bucket/prefix"),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_what_to_do(words, hint, store):
+    if "--store" not in words and words[0] != "networks":
+        words = [*words, "--store", store.url]
+    answer = strive(*words)
+    assert answer.exit_code == 2
+    assert hint in " ".join(answer.output.split())
+
+
+def test_serve_wants_a_server(tmp_path):
+    code = "from flows.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve"],
+        capture_output=True,
+        text=True,
+        env={"PREFECT_HOME": str(tmp_path), "PATH": ""},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "prefect server start" in done.stderr
+
+
+def test_light_commands_import_nothing_heavy(store):
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from flows.cli import app
+for words in (["--help"], ["networks"], ["plan", "digits"], ["status", "digits"], ["table", "digits"]):
+    CliRunner().invoke(app, [*words, *(["--store", {store.url!r}] if len(words) > 1 else [])])
+heavy = {{"torch", "ray", "prefect", "pandas", "s3fs", "sklearn"}} & set(sys.modules)
+sys.exit(f"imported: {{heavy}}" if heavy else 0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,127 @@
+"""The flow `train` with a fleet of our own making: every run gets the state that the store gives it."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.plan.studies import study
+from pipeline.runs import claims
+from pipeline.runs.store import RunFolder, open_store
+
+ONE, TWO = study("smoke").experiments
+
+
+@pytest.fixture(scope="module")
+def harness():
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def fleet(monkeypatch):
+    """Stands in for Ray: calls what a test sets as `work` with the experiments and the store."""
+    fake = SimpleNamespace(work=None, connected=0)
+
+    def connect(_workers):
+        fake.connected += 1
+
+    def disconnect():
+        fake.connected -= 1
+
+    def run(experiments, store_url, _placement):
+        fake.work(experiments, open_store(store_url))
+
+    module = SimpleNamespace(connect=connect, disconnect=disconnect, fleet=run)
+    monkeypatch.setitem(sys.modules, "pipeline.runs.cluster", module)
+    monkeypatch.setattr("pipeline.runs.cluster", module, raising=False)
+    return fake
+
+
+@pytest.fixture
+def request_(tmp_path):
+    from flows.requests import TrainRequest
+
+    return TrainRequest(study="smoke", store=str(tmp_path))
+
+
+def done(store, experiment, **more):
+    result = {"outcome": "done", "attempt": 1, "epochs": 2, "wrong": 3, "seen": 355, "seconds": 1.0, **more}
+    store.write_json(RunFolder(experiment.id).result, result)
+
+
+@pytest.mark.prefect
+def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, request_):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    from flows.train import train
+
+    def work(experiments, store):
+        assert [e.id for e in experiments] == [TWO.id, ONE.id]  # the longest first
+        done(store, ONE)
+        claims.record_crash(store, TWO, 3, ["no memory"])
+
+    fleet.work = work
+    state = train(request_, return_state=True)
+    assert state.is_completed()
+    assert state.result() == {ONE.id: "done", TWO.id: "crashed"}
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [state.state_details.flow_run_id]}))
+    states = {run.name: (run.state.name, run.state.message) for run in runs}
+    assert set(states) == {"fleet of smoke", ONE.label, TWO.label}
+    assert states[ONE.label] == ("Completed", f"{ONE.id}: 3 wrong of 355")
+    assert states[TWO.label][0] == "Crashed"
+    assert "no memory" in states[TWO.label][1]
+    assert fleet.connected == 0
+
+
+@pytest.mark.prefect
+def test_a_diverged_run_is_called_so_and_nothing_is_tried_again(harness, fleet, request_):
+    from flows.train import train
+
+    calls = []
+
+    def work(experiments, store):
+        calls.append(experiments)
+        done(store, ONE)
+        done(store, TWO, outcome="diverged")
+
+    fleet.work = work
+    assert train(request_) == {ONE.id: "done", TWO.id: "diverged"}
+    assert train(request_) == {ONE.id: "done", TWO.id: "diverged"}
+    assert len(calls) == 1
+
+
+@pytest.mark.prefect
+def test_a_fleet_that_fails_fails_the_flow_and_lets_go_of_its_runs(harness, fleet, request_):
+    from flows.train import train
+
+    def work(_experiments, _store):
+        raise ConnectionError("no such cluster")
+
+    fleet.work = work
+    with pytest.raises(ConnectionError, match="no such cluster"):
+        train(request_)
+    assert fleet.connected == 0
+
+
+def test_the_form_of_every_deployment_has_enums_of_two_and_descriptions():
+    from flows.deploy import deployments
+
+    for deployment in deployments():
+        schema = deployment._parameter_openapi_schema.model_dump()
+        model = schema["definitions"][schema["properties"]["request"]["$ref"].split("/")[-1]]
+        assert all(field.get("description") for field in model["properties"].values())
+        assert len(schema["definitions"]["StudyName"]["enum"]) >= 2
+
+
+def test_reproduce_is_scheduled_weekly_and_paused():
+    from flows.deploy import deployments
+
+    [reproduce] = [d for d in deployments() if d.name == "reproduce"]
+    [schedule] = reproduce.schedules
+    assert schedule.active is False
+    assert schedule.schedule.cron.split()[-1] == "6"
