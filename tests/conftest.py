@@ -1,37 +1,17 @@
 """One torch thread, no server but those that tests start, and every store test on a folder and over HTTP."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from uuid import uuid4
 
 import pytest
+from processes import free_port, wait_for
 
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 for name in ("STRIVE_STORE", "STRIVE_WORKERS", "RAY_ADDRESS", "PREFECT_API_URL"):
     os.environ.pop(name, None)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(url: str, seconds: float = 120.0) -> None:
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
 
 
 @pytest.fixture(autouse=True)

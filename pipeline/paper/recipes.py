@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-INITIALISATIONS = ("xavier", "he", "lsuv")
+INITIALISATIONS = ("xavier", "he", "data-dependent")
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,9 @@
 """One real reproduction of the study `smoke`, shared by the tests that look at what it leaves."""
 
-import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-STRIVE = [sys.executable, "-m", "flows.cli"]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-def strive(*words: str, env: dict[str, str] | None = None, timeout: float = 280) -> Answer:
-    done = subprocess.run(
-        [*STRIVE, *words],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, **(env or {})},
-        check=False,
-    )
-    return Answer(done.returncode, done.stdout, done.stderr)
+from processes import Answer, strive
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.numerics.batches import Images
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import Dropout, begin_epoch, build, count_parameters
 from pipeline.paper.layers import Conv, Drop, Pool
@@ -115,3 +116,18 @@ def test_initial_variance_is_gain_over_fan_in_and_biases_are_0(how, gain):
     assert conv.bias.abs().max() == 0
     if how == "xavier":
         assert conv.weight.abs().max().item() <= (3 / fan_in) ** 0.5
+
+
+def test_data_dependent_weights_give_every_channel_mean_0_and_deviation_1():
+    images = Images(torch.randn(300, 3, 32, 32) * 3 + 1, torch.zeros(300, dtype=torch.long))
+    model = build(narrow(NETWORKS["convpool-cnn-b"], 12))
+    initialise(model, "data-dependent", 0, images)
+    x, convs = images.images[:256], [m for m in model if isinstance(m, nn.Conv2d)]
+    for module in model.eval():
+        x = module(x)
+        if isinstance(module, nn.Conv2d):
+            centre, spread = (0.5, 0.5) if module is convs[-1] else (0.0, 1.0)
+            torch.testing.assert_close(x.mean((0, 2, 3)), torch.full((module.out_channels,), centre), atol=1e-3, rtol=0)
+            torch.testing.assert_close(x.std((0, 2, 3)), torch.full((module.out_channels,), spread), atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="training images"):
+        initialise(model, "data-dependent", 0)

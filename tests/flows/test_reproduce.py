@@ -1,0 +1,81 @@
+"""The main job, for real: once in full, and once more when there is nothing left to do."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from PIL import Image
+from processes import free_port, strive
+
+from pipeline.paper.claims import claimed
+from pipeline.plan.studies import study
+from pipeline.runs.store import RunFolder, StudyFolder, open_store, sha256
+
+pytestmark = [pytest.mark.ray, pytest.mark.prefect]
+RUNS = study("smoke").experiments
+
+
+def test_it_leaves_runs_that_rest_on_what_they_name(reproduced):
+    store = open_store(str(reproduced[0]))
+    for experiment in RUNS:
+        run = RunFolder(experiment.id)
+        result = store.read_json(run.result)
+        assert result["outcome"] == "done"
+        assert sha256(store.read(run.model)) == result["digests"]["model"]
+        assert store.read_json(run.evaluation)["wrong"] == result["wrong"]
+    assert [r["id"] for r in reproduced[1].json["runs"]] == [e.id for e in RUNS]
+
+
+def test_the_table_is_the_results_beside_the_papers_numbers(reproduced):
+    store, folder = open_store(str(reproduced[0])), StudyFolder("smoke")
+    frame = pd.read_parquet(store.where(folder.table("parquet")))
+    assert frame["network"].tolist() == [e.network.name for e in RUNS]
+    results = [store.read_json(RunFolder(e.id).result) for e in RUNS]
+    assert frame["error %"].tolist() == [round(100 * r["wrong"] / r["seen"], 2) for r in results]
+    assert frame["paper: CIFAR-10 error %"].tolist() == [claimed(e.network.name).error for e in RUNS]
+    assert pd.read_csv(store.where(folder.table("csv")))["runs"].tolist() == [e.id for e in RUNS]
+    assert "paper: CIFAR-10 error %" in store.read(folder.table("md")).decode().splitlines()[0]
+
+
+def test_the_pictures_show_digits_above_their_maps(reproduced):
+    for file in reproduced[1].json["figures"]:
+        picture = np.asarray(Image.open(file).convert("RGB"), dtype=float)
+        height, width, _ = picture.shape
+        assert width > 5 * height / 2
+        digits, maps = picture[: height // 2], picture[height // 2 :]
+        assert np.ptp(digits, axis=2).max() == 0  # grey
+        assert np.ptp(maps, axis=2).max() > 0  # coloured
+        assert maps.std() > 5
+
+
+def test_a_second_call_trains_nothing_starts_no_ray_and_keeps_the_table(reproduced):
+    store, _ = reproduced
+    before = {p: p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    # a cluster that is not there would be an error, were it asked for
+    env = {"RAY_ADDRESS": f"127.0.0.1:{free_port()}", "PREFECT_HOME": str(store.parent)}
+    again = strive("reproduce", "smoke", "--store", str(store), env=env)
+    assert again.code == 0, again.err
+    assert {p: p.read_bytes() for p in store.rglob("*") if p.is_file()} == before
+    table = (store / "studies/smoke/table.md").read_text()
+    assert table.strip() in again.out
+
+
+def test_no_process_is_left(reproduced):
+    left = [p for p in psutil.process_iter(["cmdline", "environ"]) if _ours(p, str(reproduced[0].parent))]
+    assert left == []
+
+
+def _ours(process: psutil.Process, home: str) -> bool:
+    environ, command = process.info["environ"] or {}, " ".join(process.info["cmdline"] or [])
+    return environ.get("PREFECT_HOME") == home or bool(re.match(r"ray::|.*/raylet ", command))
+
+
+def test_a_run_alone_gives_the_same_numbers_without_ray(reproduced, tmp_path):
+    one = RUNS[0]
+    alone = strive("run", one.id, "--store", str(tmp_path), "--json")
+    assert alone.code == 0, alone.err
+    with_ray = open_store(str(reproduced[0])).read_json(RunFolder(one.id).result)
+    assert open_store(str(tmp_path)).read_json(RunFolder(one.id).result)["digests"]["model"] == with_ray["digests"]["model"]
+    assert alone.json["wrong"] == with_ray["wrong"]

@@ -1,0 +1,81 @@
+"""The fleet on a real cluster of its own, with token authentication, its store on S3."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from processes import free_port
+
+from pipeline.plan.studies import study
+from pipeline.runs import datasets
+from pipeline.runs.store import RunFolder, open_store
+
+RAY = str(Path(sys.executable).with_name("ray"))
+FLEET = """
+import sys
+from pipeline.plan.experiment import experiment
+from pipeline.runs import cluster
+from pipeline.runs.store import open_store
+store = open_store(sys.argv[1])
+experiments = [experiment(store.read_json(f"plan/{n}.json")) for n in range(3)]
+placement = cluster.connect(2)
+assert placement == cluster.Placement(workers=2)
+try:
+    cluster.fleet(experiments, store.url, placement)
+finally:
+    cluster.disconnect()
+"""
+
+
+@pytest.fixture
+def head(s3, tmp_path):
+    """A Ray head with token authentication; the environment that reaches it."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef" * 4)
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # a socket's path may be 107 characters long
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    port = free_port()
+    command = [RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    command += [f"--temp-dir={folder}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
+    log = (tmp_path / "ray.log").open("wb")
+    server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    yield {**env, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+    server.terminate()
+    server.wait(60)
+    log.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def reach(env, code, *words):
+    return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, check=False, timeout=200)
+
+
+@pytest.mark.ray
+@pytest.mark.s3
+def test_a_fleet_works_on_a_cluster_with_its_store_on_s3(head, s3):
+    store = open_store(f"{s3}/cluster")
+    good = study("smoke").experiments[0]
+    wild = replace(good, recipe=replace(good.recipe, lr=1e30))
+    lost = replace(good, recipe=replace(good.recipe, preprocess=replace(good.recipe.preprocess, zca_ridge=9.0)))
+    datasets.make(store, good.dataset, good.recipe.preprocess)  # but not for the one that is lost
+    for number, experiment in enumerate((lost, wild, good)):
+        store.write_json(f"plan/{number}.json", experiment.plain())
+
+    wrong_token = reach({**head, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "f" * 64}, FLEET, store.url)
+    assert wrong_token.returncode != 0
+    assert not store.exists(RunFolder(good.id).result)
+
+    done = reach(head, FLEET, store.url)
+    assert done.returncode == 0, done.stderr
+    results = [store.read_json(RunFolder(e.id).result) for e in (lost, wild, good)]
+    assert [r["outcome"] for r in results] == ["crashed", "diverged", "done"]
+    # an error of a run's own is tried three times, and does not stop the others
+    assert results[0]["attempt"] == 3
+    assert "is not prepared" in results[0]["why"][-1]
+    owner = store.read_json(f"{RunFolder(good.id).claims}/1.json")
+    assert owner["fleet"].startswith("fleet-")
