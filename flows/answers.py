@@ -155,7 +155,7 @@ def reproduced(summary: dict, quiet: bool, as_json: bool) -> None:
     if as_json:
         return say({k: v for k, v in summary.items() if k != "markdown"}, "", True)
     if quiet:
-        return
+        return None
     console().print(summary["markdown"], soft_wrap=True, markup=False)
     typer.echo("These are small networks on digits: the paper's column is for orientation, not for comparison.\n")
     typer.echo(f"table     {summary['table']['md']} (.csv, .parquet)")
@@ -178,7 +178,9 @@ def ran(standing: Standing, store: Store, as_json: bool) -> None:
 
 
 def examined(checks: list[Check], as_json: bool) -> None:
-    lines = [f"{'ok  ' if c.ok else 'FAIL'} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks]
+    lines = [
+        f"{'ok  ' if c.ok else 'FAIL'} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks
+    ]
     say({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
 
 

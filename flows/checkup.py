@@ -1,6 +1,5 @@
 """`strive doctor`: this room's check beside those of the others."""
 
-import os
 import urllib.error
 import urllib.request
 from importlib.metadata import version

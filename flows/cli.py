@@ -1,4 +1,4 @@
-"""The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by the commands that need them."""
+"""The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by commands that need them."""
 
 import signal
 import sys
@@ -237,8 +237,6 @@ def _raise_on_sigterm() -> None:
 def main() -> None:
     """Entry point of the command."""
     app()
-
-
 
 
 if __name__ == "__main__":

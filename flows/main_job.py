@@ -23,9 +23,7 @@ def reproduce_study(
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
         from flows.requests import ReproduceRequest
 
-        reproduce(
-            ReproduceRequest(study=study.name, seeds=seeds, store=store.url, workers=workers, images=images)
-        )
+        reproduce(ReproduceRequest(study=study.name, seeds=seeds, store=store.url, workers=workers, images=images))
     return _summary(store, study, images)
 
 

@@ -31,8 +31,6 @@ def publish(request: Request) -> str:
     frame, _ = tables.publish(store, study)
     text, folder = tables.markdown(frame), StudyFolder(study.name)
     links = "\n".join(f"- `{store.where(folder.table(ending))}`" for ending in tables.FORMATS)
-    create_table_artifact(
-        frame.astype(object).where(frame.notna(), None).to_dict("records"), key=f"{study.name}-table"
-    )
+    create_table_artifact(frame.astype(object).where(frame.notna(), None).to_dict("records"), key=f"{study.name}-table")
     create_markdown_artifact(f"{text}\n\n{links}", key=f"{study.name}-results")
     return text

@@ -1,4 +1,4 @@
-"""From the paper's table of layers to a live model. Every ReLU is a module of its own, so that saliency can reach it."""
+"""From the paper's table of layers to a live model. Every ReLU is a module of its own: saliency must reach it."""
 
 from collections import OrderedDict
 

@@ -14,8 +14,8 @@ def guided(model: nn.Module) -> Iterator[None]:
     The model is as it was afterwards, also after an error.
     """
 
-    def rectify(_module, passed, _above):
-        return tuple(None if p is None else p.clamp(min=0) for p in passed)
+    def rectify(_module: nn.Module, passed: tuple[Tensor, ...] | Tensor, _above: object) -> tuple[Tensor, ...]:
+        return tuple(signal.clamp(min=0) for signal in passed)
 
     hooks = [m.register_full_backward_hook(rectify) for m in model.modules() if isinstance(m, nn.ReLU)]
     was_training = model.training

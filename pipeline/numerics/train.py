@@ -42,12 +42,10 @@ class Momentum:
     @torch.no_grad()
     def update(self, lr: float) -> None:
         """v <- momentum v + (gradient + decay w);  w <- w - lr v;  and the gradients are dropped."""
-        weights, velocities = list(self.parameters.values()), list(self.velocities.values())
-        gradients = torch._foreach_add([w.grad for w in weights], weights, alpha=self.weight_decay)
-        torch._foreach_mul_(velocities, self.momentum)
-        torch._foreach_add_(velocities, gradients)
-        torch._foreach_add_(weights, velocities, alpha=-lr)
-        for weight in weights:
+        for name, weight in self.parameters.items():
+            assert weight.grad is not None, f"no gradient has reached {name}"
+            gradient = weight.grad.add(weight, alpha=self.weight_decay)
+            weight.add_(self.velocities[name].mul_(self.momentum).add_(gradient), alpha=-lr)
             weight.grad = None
 
 

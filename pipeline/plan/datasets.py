@@ -16,7 +16,5 @@ class Dataset:
 
 
 DATASETS = {
-    "digits": Dataset(
-        "digits", 32, 10, 1442, 355, "50ca83379f02f9e3ef7b903adff3830f8d70bdda0c166f837fd384f7c18296a2"
-    ),
+    "digits": Dataset("digits", 32, 10, 1442, 355, "50ca83379f02f9e3ef7b903adff3830f8d70bdda0c166f837fd384f7c18296a2"),
 }

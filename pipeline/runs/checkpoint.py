@@ -24,9 +24,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def save(
-    store: Store, run: RunFolder, attempt: int, epochs_done: int, model: nn.Module, optimizer: Momentum
-) -> None:
+def save(store: Store, run: RunFolder, attempt: int, epochs_done: int, model: nn.Module, optimizer: Momentum) -> None:
     """Write the checkpoint whole, note last, then drop all but the newest of this attempt."""
     data = save_tensors(_tensors(model, optimizer))
     path = f"{run.attempt(attempt)}/checkpoint/{epochs_done}"

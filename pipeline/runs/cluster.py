@@ -1,5 +1,6 @@
 """The fleet: one Ray Train trainer a study, whose workers take what nobody holds. Ray is named in this file alone."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def connect(workers: int | None = None) -> Placement:
     """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it."""
     address = os.environ.get("RAY_ADDRESS", "local")
     local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     have = ray.cluster_resources()
     gpus = int(have.get("GPU", 0))
     return Placement(workers or gpus or int(have["CPU"]), gpus_per_worker=min(1, gpus))

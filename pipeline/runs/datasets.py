@@ -85,7 +85,7 @@ def _reader(store: Store, folder: DatasetFolder, objects: dict) -> Callable[[str
         data = store.read(folder.object(name))
         if sha256(data) != objects[name]["sha256"]:
             raise Refused(
-                f"{store.where(folder.object(name))} is damaged: {len(data)} bytes whose SHA-256 is not the manifest's. "
+                f"{store.where(folder.object(name))} is damaged: its SHA-256 is not the manifest's. "
                 f"Delete {store.where(folder.top)} and run again."
             )
         return np.load(io.BytesIO(data), allow_pickle=False)

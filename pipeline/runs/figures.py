@@ -1,9 +1,10 @@
 """Guided-backpropagation maps of a run as a PNG grid in the store."""
 
+import io
+
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.io import encode_png
-from torchvision.utils import make_grid
 
 from pipeline.numerics.saliency import class_maps
 from pipeline.runs import datasets
@@ -27,11 +28,8 @@ def render(store: Store, id: str, images: int) -> str:
     with torch.no_grad():
         predicted = model(x_NCHW).argmax(1)
     maps_NCHW = class_maps(model, x_NCHW, predicted)
-    rows = torch.cat([data.test_pixels[index].float() / 255, _around_grey(maps_NCHW)])
-    large = rows.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3)
-    grid_CHW = make_grid(large, nrow=len(index), padding=SCALE, pad_value=1.0)
-    png = encode_png((grid_CHW * 255).round().to(torch.uint8))
-    store.write(folder.figure, bytes(png.numpy()))
+    rows = torch.stack([data.test_pixels[index].float() / 255, _around_grey(maps_NCHW)])
+    store.write(folder.figure, _png(rows))
     note = {
         "method": "guided backpropagation of the predicted class's score",
         "model": result["digests"]["model"],
@@ -51,6 +49,18 @@ def _one_of_each(labels: Tensor, images: int) -> Tensor:
         (int((labels[:position] == label).sum()), int(label), position) for position, label in enumerate(labels)
     )
     return torch.tensor([position for _, _, position in ranked[:images]])
+
+
+def _png(images_RNCHW: Tensor) -> bytes:
+    """R rows of N images each, enlarged, with a white line around each, as PNG."""
+    large = images_RNCHW.repeat_interleave(SCALE, 3).repeat_interleave(SCALE, 4)
+    framed = torch.nn.functional.pad(large, (SCALE, 0, SCALE, 0), value=1.0)
+    r, n, c, h, w = framed.shape
+    grid_HWC = framed.permute(0, 3, 1, 4, 2).reshape(r * h, n * w, c)
+    grid_HWC = torch.nn.functional.pad(grid_HWC, (0, 0, 0, SCALE, 0, SCALE), value=1.0)
+    out = io.BytesIO()
+    Image.fromarray((grid_HWC * 255).round().to(torch.uint8).numpy()).save(out, "PNG")
+    return out.getvalue()
 
 
 def _around_grey(maps_NCHW: Tensor) -> Tensor:

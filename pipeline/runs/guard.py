@@ -7,6 +7,7 @@ Ray's live on for a minute, Prefect's for ever.
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 
@@ -46,10 +47,8 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.Error):
         process.kill()  # psutil checks the start time first: a pid that was given away again is safe
-    except psutil.Error:
-        pass
 
 
 if __name__ == "__main__":

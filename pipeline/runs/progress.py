@@ -82,15 +82,11 @@ class Progress:
 def seconds_left(standings: list[Standing], workers: int) -> float:
     """Training time that the open runs still need on `workers` processes, from how long the others took."""
     rate = _seconds_per_flop(standings)
-    left = [
-        flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.settled
-    ]
+    left = [flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.settled]
     return max([sum(left) / workers, *left]) if left else 0.0
 
 
 def _seconds_per_flop(standings: list[Standing]) -> float:
     took = [(s.result["seconds"], flops(s.experiment)) for s in standings if s.state == "done" and s.result]
-    took += [
-        (s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in standings if s.epoch_seconds
-    ]
+    took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in standings if s.epoch_seconds]
     return sum(seconds for seconds, _ in took) / sum(work for _, work in took) if took else SECONDS_PER_FLOP

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -132,7 +131,7 @@ def open_store(url: str) -> Store:
         )
     from pipeline.runs.folder import Folder
 
-    return Store(Folder(os.path.abspath(rest) if separator else url))
+    return Store(Folder(rest if separator else url))
 
 
 def to_json(value: Any) -> bytes:

@@ -1,10 +1,10 @@
 """A study's error table: results and claims -> rows -> Parquet, CSV, Markdown."""
 
 import io
+from typing import Any
 
 import pandas as pd
 
-from pipeline.paper.claims import Claim
 from pipeline.plan.studies import Study
 from pipeline.runs.store import RunFolder, Store, StudyFolder, sha256
 
@@ -25,39 +25,37 @@ def manifest(study: Study) -> dict:
 
 def table(store: Store, study: Study) -> pd.DataFrame:
     """One row a network, over its seeds; runs without a number are counted, never dropped."""
-    runs = pd.DataFrame([_run(store, e.id, e.network.name, e.seed) for e in study.experiments])
-    claims = {claim.network: claim for claim in study.claims}
-    rows = [_row(str(name), group, claims.get(str(name))) for name, group in runs.groupby("network", sort=False)]
-    return pd.DataFrame(rows)
+    runs = pd.DataFrame([_run(store, e.id, e.network.name) for e in study.experiments])
+    frame = runs.groupby("network", sort=False, as_index=False).agg(
+        **{
+            "error %": ("error", "mean"),
+            "std": ("error", "std"),  # over seeds; empty for one
+            "seeds": ("error", "count"),
+            "outcomes": ("outcome", _counted),
+            "parameters": ("parameters", "max"),
+            "seconds": ("seconds", "mean"),
+            "runs": ("id", " ".join),
+        }
+    )
+    claims = {claim.network: claim.error for claim in study.claims}
+    frame.insert(len(frame.columns) - 1, PAPER, [claims.get(network, float("nan")) for network in frame["network"]])
+    return frame.round({"error %": 2, "std": 2, "seconds": 1}).astype({"parameters": "Int64"})
 
 
-def _run(store: Store, id: str, network: str, seed: int) -> dict:
-    result = store.find_json(RunFolder(id).result) or {"outcome": "not run"}
+def _counted(outcomes: pd.Series) -> str:
+    return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.value_counts().sort_index().items())
+
+
+def _run(store: Store, id: str, network: str) -> dict:
+    result: dict[str, Any] = store.find_json(RunFolder(id).result) or {"outcome": "not run"}
     done = result["outcome"] == "done"
     return {
         "network": network,
-        "seed": seed,
         "id": id,
         "outcome": result["outcome"],
-        "error": 100 * result["wrong"] / result["seen"] if done else None,
-        "parameters": result.get("parameters"),
-        "seconds": result.get("seconds") if done else None,
-    }
-
-
-def _row(network: str, runs: pd.DataFrame, claim: Claim | None) -> dict:
-    errors = runs["error"].astype(float)
-    outcomes = runs["outcome"].value_counts()
-    return {
-        "network": network,
-        "error %": round(errors.mean(), 2),
-        "std": round(errors.std(), 2),  # over seeds; empty for one
-        "seeds": int(errors.count()),
-        "outcomes": ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())),
-        "parameters": int(runs["parameters"].max()) if runs["parameters"].notna().any() else None,
-        "seconds": round(runs["seconds"].astype(float).mean(), 1),
-        PAPER: claim.error if claim else None,
-        "runs": " ".join(runs["id"]),
+        "error": 100 * result["wrong"] / result["seen"] if done else float("nan"),
+        "parameters": result.get("parameters", float("nan")),
+        "seconds": result["seconds"] if done else float("nan"),
     }
 
 

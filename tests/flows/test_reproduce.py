@@ -77,5 +77,8 @@ def test_a_run_alone_gives_the_same_numbers_without_ray(reproduced, tmp_path):
     alone = strive("run", one.id, "--store", str(tmp_path), "--json")
     assert alone.code == 0, alone.err
     with_ray = open_store(str(reproduced[0])).read_json(RunFolder(one.id).result)
-    assert open_store(str(tmp_path)).read_json(RunFolder(one.id).result)["digests"]["model"] == with_ray["digests"]["model"]
+    assert (
+        open_store(str(tmp_path)).read_json(RunFolder(one.id).result)["digests"]["model"]
+        == with_ray["digests"]["model"]
+    )
     assert alone.json["wrong"] == with_ray["wrong"]

@@ -1,4 +1,4 @@
-"""A real Prefect server: the deployments are served, one is triggered through the API with parameters, and completes."""
+"""A real Prefect server: deployments are served, one is triggered through its API, and completes."""
 
 import os
 import subprocess

@@ -23,7 +23,9 @@ def test_the_model_is_its_table_layer_by_layer(network):
     shapes: list[tuple] = []
     for module in model:
         if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-            module.register_forward_hook(lambda m, _, out: shapes.append((sum(p.numel() for p in m.parameters()), *out.shape[1:])))
+            module.register_forward_hook(
+                lambda m, _, out: shapes.append((sum(p.numel() for p in m.parameters()), *out.shape[1:]))
+            )
     model.eval()(torch.zeros(1, 3, 32, 32))
     table = [(s.parameters, s.channels, s.side, s.side) for s in steps(network) if not isinstance(s.layer, Drop)]
     assert shapes == table

@@ -52,7 +52,9 @@ def head(s3, tmp_path):
 
 
 def reach(env, code, *words):
-    return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, check=False, timeout=200)
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, check=False, timeout=200
+    )
 
 
 @pytest.mark.ray

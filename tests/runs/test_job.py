@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,7 +210,8 @@ def test_kill_9_at_random_moments_changes_no_number(tmp_path):
     """The same run three times: unbroken, and killed after random pauses until it is done."""
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, str(Path(sys.argv[2])))\n"
-        "import test_job as t; from pipeline.runs import datasets, sources; from pipeline.runs.store import open_store\n"
+        "import test_job as t; from pipeline.runs import datasets, sources\n"
+        "from pipeline.runs.store import open_store\n"
         "sources._SOURCES['noise'] = lambda: t.RAW\n"
         "store = open_store(sys.argv[1]); datasets.make(store, t.NOISE, t.ONE.recipe.preprocess)\n"
         "print('training', flush=True)\n"
@@ -220,7 +222,7 @@ def test_kill_9_at_random_moments_changes_no_number(tmp_path):
         url = str(tmp_path / name)
         for wait in [*np.random.default_rng().uniform(0.1, 0.8, kills), None]:
             child = subprocess.Popen(
-                [sys.executable, "-c", script, url, os.path.dirname(__file__)],
+                [sys.executable, "-c", script, url, str(Path(__file__).parent)],
                 stdout=subprocess.PIPE,
                 start_new_session=True,
             )
