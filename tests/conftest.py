@@ -32,14 +32,14 @@ def s3():
         port = free_port()
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        fresh = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
+        fresh = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
         os.environ.update(fresh, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
         os.environ.pop("AWS_PROFILE", None)
         wait_for(f"http://127.0.0.1:{port}/moto-api/")
     bucket = f"strive-{uuid4().hex[:12]}"
     from pipeline.runs.bucket import filesystem
 
-    filesystem().mkdir(bucket)
+    filesystem().call_s3("create_bucket", Bucket=bucket)  # its mkdir names us-east-1, which no server takes
     yield f"s3://{bucket}"
     if server:
         server.kill()
