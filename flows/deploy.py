@@ -8,7 +8,7 @@ from flows.explain import explain
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
-from flows.requests import ExplainRequest, ReproduceRequest, Request, TrainRequest
+from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
 from flows.train import train
 
 WEEKLY = "0 3 * * 6"  # Saturdays at three, when nobody waits for the machines

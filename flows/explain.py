@@ -3,7 +3,7 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.requests import ExplainRequest
+from flows.parameters import ExplainRequest
 from pipeline.runs.held import is_rendered
 from pipeline.runs.progress import Progress
 from pipeline.runs.store import RunFolder, open_store

@@ -21,7 +21,7 @@ def reproduce_study(
     shown = nullcontext() if quiet else Display(store, experiments, count, console())
     with shown, prefect_api(loud):
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
-        from flows.requests import ReproduceRequest
+        from flows.parameters import ReproduceRequest
 
         reproduce(ReproduceRequest(study=study.name, seeds=seeds, store=store.url, workers=workers, images=images))
     return _summary(store, study, images)

@@ -3,7 +3,7 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.requests import Request
+from flows.parameters import Request
 from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
 from pipeline.runs.store import DatasetFolder, open_store

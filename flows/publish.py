@@ -4,7 +4,7 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.requests import Request
+from flows.parameters import Request
 from pipeline.runs import tables
 from pipeline.runs.held import is_verified
 from pipeline.runs.progress import Progress

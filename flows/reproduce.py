@@ -7,7 +7,7 @@ from prefect import flow
 from flows.explain import explain
 from flows.prepare import prepare
 from flows.publish import publish
-from flows.requests import ExplainRequest, ReproduceRequest, Request, TrainRequest
+from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
 from flows.train import train
 
 R = TypeVar("R", bound=Request)

@@ -10,7 +10,7 @@ from prefect.futures import wait
 from prefect.states import Completed, Crashed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.requests import TrainRequest
+from flows.parameters import TrainRequest
 from pipeline.plan.choose import needed
 from pipeline.plan.experiment import Experiment
 from pipeline.runs.progress import Progress, Standing

@@ -1,4 +1,4 @@
-"""`alive.py ADDRESS...` ends with 0 when every one answers: http://... with a status below 400, tcp://... with a connection.
+"""`alive.py ADDRESS...` ends with 0 when every one answers: http://... with a good status, tcp://... with a connection.
 
 For health checks: a slim image has no curl, and starting `ray` only to ask costs seconds of CPU each time.
 """

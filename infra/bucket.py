@@ -49,13 +49,13 @@ def forget_unfinished(client, bucket: str) -> str:
     return "unfinished uploads are aborted after a day"
 
 
-def prepare(url: str, wait: float = WAIT_SECONDS) -> str:
+def prepare(url: str) -> str:
     """Both, once the store answers."""
     bucket = url.removeprefix("s3://").split("/")[0]
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
     client = get_session().create_client("s3", region_name=region, config=config)
-    until = time.monotonic() + wait
+    until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
             return f"s3://{bucket} {make(client, bucket)}; {forget_unfinished(client, bucket)}"

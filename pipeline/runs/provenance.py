@@ -1,6 +1,7 @@
 """Fact beside intent: the code, versions and machine an attempt ran on. Shown, never compared."""
 
 import hashlib
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ def provenance(device: str, dataset_sha256: str) -> dict:
     """What this attempt rests on, as JSON."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": _git("rev-parse", "HEAD") or os.environ.get("STRIVE_COMMIT"),  # an image has no checkout
         "dirty": bool(_git("status", "--porcelain")),
         "lock_sha256": _digest(ROOT / "uv.lock"),
         "revision": REVISION,

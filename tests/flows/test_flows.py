@@ -42,7 +42,7 @@ def fleet(monkeypatch):
 
 @pytest.fixture
 def request_(tmp_path):
-    from flows.requests import TrainRequest
+    from flows.parameters import TrainRequest
 
     return TrainRequest(study="smoke", store=str(tmp_path))
 
