@@ -5,10 +5,10 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 
 from flows.explain import explain
+from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
-from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
 from flows.train import train
 
 WEEKLY = "0 3 * * 6"  # Saturdays at three, when nobody waits for the machines

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from flows.display import Display, console
 from flows.embedded import prefect_api
 from pipeline.plan.studies import Study
-from pipeline.runs.guard import guard
 from pipeline.runs.progress import Progress
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 
@@ -15,13 +14,12 @@ def reproduce_study(
     store: Store, study: Study, seeds: int, workers: int | None, images: int, quiet: bool, loud: bool
 ) -> dict:
     """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
-    guard()
     experiments = list(study.experiments)
     count = workers or len(os.sched_getaffinity(0))
     shown = nullcontext() if quiet else Display(store, experiments, count, console())
     with shown, prefect_api(loud):
-        from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
         from flows.parameters import ReproduceRequest
+        from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
         reproduce(ReproduceRequest(study=study.name, seeds=seeds, store=store.url, workers=workers, images=images))
     return _summary(store, study, images)

@@ -5,9 +5,9 @@ from typing import TypeVar
 from prefect import flow
 
 from flows.explain import explain
+from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
 from flows.prepare import prepare
 from flows.publish import publish
-from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
 from flows.train import train
 
 R = TypeVar("R", bound=Request)

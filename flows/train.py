@@ -13,6 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.parameters import TrainRequest
 from pipeline.plan.choose import needed
 from pipeline.plan.experiment import Experiment
+from pipeline.runs.fleet import Fleet
 from pipeline.runs.progress import Progress, Standing
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder
@@ -66,15 +67,9 @@ class Poller(threading.Thread):
 
 
 @task(name="fleet", task_run_name="fleet of {study}", cache_policy=NO_CACHE)
-def run_fleet(study: str, experiments: list[Experiment], store_url: str, workers: int | None) -> None:
-    """Train on Ray until every experiment has an outcome."""
-    from pipeline.runs import cluster  # ray: seconds that a finished study need not cost
-
-    placement = cluster.connect(workers)
-    try:
-        cluster.fleet(experiments, store_url, placement)
-    finally:
-        cluster.disconnect()
+def work(study: str, fleet: Fleet) -> None:
+    """The fleet's place in the UI: running until every experiment has an outcome."""
+    fleet.wait()
 
 
 @task(name="experiment", task_run_name="{label}", cache_policy=NO_CACHE)
@@ -113,16 +108,20 @@ def _train(study: str, missing: list[Experiment], store: Store, workers: int | N
     poller = Poller(store, missing)
     poller.start()
     artifact = create_progress_artifact(0.0, key=f"{study}-progress", description=f"epochs of {study}")
+    fleet = Fleet(missing, store.url, workers)
     try:
-        fleet = run_fleet.submit(study, missing, store.url, workers)
+        at_work = work.submit(study, fleet)
         runs = [follow.submit(e.label, e.id, poller) for e in missing]
-        while not wait([fleet], timeout=5).done:
+        while not wait([at_work], timeout=5).done:
             update_progress_artifact(_id(artifact), poller.share_done())
+    except BaseException:  # cancelled, or Ctrl-C: the task above would wait for the fleet to finish its work
+        fleet.stop()
+        raise
     finally:
         poller.end()
     wait(runs)
     update_progress_artifact(_id(artifact), poller.share_done())
-    fleet.result()
+    at_work.result()
 
 
 def _id(artifact: object) -> UUID:

@@ -18,5 +18,5 @@ def test_rooms_import_only_from_their_left():
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("flows/*.py")), ids=lambda file: file.name)
 def test_no_flow_file_hides_a_library(file):
-    """Prefect puts the folder of a deployed flow first on the path: `flows/requests.py` would be everyone's requests."""
+    """Prefect puts a deployed flow's folder first on the path: flows/requests.py would be everybody's requests."""
     assert file.stem == "__init__" or find_spec(file.stem) is None

@@ -1,6 +1,6 @@
 """The flow `train` with a fleet of our own making: every run gets the state that the store gives it."""
 
-import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -23,20 +23,19 @@ def harness():
 @pytest.fixture
 def fleet(monkeypatch):
     """Stands in for Ray: calls what a test sets as `work` with the experiments and the store."""
-    fake = SimpleNamespace(work=None, connected=0)
+    fake = SimpleNamespace(work=None, stopped=0)
 
-    def connect(_workers):
-        fake.connected += 1
+    class Fleet:
+        def __init__(self, experiments, store_url, _workers):
+            self.order = experiments, open_store(store_url)
 
-    def disconnect():
-        fake.connected -= 1
+        def wait(self):
+            fake.work(*self.order)
 
-    def run(experiments, store_url, _placement):
-        fake.work(experiments, open_store(store_url))
+        def stop(self):
+            fake.stopped += 1
 
-    module = SimpleNamespace(connect=connect, disconnect=disconnect, fleet=run)
-    monkeypatch.setitem(sys.modules, "pipeline.runs.cluster", module)
-    monkeypatch.setattr("pipeline.runs.cluster", module, raising=False)
+    monkeypatch.setattr("flows.train.Fleet", Fleet)
     return fake
 
 
@@ -75,7 +74,7 @@ def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, r
     assert states[ONE.label] == ("Completed", f"{ONE.id}: 3 wrong of 355")
     assert states[TWO.label][0] == "Crashed"
     assert "no memory" in states[TWO.label][1]
-    assert fleet.connected == 0
+    assert fleet.stopped == 0
 
 
 @pytest.mark.prefect
@@ -105,7 +104,24 @@ def test_a_fleet_that_fails_fails_the_flow_and_lets_go_of_its_runs(harness, flee
     fleet.work = work
     with pytest.raises(ConnectionError, match="no such cluster"):
         train(request_)
-    assert fleet.connected == 0
+    assert fleet.stopped == 0
+
+
+@pytest.mark.prefect
+def test_an_interrupted_flow_stops_its_fleet(harness, fleet, request_, monkeypatch):
+    import flows.train
+
+    begun = threading.Event()
+    fleet.work = lambda *_: begun.set()
+
+    def interrupted(*_, **__):
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flows.train, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        flows.train.train(request_)
+    assert fleet.stopped == 1
 
 
 def test_the_form_of_every_deployment_has_enums_of_two_and_descriptions():

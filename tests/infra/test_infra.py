@@ -146,8 +146,8 @@ def test_settings_env_lists_every_setting(root, services):
 
 def test_prefect_yaml_says_what_strive_serve_says(root):
     from flows.deploy import WEEKLY
-    from flows.reproduce import reproduce
     from flows.parameters import ReproduceRequest
+    from flows.reproduce import reproduce
 
     (deployment,) = yaml.safe_load((root / "prefect.yaml").read_text())["deployments"]
     assert deployment["entrypoint"] == "flows/reproduce.py:reproduce"

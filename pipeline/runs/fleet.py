@@ -1,0 +1,83 @@
+"""The fleet's driver in a process of its own, so that it can be stopped at any moment, and ends when this one ends.
+
+Inside one process that could not be: Ray Train waits for its workers in a call that nothing interrupts outside the main
+thread, and Prefect's tasks are other threads.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+
+from pipeline.plan.experiment import Experiment, experiment
+from pipeline.runs.guard import guard
+
+STOP_SECONDS = 20.0  # for Ray to end its processes; after that they are killed
+
+
+class FleetFailed(RuntimeError):
+    """Ray could not do the work; the message has the end of what it said."""
+
+
+class Fleet:
+    """Starts working at once; `wait` for its end, or `stop` it from any thread."""
+
+    def __init__(self, experiments: list[Experiment], store_url: str, workers: int | None):
+        guard()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.runs.fleet"],
+            stdin=subprocess.PIPE,
+            stdout=self._said,
+            stderr=self._said,
+            start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
+        )
+        order = {"experiments": [e.plain() for e in experiments], "store": store_url, "workers": workers}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()  # and left open: its end tells the fleet of ours
+
+    def wait(self) -> None:
+        """Return when every experiment has an outcome; FleetFailed when that did not come about."""
+        if self._process.wait() != 0:
+            self._said.seek(0)
+            lines = self._said.read().decode(errors="replace").strip().splitlines()
+            raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {self._process.returncode}")
+
+    def stop(self) -> None:
+        """End it with all its processes; finished runs and checkpoints are in the store."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def _main() -> None:
+    order = json.loads(sys.stdin.readline())
+    signal.signal(signal.SIGTERM, _unwind)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from pipeline.runs import cluster  # ray: seconds, and its environment is settled by now
+
+    placement = cluster.connect(order["workers"])
+    try:
+        cluster.fleet([experiment(plain) for plain in order["experiments"]], order["store"], placement)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
+        cluster.disconnect()
+
+
+def _unwind(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()  # returns when the parent's end of the pipe is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    _main()
