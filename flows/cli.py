@@ -31,7 +31,7 @@ laptop, and leaves a table and pictures in the store. `strive plan digits` shows
 )
 
 # what a study, a run, a store are, said once for every command
-StudyArgument = Annotated[str, typer.Argument(help=f"The study: {', '.join(STUDIES)}.")]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")]
 RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` prints it, or its beginning.")]
 StoreOption = Annotated[
     str | None, typer.Option(help="Folder or s3://bucket/prefix.  [default: $STRIVE_STORE, else ./strive-store]")
@@ -45,7 +45,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 
 def answered(command: Callable) -> Callable:
-    """Turn a refusal into a sentence and exit code 2."""
+    """Turn a refusal into a sentence and exit code 2, a failure of the work into one and exit code 1."""
 
     @wraps(command)
     def run(*args, **kwargs):
@@ -54,6 +54,11 @@ def answered(command: Callable) -> Callable:
         except Refused as refused:
             typer.echo(f"strive: {refused}", err=True)
             raise typer.Exit(2) from refused
+        except (typer.Exit, typer.Abort):
+            raise
+        except (OSError, RuntimeError, ValueError) as failure:
+            typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
+            raise typer.Exit(1) from failure
 
     return run
 
@@ -61,7 +66,7 @@ def answered(command: Callable) -> Callable:
 @app.command()
 @answered
 def reproduce(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")] = "digits",
+    name: StudyArgument = "digits",
     seeds: SeedsOption = 1,
     store: StoreOption = None,
     workers: WorkersOption = None,
@@ -97,7 +102,7 @@ def reproduce(
 @app.command()
 @answered
 def plan(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")],
+    name: StudyArgument,
     seeds: SeedsOption = 1,
     store: StoreOption = None,
     workers: WorkersOption = None,
@@ -111,7 +116,7 @@ def plan(
 @app.command()
 @answered
 def status(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")],
+    name: StudyArgument,
     seeds: SeedsOption = 1,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -123,7 +128,7 @@ def status(
 @app.command()
 @answered
 def table(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")],
+    name: StudyArgument,
     ending: Annotated[str, typer.Option("--format", help="md or csv.")] = "md",
     store: StoreOption = None,
     as_json: JsonOption = False,

@@ -37,13 +37,15 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
             os.environ.setdefault(name, value)
     server = None if os.environ.get("PREFECT_API_URL") else _Server()
     try:
-        from prefect.settings import PREFECT_API_URL, temporary_settings  # seconds, while the server starts
+        # seconds, while the server starts
+        from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
         if server is None or PREFECT_API_URL.value():
             yield
         else:
             server.ready()
-            with temporary_settings({PREFECT_API_URL: server.url}):
+            # nobody will read the log of a server that is about to go
+            with temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}):
                 yield
     finally:
         if server:
