@@ -1,6 +1,6 @@
 """Kill the whole main job at random moments, in every way there is; it must end like an unbroken one.
 
-uv run pytest -m drill            five kills, 15 to 25 minutes on two cores
+uv run pytest -m drill            five kills, 10 to 15 minutes on two cores
 STRIVE_DRILL_KILLS=20 …           more
 STRIVE_DRILL_REFERENCE=FOLDER …   compare with this store's finished `digits` instead of making one first
 """
@@ -58,7 +58,7 @@ def test_killed_at_random_moments_it_ends_like_an_unbroken_one(tmp_path):
     store = tmp_path / "store"
     with (tmp_path / "drill.log").open("wb") as log:
         for way in ways[:kills]:
-            driver, wait = start(store, log), chance.uniform(5, 160)
+            driver, wait = start(store, log), chance.uniform(20, 70)
             gone = [driver.wait(wait)] if _ends_within(driver, wait) else []
             everyone = family(driver)
             done = len(list(store.glob("runs/*/result.json")))
