@@ -35,11 +35,13 @@ def family(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def workers_of(driver: psutil.Process) -> list[psutil.Process]:
+    return [p for p in family(driver) if p.is_running() and p.name().startswith("ray::RayTrainW")]
+
+
 def strike(driver: psutil.Popen, way: str) -> None:
     name, whom = way.split()
-    everyone = family(driver)
-    workers = [p for p in everyone if p.is_running() and p.name().startswith("ray::RayTrainW")]
-    victims = {"driver": [driver], "worker": workers[:1], "everything": everyone}[whom]
+    victims = {"driver": [driver], "worker": workers_of(driver)[:1], "everything": family(driver)}[whom]
     for victim in victims:
         if victim.is_running():
             victim.send_signal(getattr(signal, name))
@@ -53,12 +55,16 @@ def numbers(store: Path) -> dict[str, tuple]:
 def test_killed_at_random_moments_it_ends_like_an_unbroken_one(tmp_path):
     seed = int(os.environ.get("STRIVE_DRILL_SEED", time.time()))
     chance, kills = random.Random(seed), int(os.environ.get("STRIVE_DRILL_KILLS", "5"))
-    ways = [*WAYS * (kills // len(WAYS) + 1)]
-    chance.shuffle(ways)
+    ways = [way for _ in range(kills // len(WAYS) + 1) for way in chance.sample(WAYS, len(WAYS))]
     store = tmp_path / "store"
     with (tmp_path / "drill.log").open("wb") as log:
         for way in ways[:kills]:
             driver, wait = start(store, log), chance.uniform(20, 70)
+            if way == "SIGKILL worker":
+                wait = chance.uniform(1, 20)
+                while not workers_of(driver):  # half a minute
+                    assert driver.is_running()
+                    time.sleep(0.5)
             gone = [driver.wait(wait)] if _ends_within(driver, wait) else []
             everyone = family(driver)
             done = len(list(store.glob("runs/*/result.json")))
