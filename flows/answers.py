@@ -1,7 +1,6 @@
 """What the commands print, for people and, with --json, for programs. Keys of the JSON are kept stable."""
 
 import json
-import os
 from typing import Any
 
 import typer
@@ -17,6 +16,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs.doctor import Check
 from pipeline.runs.progress import Progress, Standing, seconds_left
+from pipeline.runs.settings import cores
 from pipeline.runs.store import Store, StudyFolder
 
 
@@ -32,7 +32,7 @@ def standing(store: Store, experiment: Experiment) -> Standing:
 def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None:
     """Runs, states, cost."""
     standings = Progress(store, list(study.experiments)).standings()
-    count = workers or os.cpu_count() or 1
+    count = workers or cores()
     left = seconds_left(standings, count)
     runs = [s.plain() for s in standings]
     open_flops = sum(run["flops"] for run, s in zip(runs, standings, strict=True) if not s.settled)

@@ -1,6 +1,7 @@
 """Flow `train`: a study's missing runs as one fleet, and every run as a task of its own, settled from the store."""
 
 import threading
+from contextlib import suppress
 from uuid import UUID
 
 from prefect import flow, task
@@ -34,7 +35,8 @@ class Poller(threading.Thread):
 
     def run(self) -> None:
         while not self._over.is_set():
-            self.look()
+            with suppress(OSError):  # the store has been patient already; the next look may do better
+                self.look()
             self._over.wait(POLL_SECONDS)
 
     def look(self) -> None:
@@ -47,7 +49,11 @@ class Poller(threading.Thread):
     def end(self) -> None:
         """The fleet is over: look a last time and let go of everyone who still waits."""
         self._over.set()
-        self.look()
+        try:
+            self.look()
+        finally:
+            with self._news:
+                self._news.notify_all()
 
     def settled(self, id: str) -> Standing | None:
         """Block until the run has an outcome; None when the fleet ended without it."""

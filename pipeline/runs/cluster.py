@@ -105,7 +105,19 @@ class _Coroner(UserCallback):
     def after_exception(self, run_context, worker_exceptions) -> None:
         store = open_store(self.store_url)
         for rank, error in worker_exceptions.items():
-            claims.blame(store, self.experiments, self.fleet, rank, str(error))
+            if not _preempted(error):
+                claims.blame(store, self.experiments, self.fleet, rank, _cause(error))
+
+
+def _preempted(error: Exception) -> bool:
+    """Whether the machine was taken away, which is no run's fault."""
+    return bool(getattr(getattr(error, "health_check_failure", error), "preempted", False))
+
+
+def _cause(error: Exception) -> str:
+    """The sentence of Ray's page that says what happened."""
+    page = " ".join(str(error).split())
+    return page[max(page.find("The actor is dead because"), 0) :][:300]
 
 
 def _resources(placement: Placement) -> dict[str, float]:

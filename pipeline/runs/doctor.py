@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import DATASETS
-from pipeline.runs.settings import settings
+from pipeline.runs.settings import cores, settings
 from pipeline.runs.store import open_store
 
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
@@ -30,15 +30,22 @@ class Check:
 
 def examine(store_url: str | None) -> list[Check]:
     """Every check of this room; nothing is left behind in the store."""
-    looks = [_python, lambda: _store(store_url), _data, _devices, _memory, _ray]
-    return [_look(look) for look in looks]
+    looks: dict[str, Callable[[], Check]] = {
+        "python": _python,
+        "store": lambda: _store(store_url),
+        "data": _data,
+        "devices": _devices,
+        "memory": _memory,
+        "ray": _ray,
+    }
+    return [_look(name, look) for name, look in looks.items()]
 
 
-def _look(look: Callable[[], Check]) -> Check:
+def _look(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
-    except Refused as error:
-        return Check(getattr(look, "__name__", "store").strip("_<>").replace("lambda", "store"), False, str(error))
+    except Refused as error:  # it says itself how to mend it
+        return Check(name, False, str(error))
 
 
 def _python() -> Check:
@@ -82,9 +89,8 @@ def _data() -> Check:
 def _devices() -> Check:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    return Check("devices", True, f"{cores} CPU cores, {', '.join(gpus) or 'no GPU'}, torch {torch.__version__}")
+    return Check("devices", True, f"{cores()} CPU cores, {', '.join(gpus) or 'no GPU'}, torch {torch.__version__}")
 
 
 def _memory() -> Check:

@@ -14,6 +14,13 @@ class Settings:
     workers: int | None  # training processes; None: one for every GPU, else every CPU core
 
 
+def cores() -> int:
+    """The CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def settings(store: str | None = None, workers: int | None = None) -> Settings:
     """The settings in force: what is given here, else the environment, else the defaults."""
     if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
