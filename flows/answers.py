@@ -87,7 +87,7 @@ def table(store: Store, folder: StudyFolder, ending: str, as_json: bool) -> None
 
 def _number(text: str) -> float | str | None:
     try:
-        return float(text) if text else None
+        return (float(text) if "." in text else int(text)) if text else None
     except ValueError:
         return text
 

@@ -56,6 +56,8 @@ def answered(command: Callable) -> Callable:
             raise typer.Exit(2) from refused
         except (typer.Exit, typer.Abort):
             raise
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
         except (OSError, RuntimeError, ValueError) as failure:
             typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
             raise typer.Exit(1) from failure
@@ -148,7 +150,8 @@ def figures(
     found = _find(opened, run)
     result = opened.find_json(RunFolder(found.id).result)
     if result is None or result["outcome"] != "done":
-        raise Refused(f"{found.id} has no weights to look into yet: train it with `strive run {found.id}`")
+        state = result["outcome"] if result else "not finished: train it with `strive run`"
+        raise Refused(f"{found.id} has no weights to look into: it is {state}")
     from pipeline.runs.figures import render
 
     where = opened.where(render(opened, found.id, images))

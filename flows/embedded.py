@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -60,11 +61,12 @@ class _Server:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/api"
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would stop it one day
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.embedded", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._said,
             start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
         )
 
@@ -78,7 +80,8 @@ class _Server:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         self._process.kill()
-        said = self._process.communicate()[1].decode(errors="replace").strip().splitlines()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip().splitlines()
         why = said[-1] if said else f"no answer in {START_SECONDS:.0f} s"
         raise Refused(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
 

@@ -12,7 +12,7 @@ from pipeline.runs.store import RunFolder, open_store
 @task(task_run_name="maps of {id}", cache_policy=NO_CACHE)
 def render(id: str, images: int, store_url: str) -> str:
     """One run's picture; returns its path in the store."""
-    from pipeline.runs import figures  # torch and torchvision: seconds that rendered pictures need not cost
+    from pipeline.runs import figures  # torch: seconds that rendered pictures need not cost
 
     return figures.render(open_store(store_url), id, images)
 

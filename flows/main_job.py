@@ -6,7 +6,7 @@ from flows.display import Display, console
 from flows.embedded import prefect_api
 from pipeline.plan.studies import Study
 from pipeline.runs.progress import Progress
-from pipeline.runs.settings import cores
+from pipeline.runs.settings import cores, settings
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 
 
@@ -15,7 +15,7 @@ def reproduce_study(
 ) -> dict:
     """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
     experiments = list(study.experiments)
-    count = workers or cores()
+    count = settings(workers=workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, experiments, count, console())
     with shown, prefect_api(loud):
         from flows.parameters import ReproduceRequest

@@ -1,17 +1,30 @@
 """`strive run`: one experiment in this process."""
 
+import time
+
 from flows.display import Display, console
 from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.runs import claims, datasets, job
 from pipeline.runs.progress import Progress, Standing
-from pipeline.runs.store import Store
+from pipeline.runs.store import RunFolder, Store
+
+
+def _taken(store: Store, experiment: Experiment) -> tuple[list[claims.Claim], bool]:
+    """A claim on the run; whether somebody elsewhere still lives shows only after a silent minute."""
+    owner, watch = claims.Owner(), claims.Watch(store)
+    until = time.monotonic() + claims.SILENCE_SECONDS + 1
+    while True:
+        held, settled = claims.take(store, [experiment], 1, owner, watch)
+        if held or settled or time.monotonic() > until or claims.is_here(store, RunFolder(experiment.id)):
+            return held, settled
+        time.sleep(1)
 
 
 def train_here(store: Store, experiment: Experiment, quiet: bool) -> Standing:
     """Train it unless it has its outcome; refused while somebody else works on it."""
     datasets.make(store, experiment.dataset, experiment.recipe.preprocess)
-    held, settled = claims.take(store, [experiment], 1, claims.Owner(), claims.Watch(store))
+    held, settled = _taken(store, experiment)
     progress = Progress(store, [experiment])
     if held:
         if quiet:

@@ -32,6 +32,7 @@ class Poller(threading.Thread):
         self._news = threading.Condition()
         self._standings: dict[str, Standing] = {}
         self._over = threading.Event()
+        self._released = False
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -49,16 +50,18 @@ class Poller(threading.Thread):
     def end(self) -> None:
         """The fleet is over: look a last time and let go of everyone who still waits."""
         self._over.set()
+        self.join()  # a look that began before must not be the last
         try:
             self.look()
         finally:
             with self._news:
+                self._released = True
                 self._news.notify_all()
 
     def settled(self, id: str) -> Standing | None:
         """Block until the run has an outcome; None when the fleet ended without it."""
         with self._news:
-            self._news.wait_for(lambda: self._over.is_set() or self._has_outcome(id))
+            self._news.wait_for(lambda: self._released or self._has_outcome(id))
             return self._standings[id] if self._has_outcome(id) else None
 
     def share_done(self) -> float:
@@ -112,14 +115,15 @@ def train(request: TrainRequest) -> dict[str, str]:
 
 def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
     poller = Poller(store, missing)
-    poller.start()
     artifact = create_progress_artifact(0.0, key=f"{study}-progress", description=f"epochs of {study}")
     fleet = Fleet(missing, store.url, workers)
+    poller.start()
     try:
         at_work = work.submit(study, fleet)
         runs = [follow.submit(e.label, e.id, poller) for e in missing]
         while not wait([at_work], timeout=5).done:
-            update_progress_artifact(_id(artifact), poller.share_done())
+            with suppress(Exception):  # a server that is away for a minute must not cost a night's training
+                update_progress_artifact(_id(artifact), poller.share_done())
     except BaseException:  # cancelled, or Ctrl-C: the task above would wait for the fleet to finish its work
         fleet.stop()
         raise

@@ -1,13 +1,15 @@
 """An S3 bucket through s3fs, with the usual AWS_* variables (AWS_ENDPOINT_URL included)."""
 
 import os
+from http.client import HTTPException
 
+import aiohttp
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.paper.refused import Refused
 
-TRANSIENT = (BotoCoreError, ClientError)
+TRANSIENT = (BotoCoreError, ClientError, aiohttp.ClientError, HTTPException)
 
 
 class Bucket:
@@ -31,7 +33,10 @@ class Bucket:
         self.fs.pipe_file(f"{self.root}/{path}", data, mode="create")
 
     def exists(self, path: str) -> bool:
-        return self.fs.isfile(f"{self.root}/{path}")
+        try:  # not fs.isfile, which takes every error for a no
+            return self.fs.info(f"{self.root}/{path}")["type"] == "file"
+        except FileNotFoundError:
+            return False
 
     def names(self, prefix: str) -> list[str]:
         """Every object below the folder `prefix`, as paths relative to it."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.runs.host import boot_id, host_name, process_started
 from pipeline.runs.store import RunFolder, Store
@@ -52,7 +53,7 @@ class Attempts:
         return bool(self.numbers) and self.last not in self.ended
 
 
-class Lost(Exception):
+class Lost(RuntimeError):
     """Another process has taken this run over; nothing this one still computes may be kept."""
 
 
@@ -69,6 +70,7 @@ class Claim:
     def __init__(self, store: Store, experiment: Experiment, attempt: int, owner: Owner):
         self.store, self.experiment, self.attempt, self.owner = store, experiment, attempt, owner
         self.run = RunFolder(experiment.id)
+        self.begun = False  # set once the run itself is at work, whose errors are then its own
         self.finished = False  # set once the run has its outcome
         self._progress: dict = {}
         self._beats = 0
@@ -83,7 +85,8 @@ class Claim:
         self._stop.set()
         self._thread.join()
         if not self.finished and not isinstance(error, Lost):
-            failed = isinstance(error, Exception)
+            # a fault of the store or the machine, or data that are not there, is no fault of the run
+            failed = self.begun and isinstance(error, Exception) and not isinstance(error, OSError | Refused)
             self.end("failed" if failed else "released", repr(error) if error else "left unfinished")
 
     def end(self, how: str, why: str) -> None:
@@ -118,6 +121,12 @@ class Claim:
                 continue
 
 
+def is_here(store: Store, run: RunFolder) -> bool:
+    """Whether the last attempt's owner is a process of this host, whose life needs no minute to judge."""
+    owner = store.find_json(f"{run.claims}/{attempts(store, run).last}.json") or {}
+    return (owner.get("host"), owner.get("boot")) == (host_name(), boot_id())
+
+
 def end_attempt(store: Store, run: RunFolder, attempt: int, how: str, why: str) -> None:
     """Record once that an attempt is over without a result: released, died or failed."""
     store.create_json(f"{run.claims}/{attempt}.end.json", {"how": how, "why": why, "at": _now()})
@@ -145,10 +154,13 @@ class Watch:
 
 
 def gone(owner: dict) -> bool:
-    """Whether the owner's process is known to have ended: same host, and no such process, or an earlier boot."""
-    if owner["host"] != host_name():
+    """Whether the owner's process is known to have ended: it was on this host in this boot, and is not there.
+
+    Host names repeat between machines; a name with its boot does not.
+    """
+    if (owner["host"], owner["boot"]) != (host_name(), boot_id()):
         return False
-    return owner["boot"] != boot_id() or process_started(owner["pid"]) != owner["started"]
+    return process_started(owner["pid"]) != owner["started"]
 
 
 def take(
@@ -194,6 +206,12 @@ def blame(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int
         owner = store.read_json(f"{run.claims}/{found.last}.json")
         if (owner["fleet"], owner["rank"]) == (fleet, rank):
             end_attempt(store, run, found.last, "died", why)
+
+
+def last_words(store: Store, run: RunFolder) -> str:
+    """Why the last attempt on a run ended without a result, as far as it could say."""
+    end = store.find_json(f"{run.claims}/{attempts(store, run).last}.end.json")
+    return end["why"] if end else "nobody has said why"
 
 
 def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:

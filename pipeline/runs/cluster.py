@@ -20,11 +20,13 @@ from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.runs import claims
-from pipeline.runs.store import open_store
+from pipeline.runs.store import RunFolder, open_store
 
 POLL_SECONDS = 1.0
+NODE_SECONDS = 60.0  # for a node with CPUs to join
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,21 @@ def connect(workers: int | None = None) -> Placement:
     address = os.environ.get("RAY_ADDRESS", "local")
     local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    have = ray.cluster_resources()
-    gpus = int(have.get("GPU", 0))
-    return Placement(workers or gpus or int(have["CPU"]), gpus_per_worker=min(1, gpus))
+    cpus, gpus = _resources_within(NODE_SECONDS)
+    count = workers or gpus or cpus
+    if count > cpus:
+        raise RuntimeError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
+    return Placement(count, gpus_per_worker=min(1, gpus / count))
+
+
+def _resources_within(seconds: float) -> tuple[int, int]:
+    """The cluster's CPUs and GPUs, once a node that has any has joined."""
+    until = time.monotonic() + seconds
+    while not (have := ray.cluster_resources()).get("CPU"):
+        if time.monotonic() > until:
+            raise RuntimeError(f"no node with CPUs has joined the cluster within {seconds:.0f} s: start a Ray worker")
+        time.sleep(1)
+    return int(have["CPU"]), int(have.get("GPU", 0))
 
 
 def disconnect() -> None:
@@ -53,7 +67,8 @@ def disconnect() -> None:
 
 
 def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -> None:
-    """Work through `experiments` on the cluster; returns when each is done, diverged or crashed."""
+    """Work through `experiments` on the cluster until each is done, diverged or crashed; raises when that fails."""
+    store = open_store(store_url)
     name = f"fleet-{uuid4().hex[:12]}"
     folder, filesystem = _storage(store_url)
     DataParallelTrainer(
@@ -72,6 +87,12 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -
             callbacks=[_Coroner(name, experiments, store_url)],
         ),
     ).fit()
+    for note in store.names(f"fleets/{name}"):  # Ray's own, of no use afterwards
+        store.delete(f"fleets/{name}/{note}")
+    for experiment in experiments:
+        run = RunFolder(experiment.id)
+        if not store.exists(run.result):
+            raise RuntimeError(f"{experiment.id} has no outcome: {claims.last_words(store, run)}")
 
 
 def _worker(fleet: str, experiments: list[Experiment], store_url: str, together: int) -> Callable[[], None]:
@@ -87,6 +108,8 @@ def _worker(fleet: str, experiments: list[Experiment], store_url: str, together:
             if held:
                 try:
                     job.run(held, store)
+                except (OSError, Refused):
+                    return  # of the store, the machine or the data: other experiments would fare no better
                 except Exception:
                     # the claim has recorded why; the fleet goes on with the other experiments
                     continue

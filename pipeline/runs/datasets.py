@@ -32,8 +32,8 @@ class Prepared:
 def make(store: Store, dataset: Dataset, how: Preprocess) -> str:
     """Prepare the data set unless it is there; returns its folder.
 
-    No object is ever replaced, so that two machines at it at once cannot mix theirs: what was first stays, and the
-    manifest describes what is there.
+    No object is ever replaced: of two machines at it at once, the first of each object stays, and the manifest
+    describes what is there. Between machines they differ by rounding alone.
     """
     folder = DatasetFolder(dataset, how)
     if store.exists(folder.manifest):

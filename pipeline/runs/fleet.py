@@ -62,8 +62,8 @@ def _main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from pipeline.runs import cluster  # ray: seconds, and its environment is settled by now
 
-    placement = cluster.connect(order["workers"])
     try:
+        placement = cluster.connect(order["workers"])
         cluster.fleet([experiment(plain) for plain in order["experiments"]], order["store"], placement)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order

@@ -18,6 +18,14 @@ def write(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> byte
     return out.getvalue()
 
 
+def find(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
+    """The rows of an attempt, or none when they are missing or damaged."""
+    try:
+        return read(store, run, attempt)
+    except (FileNotFoundError, pyarrow.ArrowInvalid, TypeError):
+        return []
+
+
 def read(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
     """The rows of an attempt, those it took over from its predecessor included."""
     table = pyarrow.parquet.read_table(io.BytesIO(store.read(run.history(attempt))))

@@ -1,7 +1,9 @@
 """Runs, start to finish, in one process: the same call on a laptop and on a Ray worker."""
 
+import logging
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import torch
@@ -13,11 +15,12 @@ from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build, count_parameters
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs import checkpoint, datasets, history
-from pipeline.runs.claims import Claim
+from pipeline.runs.claims import Claim, Lost
 from pipeline.runs.held import is_verified, proof_of
 from pipeline.runs.provenance import provenance
 from pipeline.runs.store import RunFolder, Store, sha256
 
+log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 10.0  # an epoch that ends this long after the last checkpoint writes one
 
 
@@ -38,16 +41,16 @@ class Result:
 
 
 def run(held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[Result]:
-    """Train every claimed experiment to its outcome and record it; the claims are alive meanwhile."""
+    """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile."""
     torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
-    results = []
-    for claim in held:
-        with claim:
-            results.append(_train(claim, store, checkpoint_seconds))
-    return results
+    with ExitStack() as alive:
+        for claim in held:
+            alive.enter_context(claim)
+        return [_train(claim, store, checkpoint_seconds) for claim in held]
 
 
 def _train(claim: Claim, store: Store, checkpoint_seconds: float) -> Result:
+    claim.begun = True
     this, folder, device = claim.experiment, claim.run, _device()
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(folder.experiment, this.plain())
@@ -80,8 +83,12 @@ def _resume(store: Store, folder: RunFolder, model: nn.Module, optimizer: train.
     found = checkpoint.newest(store, folder)
     if found is None:
         return []
+    rows = history.find(store, folder, found.attempt)[: found.epochs_done]
+    if len(rows) < found.epochs_done:
+        log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, folder.id)
+        return []
     checkpoint.restore(found, model, optimizer)
-    return history.read(store, folder, found.attempt)[: found.epochs_done]
+    return rows
 
 
 def _finish(
@@ -105,7 +112,8 @@ def _finish(
         seconds=round(sum(row.seconds for row in rows), 3),
         digests={"model": sha256(weights), "history": sha256(curve), "dataset": dataset},
     )
-    store.create_json(claim.run.result, asdict(result))
+    if not store.create_json(claim.run.result, asdict(result)):
+        raise Lost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
     claim.finished = True
     return result
 

@@ -22,7 +22,7 @@ def provenance(device: str, dataset_sha256: str) -> dict:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD") or os.environ.get("STRIVE_COMMIT"),  # an image has no checkout
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
         "lock_sha256": _digest(ROOT / "uv.lock"),
         "revision": REVISION,
         "dataset_manifest_sha256": dataset_sha256,
@@ -40,7 +40,10 @@ def _git(*words: str) -> str | None:
     """What git says of the checkout this code stands in; None where there is none."""
     if not (ROOT / ".git").exists():
         return None
-    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 

@@ -17,6 +17,10 @@ WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
 _LASTING = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENAMETOOLONG}
 
 
+class StoreUnreachable(OSError):
+    """The store gave no answer, however often it was asked; the message is its client's."""
+
+
 class Backend(Protocol):
     """What a kind of store must do; each call is whole and atomic."""
 
@@ -96,14 +100,16 @@ class Store:
         return f"{self.url}/{path}".rstrip("/")
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        for wait in WAITS:
+        waits = list(WAITS)
+        while True:
             try:
                 return call()
             except self._transient as error:
-                if _lasting(error):
-                    raise
-                time.sleep(wait)
-        return call()
+                if not waits or _lasting(error):
+                    if isinstance(error, OSError):
+                        raise
+                    raise StoreUnreachable(f"{self.url}: {type(error).__name__}: {error}") from error
+            time.sleep(waits.pop(0))
 
 
 def _lasting(error: Exception) -> bool:
@@ -112,7 +118,9 @@ def _lasting(error: Exception) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _LASTING:
         return True
-    response = getattr(error, "response", None) or {}
+    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return True
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None) or {}
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
     return 400 <= status < 500 and status not in (408, 409, 429)
 

@@ -59,7 +59,7 @@ def test_killed_at_random_moments_it_ends_like_an_unbroken_one(tmp_path):
     store = tmp_path / "store"
     with (tmp_path / "drill.log").open("wb") as log:
         for way in ways[:kills]:
-            driver, wait = start(store, log), chance.uniform(20, 70)
+            driver, wait = start(store, log), chance.uniform(0, 70)
             if way == "SIGKILL worker":
                 wait = chance.uniform(1, 20)
                 while not workers_of(driver):  # half a minute

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from processes import free_port
 
 from pipeline.paper.refused import Refused
 from pipeline.runs import store as store_module
@@ -161,6 +162,20 @@ def test_lasting_faults_are_not(error):
     with pytest.raises(type(error)):
         Store(shaky).read("x")
     assert shaky.calls == 1
+
+
+@pytest.mark.s3
+def test_a_store_without_an_answer_says_so_and_is_not_taken_for_empty(s3, monkeypatch):
+    monkeypatch.setattr(store_module, "WAITS", ())
+    store = open_store(f"{s3}/x")
+    store.write("there", b"1")
+    store.backend.fs = type(store.backend.fs)(
+        endpoint_url=f"http://127.0.0.1:{free_port()}", skip_instance_cache=True, config_kwargs={"connect_timeout": 1}
+    )
+    store.backend.fs.retries = 1
+    for question in (store.exists, store.read, store.names):
+        with pytest.raises(OSError, match=r"(?i)connect"):
+            question("there")
 
 
 @pytest.mark.parametrize("url", ["gs://bucket/x", "memory://x", "http://host/x", "s3://"])
