@@ -115,7 +115,7 @@ def start_store(house: House) -> None:
         house.start("store", [program, *house.command("store")])
         wait_for(f"http://127.0.0.1:{port}/healthz", 60)
     else:
-        house.start("store", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+        house.start("store", [sys.executable, str(Path(__file__).parents[1] / "moto_server.py"), str(port)])
         wait_for(f"http://127.0.0.1:{port}/moto-api/", 60)
 
 
