@@ -1,7 +1,6 @@
 """The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by commands that need them."""
 
 import signal
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -248,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
