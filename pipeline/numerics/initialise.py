@@ -3,24 +3,23 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.batches import Images
 from pipeline.numerics.streams import stream
 
 SAMPLE = 256  # training images that a data-dependent initialisation looks at
 
 
 @torch.no_grad()
-def initialise(model: nn.Sequential, how: str, seed: int, data: Images | None = None) -> None:
-    """Set every convolution as a function of (how, seed) and, for "data-dependent", of the first training images."""
+def initialise(model: nn.Sequential, how: str, seed: int, sample: Tensor | None = None) -> None:
+    """Set every convolution as a function of (how, seed) and, for "data-dependent", of a sample (N, C, H, W) of
+    training images as they are evaluated."""
     convs = [module for module in model if isinstance(module, nn.Conv2d)]
     for layer, conv in enumerate(convs):
-        draw = _xavier if how == "xavier" else _he
-        draw(conv.weight, stream(seed, "initialise", layer))
+        _DRAWS[how](conv, stream(seed, "initialise", layer))
         _bias(conv).zero_()
     if how == "data-dependent":
-        if data is None:
+        if sample is None:
             raise ValueError("a data-dependent initialisation needs the training images")
-        _fit_to(data.images[:SAMPLE], model, last=convs[-1])
+        _fit_to(sample, model, last=convs[-1])
 
 
 def _fit_to(x: Tensor, model: nn.Sequential, last: nn.Conv2d) -> None:
@@ -45,12 +44,22 @@ def _bias(conv: nn.Conv2d) -> Tensor:
     return conv.bias
 
 
-def _xavier(weight: Tensor, generator: torch.Generator) -> None:
+def _xavier(conv: nn.Conv2d, generator: torch.Generator) -> None:
     """Caffe's: uniform with variance 1 / fan_in."""
-    limit = (3 / weight[0].numel()) ** 0.5
-    weight.uniform_(-limit, limit, generator=generator)
+    limit = (3 / conv.weight[0].numel()) ** 0.5
+    conv.weight.uniform_(-limit, limit, generator=generator)
 
 
-def _he(weight: Tensor, generator: torch.Generator) -> None:
+def _glorot(conv: nn.Conv2d, generator: torch.Generator) -> None:
+    """Uniform with variance 2 / (fan_in + fan_out), as Graham's code has it: a stride lowers the fan-out."""
+    fan_out = conv.weight[:, 0].numel() / conv.stride[0] ** 2
+    limit = (6 / (conv.weight[0].numel() + fan_out)) ** 0.5
+    conv.weight.uniform_(-limit, limit, generator=generator)
+
+
+def _he(conv: nn.Conv2d, generator: torch.Generator) -> None:
     """He et al. (2015): normal with variance 2 / fan_in."""
-    weight.normal_(0, (2 / weight[0].numel()) ** 0.5, generator=generator)
+    conv.weight.normal_(0, (2 / conv.weight[0].numel()) ** 0.5, generator=generator)
+
+
+_DRAWS = {"xavier": _xavier, "glorot": _glorot, "he": _he, "data-dependent": _he}

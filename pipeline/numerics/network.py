@@ -47,7 +47,7 @@ def build(network: Network) -> nn.Sequential:
                 conv = nn.Conv2d(channels, layer.width, layer.size, layer.stride, layer.padding)
                 modules[f"conv{number}"], channels = conv, layer.width
                 if layer.rectify:
-                    modules[f"relu{number}"] = nn.ReLU()
+                    modules[f"relu{number}"] = nn.LeakyReLU(layer.slope) if layer.slope else nn.ReLU()
             case Pool():
                 modules[f"pool{number}"] = nn.MaxPool2d(layer.size, layer.stride, ceil_mode=True)
             case Drop():
@@ -61,6 +61,18 @@ def begin_epoch(model: nn.Module, seed: int, epoch: int) -> None:
     device = next(model.parameters()).device
     for layer, module in enumerate(m for m in model.modules() if isinstance(m, Dropout)):
         module.generator = stream(seed, "dropout", layer, epoch, device=device)
+
+
+@torch.no_grad()
+def transplant(source: nn.Module, target: nn.Module) -> None:
+    """Copy the convolutions of `source`, in order, into a model that differs in other layers alone."""
+    pairs = zip(_convs(source), _convs(target), strict=True)
+    for from_, to in pairs:
+        to.load_state_dict(from_.state_dict())
+
+
+def _convs(model: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d)]
 
 
 def count_parameters(model: nn.Module) -> int:

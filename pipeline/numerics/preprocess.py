@@ -1,11 +1,17 @@
 """Global contrast normalisation and ZCA whitening (section 3.1, after Goodfellow et al. 2013)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from pipeline.paper.recipes import Preprocess
+from pipeline.numerics.batches import unchanged
+from pipeline.paper.augment import Shift
+from pipeline.paper.recipes import Recipe, Scale, Whiten
+
+CHUNK = 1000  # images that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -14,6 +20,9 @@ class Whitening:
 
     mean_D: Tensor  # float32
     matrix_DD: Tensor  # float32, symmetric
+
+    def to(self, device: str) -> "Whitening":
+        return Whitening(self.mean_D.to(device), self.matrix_DD.to(device))
 
 
 def contrast_normalised(pixels_ND: Tensor, scale: float) -> Tensor:
@@ -32,11 +41,11 @@ def fit(x_ND: Tensor, ridge: float) -> Whitening:
     the images are decomposed instead; every other direction is scaled by ridge^-1/2.
     """
     n, d = x_ND.shape
-    mean_D = x_ND.double().mean(0)
-    centred_ND = x_ND.double() - mean_D
+    mean_D = sum((part.double().sum(0) for part in x_ND.split(CHUNK)), torch.zeros(d, dtype=torch.float64)) / n
     if n >= d:
-        e_K, v_DK = torch.linalg.eigh(centred_ND.T @ centred_ND / n)
+        e_K, v_DK = torch.linalg.eigh(_covariance(x_ND, mean_D))
     else:
+        centred_ND = x_ND.double() - mean_D
         e_K, u_NK = torch.linalg.eigh(centred_ND @ centred_ND.T / n)
         real_K = e_K > e_K[-1] * 1e-12
         e_K, u_NK = e_K[real_K], u_NK[:, real_K]
@@ -47,15 +56,54 @@ def fit(x_ND: Tensor, ridge: float) -> Whitening:
     return Whitening(mean_D.float(), matrix_DD.float())
 
 
+def _covariance(x_ND: Tensor, mean_D: Tensor) -> Tensor:
+    """X'X / N of the centred images, in float64, a chunk at a time: 50,000 images whole would be 1.2 GB."""
+    total_DD = torch.zeros(len(mean_D), len(mean_D), dtype=torch.float64)
+    for part_ND in x_ND.split(CHUNK):
+        centred_ND = part_ND.double() - mean_D
+        total_DD.addmm_(centred_ND.T, centred_ND)
+    return total_DD / len(x_ND)
+
+
 def apply(x_ND: Tensor, whitening: Whitening) -> Tensor:
     """The images whitened: (N, D) -> (N, D)."""
     return (x_ND - whitening.mean_D) @ whitening.matrix_DD
 
 
-def prepare(train_NCHW: Tensor, test_NCHW: Tensor, how: Preprocess) -> tuple[Tensor, Tensor, Whitening]:
-    """Both parts preprocessed, with what was fitted on the training part alone; float32 (N, C, H, W)."""
-    train_ND = contrast_normalised(train_NCHW.flatten(1), how.gcn_scale)
-    whitening = fit(train_ND, how.zca_ridge)
-    test_ND = contrast_normalised(test_NCHW.flatten(1), how.gcn_scale)
-    train_ND, test_ND = (apply(x, whitening) * how.input_scale for x in (train_ND, test_ND))
-    return train_ND.view(train_NCHW.shape), test_ND.view(test_NCHW.shape), whitening
+def whitened(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
+    """Raw pixels, unsigned bytes or floats, contrast-normalised and whitened; float32 (N, C, H, W)."""
+    out_NCHW = torch.empty(pixels_NCHW.shape, dtype=torch.float32, device=pixels_NCHW.device)
+    for pixels, out in zip(pixels_NCHW.split(CHUNK), out_NCHW.split(CHUNK), strict=True):
+        x_ND = apply(contrast_normalised(pixels.flatten(1), how.gcn_scale), whitening)
+        out.copy_(x_ND.mul_(how.input_scale).view_as(out))
+    return out_NCHW
+
+
+def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
+    """The whitening of contrast-normalised images, fitted on these, which are the training images, alone."""
+    return fit(contrast_normalised(train_NCHW.flatten(1), how.gcn_scale), how.zca_ridge)
+
+
+def scaled(pixels_NCHW: Tensor, how: Scale) -> Tensor:
+    """Raw pixels, unsigned bytes or floats, to (value - subtract) / divide, colour by colour; float32."""
+    subtract_C11 = torch.tensor(how.subtract, device=pixels_NCHW.device)[:, None, None]
+    return (pixels_NCHW.to(torch.float32) - subtract_C11) / how.divide
+
+
+def last_step(recipe: Recipe, whitening: Whitening | None) -> Callable[[Tensor], Tensor]:
+    """What is left of preprocessing after augmentation: all of it where raw pixels are varied, else nothing."""
+    how = recipe.preprocess
+    if isinstance(how, Scale):
+        return partial(scaled, how=how)
+    if not varies_pixels(recipe):
+        return unchanged
+    if whitening is None:
+        raise ValueError("to whiten after augmentation, the whitening is needed")
+    return partial(whitened, whitening=whitening, how=how)
+
+
+def varies_pixels(recipe: Recipe) -> bool:
+    """Whether augmentation works on raw pixels, rather than on whitened images."""
+    if isinstance(recipe.preprocess, Scale):
+        return True
+    return isinstance(recipe.augment, Shift) and not recipe.augment.whitened

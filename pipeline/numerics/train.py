@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pipeline.numerics.batches import Images, shuffled
+from pipeline.numerics.batches import Feed
 from pipeline.numerics.evaluate import count_wrong
 from pipeline.numerics.network import begin_epoch
 from pipeline.paper.recipes import Recipe
@@ -37,15 +37,19 @@ class Momentum:
     def __init__(self, model: nn.Module, recipe: Recipe):
         self.parameters = dict(model.named_parameters())
         self.velocities = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
-        self.momentum, self.weight_decay = recipe.momentum, recipe.weight_decay
+        self.momentum, self.nesterov, self.weight_decay = recipe.momentum, recipe.nesterov, recipe.weight_decay
 
     @torch.no_grad()
     def update(self, lr: float) -> None:
-        """v <- momentum v + (gradient + decay w);  w <- w - lr v;  and the gradients are dropped."""
+        """v <- momentum v + (gradient + decay w);  w <- w - lr v;  and the gradients are dropped.
+
+        Nesterov's: w <- w - lr (gradient + decay w + momentum v).
+        """
         for name, weight in self.parameters.items():
             assert weight.grad is not None, f"no gradient has reached {name}"
             gradient = weight.grad.add(weight, alpha=self.weight_decay)
-            weight.add_(self.velocities[name].mul_(self.momentum).add_(gradient), alpha=-lr)
+            velocity = self.velocities[name].mul_(self.momentum).add_(gradient)
+            weight.add_(gradient.add(velocity, alpha=self.momentum) if self.nesterov else velocity, alpha=-lr)
             weight.grad = None
 
 
@@ -53,26 +57,27 @@ def epochs(
     model: nn.Module,
     optimizer: Momentum,
     recipe: Recipe,
-    train: Images,
-    test: Images,
+    train: Feed,
+    test: Feed,
     seed: int,
     start: int = 0,
 ) -> Iterator[Epoch]:
     """Train from epoch `start` to the recipe's end. A row's `train_loss` is not finite once training has diverged."""
+    seen = recipe.images_an_epoch(len(train))
     for epoch in range(start, recipe.epochs):
         began = time.perf_counter()
         lr = recipe.lr_at(epoch)
         model.train()
         begin_epoch(model, seed, epoch)
-        totals = [step(model, optimizer, lr, *batch) for batch in shuffled(train, recipe.batch, seed, epoch)]
+        totals = [step(model, optimizer, lr, *batch) for batch in train.training(seed, epoch)]
         loss, wrong = torch.stack(totals).sum(0).tolist()
         test_wrong, test_seen = count_wrong(model, test)
         yield Epoch(
             epoch,
             lr,
-            loss / len(train),
+            loss / seen,
             int(wrong),
-            len(train),
+            seen,
             test_wrong,
             test_seen,
             time.perf_counter() - began,

@@ -5,19 +5,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Conv:
-    """A square convolution followed by a ReLU."""
+    """A square convolution followed by a ReLU. As large as its map and unpadded, it is a fully connected layer."""
 
     size: int
     width: int  # output channels
     stride: int = 1
     pad: int | None = None  # None: "same", (size - 1) / 2 zeros on every side
     rectify: bool = True  # the paper rectifies the last 1x1 too (READING.md)
+    slope: float = 0.0  # of the ReLU below zero; above 0 it is a leaky one (Table 5)
 
     def __post_init__(self):
         if self.size < 1 or self.width < 1 or self.stride < 1:
             raise ValueError(f"a convolution's size, width and stride are at least 1, not {self}")
         if self.pad is None and self.size % 2 == 0:
             raise ValueError(f"'same' padding wants an odd size, not {self.size}: give pad")
+        if not 0 <= self.slope < 1:
+            raise ValueError(f"slope must lie in [0, 1), not {self.slope}")
 
     @property
     def padding(self) -> int:

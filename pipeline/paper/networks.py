@@ -1,5 +1,6 @@
-"""Table 1 as written, the three rewrites of Table 2, and the twelve CIFAR-10 networks they make."""
+"""Tables 1 and 2 (the twelve CIFAR networks), Table 5 (the large one), Table 6 (ImageNet), and what the text varies."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.paper.layers import Conv, Drop, Layer, Pool
@@ -65,14 +66,21 @@ def all_conv(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(out)
 
 
-def with_dropout(layers: tuple[Layer, ...], image: float = 0.2, pooled: float = 0.5) -> tuple[Layer, ...]:
-    """Dropout on the image and after every pool or the layer that stands in for one (section 3.1)."""
+def with_dropout(
+    layers: tuple[Layer, ...],
+    image: float = 0.2,
+    pooled: float = 0.5,
+    extra: Callable[[Conv], bool] = lambda conv: False,
+) -> tuple[Layer, ...]:
+    """Dropout on the image and after every pool or the layer that stands in for one (section 3.1).
+
+    `extra` names further convolutions to drop after as much; never after the last one, whose outputs are the scores.
+    """
     out: list[Layer] = [Drop(image)] if image else []
-    for layer in layers:
-        if isinstance(layer, Drop):
-            continue
+    for layer in (bare := [layer for layer in layers if not isinstance(layer, Drop)]):
         out.append(layer)
-        if pooled and layer.stride > 1:
+        also = isinstance(layer, Conv) and layer is not bare[-1] and extra(layer)
+        if pooled and (layer.stride > 1 or also):
             out.append(Drop(pooled))
     return tuple(out)
 
@@ -86,6 +94,60 @@ def narrow(network: Network, by: int) -> Network:
     return replace(network, layers=tuple(thin.get(id(layer), layer) for layer in network.layers))
 
 
+def for_classes(network: Network, classes: int) -> Network:
+    """The same network for another number of classes."""
+    return _with_last(network, width=classes)
+
+
+def fully_connected(network: Network) -> Network:
+    """The head's first 1x1 sees its whole 6x6 map at once, so that both 1x1 become fully connected layers."""
+    *body, one, last = network.layers
+    assert isinstance(one, Conv)
+    return replace(network, layers=(*body, replace(one, size=6, pad=0), last))
+
+
+def padded_head(network: Network) -> Network:
+    """The head's first 3x3 keeps its map: 8x8 before averaging, as most reimplementations have it."""
+    layers = tuple(replace(layer, pad=None) if layer == HEAD[0] else layer for layer in network.layers)
+    return replace(network, layers=layers)
+
+
+def unrectified_scores(network: Network) -> Network:
+    """No ReLU after the last 1x1, as some reimplementations have it."""
+    return _with_last(network, rectify=False)
+
+
+def with_pools(network: Network) -> Network:
+    """Every stride of 2 undone and 2x2 max-pooling put in its place; the weights fit both (section 3.4)."""
+    out: list[Layer] = []
+    for layer in network.layers:
+        if isinstance(layer, Conv) and layer.stride == 2:
+            out += [replace(layer, stride=1), Pool(2, 2)]
+        else:
+            out.append(layer)
+    return replace(network, name=f"{network.name}-pooled", layers=tuple(out))
+
+
+def large_all_cnn(slope: float = 1 / 3, drop_inputs: bool = False) -> Network:
+    """Table 5 over 126x126 pixels, all unpadded, down to 1x1; the linear map to 10 scores is Graham's softmax layer.
+
+    `slope` of the leaky ReLU is Graham's. The table's dropout stands beside a layer: on its output, or its input.
+    """
+    rows = [(2, width, stride, drop if stride == 1 else 0)
+            for drop, width in ((0, 320), (0.1, 640), (0.2, 960), (0.3, 1280), (0.4, 1600))
+            for stride in (1, 1, 2)] + [(2, 1920, 1, 0.5), (1, 1920, 1, 0.5)]  # fmt: skip
+    out: list[Layer] = []
+    for size, width, stride, drop in rows:
+        row = [Conv(size, width, stride, pad=0, slope=slope), *([Drop(drop)] if drop else [])]
+        out += reversed(row) if drop_inputs else row
+    return Network("large-all-cnn", 126, (*out, Conv(1, 10, rectify=False)))
+
+
+def _with_last(network: Network, **changes) -> Network:
+    *body, last = network.layers
+    return replace(network, layers=(*body, replace(last, **changes)))
+
+
 def _conv_before(layers: list[Layer]) -> Conv:
     if not layers or not isinstance(layers[-1], Conv):
         raise ValueError("a pool can only be rewritten when a convolution stands right before it")
@@ -95,8 +157,39 @@ def _conv_before(layers: list[Layer]) -> Conv:
 # the columns of Table 3, in the paper's order
 VARIANTS = {"model": tuple, "strided-cnn": strided, "convpool-cnn": conv_pool, "all-cnn": all_conv}
 
-NETWORKS = {
+TWELVE = {
     f"{variant}-{family}": Network(f"{variant}-{family}", 32, with_dropout(rewrite(BASE[family]) + HEAD))
     for family in BASE
     for variant, rewrite in VARIANTS.items()
 }
+
+
+def _ablations() -> dict[str, Network]:
+    connected = [replace(fully_connected(TWELVE[name]), name=f"{name}-fc")
+                 for name in ("model-a", "model-b", "model-c", "all-cnn-c")]  # fmt: skip
+    c = TWELVE["all-cnn-c"]
+    dropped = [
+        replace(c, name="all-cnn-c-dropout-all", layers=with_dropout(c.layers, extra=lambda conv: True)),
+        replace(c, name="all-cnn-c-dropout-1x1", layers=with_dropout(c.layers, extra=lambda conv: conv.size == 1)),
+    ]
+    reimplemented = [
+        replace(padded_head(c), name="all-cnn-c-8x8"),
+        replace(unrectified_scores(c), name="all-cnn-c-linear-scores"),
+    ]
+    return {network.name: network for network in (*connected, *dropped, *reimplemented)}
+
+
+ABLATIONS = _ablations()
+LARGE = large_all_cnn()
+IMAGENET = Network(
+    "imagenet-all-cnn-b",
+    224,
+    # Table 6, conv1 to conv12; the padding that leads to the 6x6 before averaging is ours (READING.md)
+    (Conv(11, 96, 4, pad=2), Conv(1, 96), Conv(3, 96, 2, pad=0),
+     Conv(5, 256), Conv(1, 256), Conv(3, 256, 2, pad=0),
+     Conv(3, 384), Conv(1, 384), Conv(3, 384, 2, pad=0), Drop(0.5),
+     Conv(3, 1024), Conv(1, 1024), Conv(1, 1000)),
+)  # fmt: skip
+IMAGENET_POOLED = with_pools(IMAGENET)
+
+NETWORKS = TWELVE | ABLATIONS | {network.name: network for network in (LARGE, IMAGENET, IMAGENET_POOLED)}

@@ -1,12 +1,16 @@
-"""How the paper trains (section 3.1), as values. What it leaves open is a field whose reading is in READING.md."""
+"""How the paper trains (section 3.1, appendices), as values. What it leaves open is a field whose reading is in
+READING.md."""
 
+import math
 from dataclasses import dataclass, field
 
-INITIALISATIONS = ("xavier", "he", "data-dependent")
+from pipeline.paper.augment import Augment, Shift
+
+INITIALISATIONS = ("xavier", "he", "glorot", "data-dependent")
 
 
 @dataclass(frozen=True)
-class Preprocess:
+class Whiten:
     """Global contrast normalisation and ZCA whitening as Goodfellow et al. (2013) did them, whom the paper follows."""
 
     gcn_scale: float = 55.0  # L2 norm of every image after contrast normalisation
@@ -20,31 +24,66 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Raw values 0 to 255 to (value - subtract) / divide, a constant for each colour."""
+
+    subtract: tuple[float, float, float] = (128.0, 128.0, 128.0)  # red, green, blue
+    divide: float = 128.0
+
+    def __post_init__(self):
+        if len(self.subtract) != 3 or self.divide <= 0:
+            raise ValueError(f"subtract needs three values and divide must be positive: {self.subtract}, {self.divide}")
+
+
+Preprocess = Whiten | Scale
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One way to train a network with stochastic gradient descent."""
 
     lr: float
     epochs: int = 350
+    epoch_images: int | None = None  # training images an epoch; None: every image once
     lr_drops: tuple[int, ...] = (200, 250, 300)  # epochs before which lr is multiplied by 0.1
+    lr_decay: float = 0.0  # lr falls as exp(-lr_decay * epoch) besides
     batch: int = 128  # images; not stated in the paper
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 0.001  # added to every gradient, biases included, as in Caffe
-    initialise: str = "xavier"  # not stated in the paper
-    preprocess: Preprocess = field(default_factory=Preprocess)
+    initialise: str = "he"  # not stated in the paper
+    preprocess: Preprocess = field(default_factory=Whiten)
+    augment: Augment | None = None
+    plain_epochs: int = 0  # the last epochs, trained on images as they are evaluated
 
     def __post_init__(self):
         if self.lr <= 0 or self.epochs < 1 or self.batch < 1:
             raise ValueError(f"lr, epochs and batch must be positive: {self.lr}, {self.epochs}, {self.batch}")
+        if self.epoch_images is not None and self.epoch_images < 1:
+            raise ValueError(f"epoch_images must be positive, not {self.epoch_images}")
         if list(self.lr_drops) != sorted(set(self.lr_drops)) or any(d >= self.epochs for d in self.lr_drops):
             raise ValueError(f"lr_drops must rise and stay below {self.epochs} epochs, not {self.lr_drops}")
-        if not 0 <= self.momentum < 1 or self.weight_decay < 0:
-            raise ValueError(f"momentum {self.momentum} or weight_decay {self.weight_decay} is out of range")
+        if not 0 <= self.momentum < 1 or self.weight_decay < 0 or self.lr_decay < 0:
+            raise ValueError(
+                f"out of range: momentum {self.momentum}, weight_decay {self.weight_decay} or lr_decay {self.lr_decay}"
+            )
         if self.initialise not in INITIALISATIONS:
             raise ValueError(f"initialise must be one of {INITIALISATIONS}, not {self.initialise!r}")
+        if not 0 <= self.plain_epochs <= self.epochs:
+            raise ValueError(f"plain_epochs must lie between 0 and {self.epochs}, not {self.plain_epochs}")
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""
-        return self.lr * 0.1 ** sum(epoch >= drop for drop in self.lr_drops)
+        return self.lr * 0.1 ** sum(epoch >= drop for drop in self.lr_drops) * math.exp(-self.lr_decay * epoch)
+
+    def images_an_epoch(self, train: int) -> int:
+        """Images that an epoch shows, of `train` in the training set."""
+        copies = 2 if isinstance(self.augment, Shift) and self.augment.flip == "copies" else 1
+        return self.epoch_images or train * copies
+
+    def augment_at(self, epoch: int) -> Augment | None:
+        """How the training images of an epoch are varied, if they are."""
+        return None if epoch >= self.epochs - self.plain_epochs else self.augment
 
 
 LEARNING_RATES = (0.25, 0.1, 0.05, 0.01)  # section 3.1: searched for every network

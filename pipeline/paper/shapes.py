@@ -13,6 +13,7 @@ class Step:
     layer: Layer
     channels: int
     side: int  # pixels
+    receptive: int  # pixels of the image, along a side, that one value sees
     parameters: int  # weights and biases
     multiplications: int  # multiply-adds of one image, forward
 
@@ -20,6 +21,7 @@ class Step:
 def steps(network: Network) -> list[Step]:
     """Every layer in order with its output shape and cost; refuses a network whose maps vanish."""
     channels, side, out = network.channels, network.side, []
+    receptive = jump = 1  # jump: pixels between neighbouring values
     for layer in network.layers:
         parameters = multiplications = 0
         if isinstance(layer, Conv):
@@ -33,8 +35,15 @@ def steps(network: Network) -> list[Step]:
             raise ValueError(f"{network.name} has a layer of no known kind: {layer}")
         if side < 1:
             raise ValueError(f"nothing is left of the {network.side} px image of {network.name} after {layer}")
-        out.append(Step(layer, channels, side, parameters, multiplications))
+        if not isinstance(layer, Drop):
+            receptive, jump = receptive + (layer.size - 1) * jump, jump * layer.stride
+        out.append(Step(layer, channels, side, receptive, parameters, multiplications))
     return out
+
+
+def multiplications(network: Network) -> int:
+    """Multiply-adds of one image, forward."""
+    return sum(step.multiplications for step in steps(network))
 
 
 def parameters(network: Network) -> int:

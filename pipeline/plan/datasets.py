@@ -12,7 +12,8 @@ class Dataset:
     classes: int
     train: int  # images
     test: int
-    sha256: str  # of train images, train labels, test images, test labels as unsigned bytes (runs/sources.py)
+    sha256: str | None  # of the raw data as runs/sources.py defines it; None where nobody has published it
+    shard: int = 0  # images a piece, read one after the other; 0: one piece that fits into memory
 
 
 DATASETS = {

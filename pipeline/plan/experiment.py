@@ -4,9 +4,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from pipeline.paper.augment import Crop, Distort, Shift
 from pipeline.paper.layers import Conv, Drop, Pool
 from pipeline.paper.networks import Network
-from pipeline.paper.recipes import Preprocess, Recipe
+from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 
@@ -14,7 +15,8 @@ from pipeline.plan.datasets import Dataset
 # 1  the first
 REVISION = 1
 
-_LAYERS = {kind.__name__.lower(): kind for kind in (Conv, Pool, Drop)}
+# what stands in a field that may hold one of several kinds, by the word that JSON has for it
+_KINDS = {kind.__name__.lower(): kind for kind in (Conv, Pool, Drop, Whiten, Scale, Shift, Distort, Crop)}
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class Experiment:
     revision: int = REVISION
 
     def __post_init__(self):
-        if self.network.side != self.dataset.side or self.network.classes != self.dataset.classes:
+        seen = self.recipe.augment.side(self.dataset.side) if self.recipe.augment else self.dataset.side
+        if self.network.side != seen or self.network.classes != self.dataset.classes:
             raise ValueError(
                 f"{self.network.name} is made for {self.network.classes} classes of {self.network.side} px images; "
-                f"{self.dataset.name} has {self.dataset.classes} of {self.dataset.side} px"
+                f"{self.dataset.name} shows it {self.dataset.classes} of {seen} px"
             )
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
@@ -51,23 +54,32 @@ class Experiment:
     def plain(self) -> dict:
         """As JSON holds it; `experiment` reads it back."""
         out = asdict(self)
-        out["network"]["layers"] = [
-            {"kind": type(layer).__name__.lower()} | asdict(layer) for layer in self.network.layers
-        ]
+        out["network"]["layers"] = [_tagged(layer) for layer in self.network.layers]
         out["recipe"]["lr_drops"] = list(self.recipe.lr_drops)
+        out["recipe"]["preprocess"] = _tagged(self.recipe.preprocess)
+        out["recipe"]["augment"] = _tagged(self.recipe.augment) if self.recipe.augment else None
         return out
 
 
 def experiment(plain: dict) -> Experiment:
     """The experiment that `plain` describes."""
     network, recipe = dict(plain["network"]), dict(plain["recipe"])
-    network["layers"] = tuple(
-        _LAYERS[row["kind"]](**{k: v for k, v in row.items() if k != "kind"}) for row in network["layers"]
-    )
-    recipe["preprocess"] = Preprocess(**recipe["preprocess"])
-    recipe["lr_drops"] = tuple(recipe["lr_drops"])
-    rest = {"network": Network(**network), "dataset": Dataset(**plain["dataset"]), "recipe": Recipe(**recipe)}
     try:
+        network["layers"] = tuple(_untagged(row) for row in network["layers"])
+        recipe["preprocess"] = _untagged(recipe["preprocess"])
+        recipe["augment"] = _untagged(recipe["augment"]) if recipe["augment"] else None
+        recipe["lr_drops"] = tuple(recipe["lr_drops"])
+        rest = {"network": Network(**network), "dataset": Dataset(**plain["dataset"]), "recipe": Recipe(**recipe)}
         return Experiment(**(plain | rest))
-    except TypeError as error:
-        raise Refused(f"this experiment was written by another version of strive: {error}") from error
+    except (TypeError, KeyError) as error:
+        raise Refused(f"this experiment was written by another version of strive: {error!r}") from error
+
+
+def _tagged(value) -> dict:
+    fields = {name: list(field) if isinstance(field, tuple) else field for name, field in asdict(value).items()}
+    return {"kind": type(value).__name__.lower()} | fields
+
+
+def _untagged(row: dict):
+    fields = {name: tuple(field) if isinstance(field, list) else field for name, field in row.items() if name != "kind"}
+    return _KINDS[row["kind"]](**fields)

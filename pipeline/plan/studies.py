@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.paper.claims import TABLE_3, Claim
-from pipeline.paper.networks import NETWORKS, Network, narrow, with_dropout
-from pipeline.paper.recipes import Preprocess, Recipe
+from pipeline.paper.networks import TWELVE, Network, narrow, with_dropout
+from pipeline.paper.recipes import Recipe, Whiten
 from pipeline.paper.refused import Refused, unknown
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment
@@ -33,7 +33,7 @@ DIGITS = Recipe(
     initialise="data-dependent",
     # an enlarged digit fills 64 of 3,072 directions: full whitening would lift the empty ones and hide the strokes, so
     # the images are small against the ridge and scaled up to a deviation of 1 afterwards
-    preprocess=Preprocess(gcn_scale=0.5, input_scale=50.0),
+    preprocess=Whiten(gcn_scale=0.5, input_scale=50.0),
 )
 
 
@@ -47,7 +47,7 @@ def digits(seeds: int = 1) -> Study:
     experiments = tuple(
         Experiment(_digits_network(network), DATASETS["digits"], DIGITS, seed)
         for seed in range(seeds)
-        for network in NETWORKS.values()
+        for network in TWELVE.values()
     )
     return Study("digits", "do all twelve networks learn, end to end?", experiments, TABLE_3)
 
@@ -56,7 +56,7 @@ def smoke(seeds: int = 1) -> Study:
     """Two of the networks for two epochs: does everything hold together?"""
     recipe = replace(DIGITS, epochs=2, lr_drops=(1,))
     experiments = tuple(
-        Experiment(_digits_network(NETWORKS[name]), DATASETS["digits"], recipe, seed)
+        Experiment(_digits_network(TWELVE[name]), DATASETS["digits"], recipe, seed)
         for seed in range(seeds)
         for name in ("strided-cnn-a", "all-cnn-c")
     )

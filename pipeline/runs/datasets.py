@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from pipeline.numerics.batches import Images
-from pipeline.numerics.preprocess import Whitening, prepare
-from pipeline.paper.recipes import Preprocess
+from pipeline.numerics.batches import Feed, Images
+from pipeline.numerics.preprocess import Whitening, fit_to, last_step, whitened
+from pipeline.paper.recipes import Preprocess, Recipe
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 from pipeline.runs.sources import Raw, raw
@@ -27,6 +27,11 @@ class Prepared:
     test: Images
     test_pixels: torch.Tensor  # unsigned bytes (N, C, H, W)
     manifest_sha256: str
+
+    def feeds(self, recipe: Recipe, device: str = "cpu") -> tuple[Feed, Feed]:
+        """The training and the test images as the recipe wants them, on the device."""
+        finish = last_step(recipe, None)
+        return Feed(self.train.to(device), recipe, finish), Feed(self.test.to(device), recipe, finish)
 
 
 def make(store: Store, dataset: Dataset, how: Preprocess) -> str:
@@ -51,7 +56,9 @@ def make(store: Store, dataset: Dataset, how: Preprocess) -> str:
 def _objects(data: Raw, how: Preprocess) -> dict[str, bytes]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums of the same order, whatever the machine
-    train, test, whitening = prepare(torch.from_numpy(data.train_images), torch.from_numpy(data.test_images), how)
+    train, test = torch.from_numpy(data.train_images), torch.from_numpy(data.test_images)
+    whitening = fit_to(train, how)
+    train, test = whitened(train, whitening, how), whitened(test, whitening, how)
     torch.set_num_threads(threads)
     return {
         "train-images.npy": _npy(train.numpy()),

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from pipeline.numerics import train
+from pipeline.numerics.conformance import conform
 from pipeline.numerics.evaluate import count_wrong
-from pipeline.numerics.initialise import initialise
+from pipeline.numerics.initialise import SAMPLE, initialise
 from pipeline.numerics.network import build, count_parameters
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs import checkpoint, datasets, history
@@ -55,14 +56,16 @@ def _train(claim: Claim, store: Store, checkpoint_seconds: float) -> Result:
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(folder.experiment, this.plain())
     store.write_json(folder.provenance(claim.attempt), provenance(device, data.manifest_sha256))
-    train_set, test_set = data.train.to(device), data.test.to(device)
+    train_feed, test_feed = data.feeds(this.recipe, device)
     model = build(this.network)
-    initialise(model, this.recipe.initialise, this.seed, data.train)
+    conform(model, this.network)
+    sample, _ = train_feed.seen(torch.arange(min(SAMPLE, len(train_feed))))
+    initialise(model, this.recipe.initialise, this.seed, sample.cpu())
     model.to(device)
     optimizer = train.Momentum(model, this.recipe)
     rows = _resume(store, folder, model, optimizer)
     saved_at = time.monotonic()
-    for row in train.epochs(model, optimizer, this.recipe, train_set, test_set, this.seed, len(rows)):
+    for row in train.epochs(model, optimizer, this.recipe, train_feed, test_feed, this.seed, len(rows)):
         rows.append(row)
         claim.progress(len(rows), row.seconds)
         last = len(rows) == this.recipe.epochs
@@ -144,7 +147,8 @@ def verify(store: Store, id: str) -> dict:
     torch.set_num_threads(1)
     this, model, result = load_model(store, id)
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
-    wrong, seen = count_wrong(model.to(_device()), data.test.to(_device()))
+    _, test_feed = data.feeds(this.recipe, _device())
+    wrong, seen = count_wrong(model.to(_device()), test_feed)
     if (wrong, seen) != (result["wrong"], result["seen"]):
         raise ValueError(
             f"run {id} reported {result['wrong']} wrong of {result['seen']}, "

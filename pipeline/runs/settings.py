@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.paper.refused import Refused
 
@@ -12,6 +13,12 @@ class Settings:
 
     store: str  # folder or s3://bucket/prefix
     workers: int | None  # training processes; None: one for every GPU, else every CPU core
+    data_dir: str | None  # where unpacked data sets lie; None: they are downloaded
+
+
+def cache() -> Path:
+    """Where downloads are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strive" / "data"
 
 
 def cores() -> int:
@@ -21,7 +28,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def settings(store: str | None = None, workers: int | None = None) -> Settings:
+def settings(store: str | None = None, workers: int | None = None, data_dir: str | None = None) -> Settings:
     """The settings in force: what is given here, else the environment, else the defaults."""
     if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
         if not text.isdigit():
@@ -29,4 +36,8 @@ def settings(store: str | None = None, workers: int | None = None) -> Settings:
         workers = int(text)
     if workers is not None and workers < 1:
         raise Refused(f"at least one worker is needed, not {workers}")
-    return Settings(store or os.environ.get("STRIVE_STORE") or "strive-store", workers)
+    return Settings(
+        store or os.environ.get("STRIVE_STORE") or "strive-store",
+        workers,
+        data_dir or os.environ.get("STRIVE_DATA_DIR") or None,
+    )

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from typing import Any, Protocol, TypeVar
 
-from pipeline.paper.recipes import Preprocess
+from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 
@@ -159,7 +159,8 @@ class DatasetFolder:
 
     def __init__(self, dataset: Dataset, how: Preprocess):
         spec = json.dumps([asdict(dataset), asdict(how), PREPARATION], sort_keys=True)
-        self.top = f"datasets/{dataset.name}.gcn-zca.{sha256(spec.encode())[:8]}"
+        kind = "gcn-zca" if isinstance(how, Whiten) else "pixels"
+        self.top = f"datasets/{dataset.name}.{kind}.{sha256(spec.encode())[:8]}"
         self.manifest = self.object("manifest.json")
 
     def object(self, name: str) -> str:

@@ -7,14 +7,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.numerics.batches import Images
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import Dropout, begin_epoch, build, count_parameters
 from pipeline.paper.layers import Conv, Drop, Pool
-from pipeline.paper.networks import NETWORKS, Network, narrow
+from pipeline.paper.networks import TWELVE, Network, narrow
 from pipeline.paper.shapes import parameters, steps, training_flops
 
-NETS = pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda n: n.name)
+NETS = pytest.mark.parametrize("network", TWELVE.values(), ids=lambda n: n.name)
 
 
 @NETS
@@ -52,10 +51,10 @@ def test_evaluation_is_deterministic(network):
 
 @pytest.mark.parametrize("name", ["strided-cnn-a", "convpool-cnn-b", "all-cnn-c"])
 def test_training_flops_are_those_torch_counts(name):
-    model, counter = build(NETWORKS[name]).eval(), FlopCounterMode(display=False)
+    model, counter = build(TWELVE[name]).eval(), FlopCounterMode(display=False)
     with counter:
         model(torch.zeros(1, 3, 32, 32)).sum().backward()
-    assert training_flops(NETWORKS[name]) == counter.get_total_flops()
+    assert training_flops(TWELVE[name]) == counter.get_total_flops()
 
 
 def test_pooling_is_caffes_windows_start_at_0_and_the_last_may_stick_out():
@@ -98,7 +97,7 @@ def test_dropout_without_an_epoch_is_refused():
 
 def test_same_seed_same_weights_other_seed_other_weights():
     def weights(seed, how="he"):
-        model = build(narrow(NETWORKS["all-cnn-c"], 6))
+        model = build(narrow(TWELVE["all-cnn-c"], 6))
         initialise(model, how, seed, None)
         return torch.cat([p.flatten() for p in model.parameters()])
 
@@ -108,7 +107,7 @@ def test_same_seed_same_weights_other_seed_other_weights():
 
 @pytest.mark.parametrize(("how", "gain"), [("xavier", 1.0), ("he", 2.0)])
 def test_initial_variance_is_gain_over_fan_in_and_biases_are_0(how, gain):
-    model = build(NETWORKS["all-cnn-c"])
+    model = build(TWELVE["all-cnn-c"])
     initialise(model, how, 0, None)
     conv = model[10]
     assert isinstance(conv, nn.Conv2d)
@@ -121,10 +120,10 @@ def test_initial_variance_is_gain_over_fan_in_and_biases_are_0(how, gain):
 
 
 def test_data_dependent_weights_give_every_channel_mean_0_and_deviation_1():
-    images = Images(torch.randn(300, 3, 32, 32) * 3 + 1, torch.zeros(300, dtype=torch.long))
-    model = build(narrow(NETWORKS["convpool-cnn-b"], 12))
-    initialise(model, "data-dependent", 0, images)
-    x, convs = images.images[:256], [m for m in model if isinstance(m, nn.Conv2d)]
+    x = torch.randn(256, 3, 32, 32) * 3 + 1
+    model = build(narrow(TWELVE["convpool-cnn-b"], 12))
+    initialise(model, "data-dependent", 0, x)
+    convs = [m for m in model if isinstance(m, nn.Conv2d)]
     for module in model.eval():
         x = module(x)
         if isinstance(module, nn.Conv2d):

@@ -9,7 +9,7 @@ from torch import nn
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
 from pipeline.numerics.saliency import class_maps, guided
-from pipeline.paper.networks import NETWORKS, narrow
+from pipeline.paper.networks import TWELVE, narrow
 
 
 def test_guided_relu_gives_the_numbers_of_figure_1b():
@@ -22,7 +22,7 @@ def test_guided_relu_gives_the_numbers_of_figure_1b():
 
 
 def network(name):
-    model = build(narrow(NETWORKS[name], 6))
+    model = build(narrow(TWELVE[name], 6))
     initialise(model, "he", 0, None)
     return model.eval()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pipeline.numerics.batches import Images, in_order, shuffled
+from pipeline.numerics.batches import Feed, Images
 from pipeline.numerics.evaluate import count_wrong
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
@@ -21,12 +21,13 @@ RECIPE = Recipe(lr=0.1, epochs=4, lr_drops=(2,), batch=16, weight_decay=0.01, in
 
 def data(n=50, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return Images(torch.randn(n, 3, 6, 6, generator=generator), torch.randint(4, (n,), generator=generator))
+    images = torch.randn(n, 3, 6, 6, generator=generator)
+    return Feed(Images(images, torch.randint(4, (n,), generator=generator)), RECIPE)
 
 
 def fresh(network=NET):
     model = build(network)
-    initialise(model, "he", 0, data())
+    initialise(model, "he", 0)
     return model
 
 
@@ -40,10 +41,10 @@ def test_an_update_is_that_of_torchs_sgd_bit_for_bit():
     momentum = Momentum(ours, RECIPE)
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
     for number in range(5):
-        batch = data(16, number)
-        step(ours, momentum, 0.1, batch.images, batch.labels)
+        images, labels = data(16, number).seen(torch.arange(16))
+        step(ours, momentum, 0.1, images, labels)
         sgd.zero_grad()
-        cross_entropy(theirs(batch.images), batch.labels).backward()
+        cross_entropy(theirs(images), labels).backward()
         sgd.step()
     assert torch.equal(weights(ours), weights(theirs))
 
@@ -78,7 +79,8 @@ def test_the_loss_is_the_mean_over_images_not_over_batches():
     still = replace(RECIPE, lr=1e-30, epochs=1, lr_drops=())
     model = fresh(replace(NET, layers=NET.layers[1:]))
     [row] = epochs(model, Momentum(model, still), still, data(), data(), seed=0)
-    whole = cross_entropy(model(data().images), data().labels).item()
+    images, labels = data().seen(torch.arange(50))
+    whole = cross_entropy(model(images), labels).item()
     assert row.train_loss == pytest.approx(whole, rel=1e-6)
 
 
@@ -90,18 +92,18 @@ def test_a_diverged_run_shows_in_its_loss():
 
 
 def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
-    numbered = Images(torch.zeros(50, 1, 1, 1), torch.arange(50))
-    orders = [torch.cat([labels for _, labels in shuffled(numbered, 16, 0, epoch)]) for epoch in (0, 1, 0)]
+    numbered = Feed(Images(torch.zeros(50, 1, 1, 1), torch.arange(50)), RECIPE)
+    orders = [torch.cat([labels for _, labels in numbered.training(0, epoch)]) for epoch in (0, 1, 0)]
     assert sorted(orders[0].tolist()) == list(range(50))
     assert torch.equal(orders[0], orders[2])
     assert not torch.equal(orders[0], orders[1])
-    assert [len(labels) for _, labels in shuffled(numbered, 16, 0, 0)] == [16, 16, 16, 2]
-    assert torch.equal(torch.cat([labels for _, labels in in_order(numbered, 16)]), torch.arange(50))
+    assert [len(labels) for _, labels in numbered.training(0, 0)] == [16, 16, 16, 2]
+    assert torch.equal(torch.cat([labels for _, labels in numbered.evaluation(16)]), torch.arange(50))
 
 
 def test_counting_by_hand_and_the_mode_comes_back():
     scores = torch.tensor([[2.0, 1], [0, 3], [5, 4], [1, 0]])
     model = torch.nn.Flatten().train()
     images = Images(scores.reshape(4, 2, 1, 1), torch.tensor([0, 0, 0, 1]))
-    assert count_wrong(model, images) == (2, 4)
+    assert count_wrong(model, Feed(images, RECIPE)) == (2, 4)
     assert model.training

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.paper.layers import Conv, Drop, Pool
-from pipeline.paper.networks import BASE, HEAD, NETWORKS, Network, all_conv, narrow, strided
+from pipeline.paper.networks import BASE, HEAD, TWELVE, Network, all_conv, narrow, strided
 from pipeline.paper.shapes import parameters, steps
 
 BY_HAND = {
@@ -15,17 +15,17 @@ BY_HAND = {
 
 
 def test_there_are_twelve_with_the_parameters_of_their_tables():
-    assert {name: parameters(network) for name, network in NETWORKS.items()} == BY_HAND
+    assert {name: parameters(network) for name, network in TWELVE.items()} == BY_HAND
 
 
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda n: n.name)
+@pytest.mark.parametrize("network", TWELVE.values(), ids=lambda n: n.name)
 def test_maps_are_6_by_6_before_averaging(network):
     assert [(s.channels, s.side) for s in steps(network)[-3:]] == [(192, 6), (192, 6), (10, 6)]
 
 
 def test_the_columns_of_table_2():
     def body(name):
-        return tuple(layer for layer in NETWORKS[name].layers if not isinstance(layer, Drop))[: -len(HEAD)]
+        return tuple(layer for layer in TWELVE[name].layers if not isinstance(layer, Drop))[: -len(HEAD)]
 
     c96, c192 = Conv(3, 96), Conv(3, 192)
     assert body("strided-cnn-c") == (c96, Conv(3, 96, 2), c192, Conv(3, 192, 2))
@@ -37,7 +37,7 @@ def test_strided_b_subsamples_with_its_1x1():
     assert [layer for layer in strided(BASE["b"]) if layer.stride == 2] == [Conv(1, 96, 2), Conv(1, 192, 2)]
 
 
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda n: n.name)
+@pytest.mark.parametrize("network", TWELVE.values(), ids=lambda n: n.name)
 def test_dropout_is_on_the_image_and_after_each_subsampling(network):
     layers = network.layers
     assert layers[0] == Drop(0.2)
@@ -47,9 +47,9 @@ def test_dropout_is_on_the_image_and_after_each_subsampling(network):
 
 
 def test_narrow_divides_every_width_but_the_classes():
-    assert [c.width for c in narrow(NETWORKS["model-a"], 6).convs] == [16, 32, 32, 32, 10]
+    assert [c.width for c in narrow(TWELVE["model-a"], 6).convs] == [16, 32, 32, 32, 10]
     with pytest.raises(ValueError, match="divided by 7"):
-        narrow(NETWORKS["model-a"], 7)
+        narrow(TWELVE["model-a"], 7)
 
 
 @pytest.mark.parametrize(

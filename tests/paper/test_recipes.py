@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.paper.recipes import CIFAR, Preprocess, Recipe
+from pipeline.paper.recipes import CIFAR, Recipe, Whiten
 
 
 def test_the_learning_rate_falls_tenfold_after_200_250_and_300_of_350_epochs():
@@ -28,4 +28,4 @@ def test_drops_must_rise_and_come_before_the_end(drops):
 
 def test_preprocessing_wants_positive_numbers():
     with pytest.raises(ValueError, match="zca_ridge"):
-        Preprocess(zca_ridge=0)
+        Whiten(zca_ridge=0)

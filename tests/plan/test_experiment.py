@@ -1,17 +1,19 @@
 """Laws: an id is its content, all of it, and nothing else."""
 
+import json
 from dataclasses import fields, replace
 
 import pytest
 
+from pipeline.paper.augment import Crop, Distort, Shift
 from pipeline.paper.layers import Conv
-from pipeline.paper.networks import NETWORKS
-from pipeline.paper.recipes import Preprocess, Recipe
+from pipeline.paper.networks import TWELVE
+from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment, experiment
 
-ONE = Experiment(NETWORKS["all-cnn-c"], DATASETS["digits"], Recipe(lr=0.05))
+ONE = Experiment(TWELVE["all-cnn-c"], DATASETS["digits"], Recipe(lr=0.05))
 
 
 def test_an_id_is_readable_first_and_unique_last():
@@ -23,7 +25,8 @@ def test_an_id_is_readable_first_and_unique_last():
 
 CHANGES = {
     "lr": 0.1, "epochs": 351, "lr_drops": (100, 200), "batch": 64, "momentum": 0.8, "weight_decay": 0.0,
-    "initialise": "he", "preprocess": Preprocess(zca_ridge=0.2),
+    "initialise": "xavier", "preprocess": Whiten(zca_ridge=0.2), "epoch_images": 10, "lr_decay": 0.1, "nesterov": True,
+    "augment": Shift(), "plain_epochs": 1,
 }  # fmt: skip
 
 
@@ -50,8 +53,11 @@ def test_seed_revision_data_and_layers_are_part_of_it(other):
     assert other.id != ONE.id
 
 
-def test_an_experiment_comes_back_from_its_json():
-    assert experiment(ONE.plain()) == ONE
+@pytest.mark.parametrize("how", [None, Shift(fill="edge"), Distort(field=32), Crop(window=32)], ids=repr)
+@pytest.mark.parametrize("preprocess", [Whiten(), Scale()], ids=repr)
+def test_an_experiment_comes_back_from_its_json(how, preprocess):
+    one = replace(ONE, recipe=replace(ONE.recipe, augment=how, preprocess=preprocess))
+    assert experiment(json.loads(json.dumps(one.plain()))) == one
 
 
 def test_an_experiment_of_another_version_is_refused():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.paper.networks import NETWORKS
+from pipeline.paper.networks import TWELVE
 from pipeline.paper.refused import Refused
 from pipeline.plan.choose import flops, needed
 from pipeline.plan.studies import STUDIES, study
@@ -10,7 +10,7 @@ from pipeline.plan.studies import STUDIES, study
 
 def test_digits_are_the_twelve_networks_for_each_seed():
     experiments = study("digits", 3).experiments
-    assert [e.network.name for e in experiments] == list(NETWORKS) * 3
+    assert [e.network.name for e in experiments] == list(TWELVE) * 3
     assert len({e.id for e in experiments}) == 36
     assert {e.id for e in study("digits", 1).experiments} < {e.id for e in experiments}
 

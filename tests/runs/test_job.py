@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.paper.networks import NETWORKS, narrow
+from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
@@ -33,7 +33,7 @@ RAW = sources.Raw(
 )
 NOISE = Dataset("noise", 32, 10, 64, 40, RAW.sha256)
 ONE = Experiment(
-    narrow(NETWORKS["strided-cnn-a"], 24),
+    narrow(TWELVE["strided-cnn-a"], 24),
     NOISE,
     Recipe(lr=0.05, epochs=4, lr_drops=(2,), batch=16, initialise="he"),
 )
