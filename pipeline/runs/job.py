@@ -20,6 +20,7 @@ from pipeline.runs.claims import Claim, Lost
 from pipeline.runs.held import is_verified, proof_of
 from pipeline.runs.provenance import provenance
 from pipeline.runs.store import RunFolder, Store, sha256
+from pipeline.runs.summary import summary
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 10.0  # an epoch that ends this long after the last checkpoint writes one
@@ -39,6 +40,7 @@ class Result:
     parameters: int
     seconds: float  # of all epochs, those before a resume included
     digests: dict[str, str]  # of what the result rests on
+    summary: dict  # what tables read of it (summary.py)
 
 
 def run(held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[Result]:
@@ -114,6 +116,7 @@ def _finish(
         parameters=count_parameters(model),
         seconds=round(sum(row.seconds for row in rows), 3),
         digests={"model": sha256(weights), "history": sha256(curve), "dataset": dataset},
+        summary=summary(store, claim.experiment, claim.attempt, rows),
     )
     if not store.create_json(claim.run.result, asdict(result)):
         raise Lost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")

@@ -68,6 +68,9 @@ def test_a_result_rests_on_what_it_names(prepared):
     rows = history.read(prepared, run, 1)
     assert [row.epoch for row in rows] == [0, 1, 2, 3]
     assert (result.wrong, result.seen, result.epochs) == (rows[-1].test_wrong, 40, 4)
+    said = result.summary
+    assert prepared.read_json(run.result)["summary"] == said
+    assert (said["network"], said["raw_sha256"], said["wasted_seconds"]) == ("strided-cnn-a", RAW.sha256, 0)
     facts = prepared.read_json(run.provenance(1))
     assert facts["versions"]["torch"] == torch.__version__.split("+")[0]
     assert facts["dataset_manifest_sha256"] == result.digests["dataset"]
