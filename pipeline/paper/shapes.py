@@ -14,6 +14,8 @@ class Step:
     channels: int
     side: int  # pixels
     receptive: int  # pixels of the image, along a side, that one value sees
+    jump: int  # pixels between what neighbouring values see
+    begin: int  # the first pixel that the first value sees; below 0 it is padding
     parameters: int  # weights and biases
     multiplications: int  # multiply-adds of one image, forward
 
@@ -21,7 +23,8 @@ class Step:
 def steps(network: Network) -> list[Step]:
     """Every layer in order with its output shape and cost; refuses a network whose maps vanish."""
     channels, side, out = network.channels, network.side, []
-    receptive = jump = 1  # jump: pixels between neighbouring values
+    receptive = jump = 1
+    begin = 0
     for layer in network.layers:
         parameters = multiplications = 0
         if isinstance(layer, Conv):
@@ -36,8 +39,9 @@ def steps(network: Network) -> list[Step]:
         if side < 1:
             raise ValueError(f"nothing is left of the {network.side} px image of {network.name} after {layer}")
         if not isinstance(layer, Drop):
+            begin -= layer.padding * jump if isinstance(layer, Conv) else 0
             receptive, jump = receptive + (layer.size - 1) * jump, jump * layer.stride
-        out.append(Step(layer, channels, side, receptive, parameters, multiplications))
+        out.append(Step(layer, channels, side, receptive, jump, begin, parameters, multiplications))
     return out
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.numerics.saliency import class_maps
+from pipeline.numerics.saliency import Target, maps
 from pipeline.runs import datasets
 from pipeline.runs.job import load_model
 from pipeline.runs.store import RunFolder, Store
@@ -27,7 +27,7 @@ def render(store: Store, id: str, images: int) -> str:
     x_NCHW = data.test.images[index]
     with torch.no_grad():
         predicted = model(x_NCHW).argmax(1)
-    maps_NCHW = class_maps(model, x_NCHW, predicted)
+    maps_NCHW = maps(model, x_NCHW, Target(predicted))
     rows = torch.stack([data.test_pixels[index].float() / 255, _around_grey(maps_NCHW)])
     store.write(folder.figure, _png(rows))
     note = {
