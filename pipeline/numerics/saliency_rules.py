@@ -71,7 +71,7 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, pool: nn.MaxPool2d, way: Way) -> Tensor:
-        out, switches = F.max_pool2d(x, *_geometry(pool), pool.ceil_mode, return_indices=True)
+        out, switches = F.max_pool2d_with_indices(x, *_geometry(pool), pool.ceil_mode)
         ctx.save_for_backward(x, switches)
         ctx.pool, ctx.way = pool, way
         return out
