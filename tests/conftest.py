@@ -7,11 +7,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import real_data  # noqa: F401  takes STRIVE_DATA_DIR away from all other tests
 from processes import free_port, wait_for
 
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-for name in ("STRIVE_STORE", "STRIVE_WORKERS", "RAY_ADDRESS", "PREFECT_API_URL"):
+for name in ("STRIVE_STORE", "STRIVE_WORKERS", "STRIVE_DATA_MIRROR", "RAY_ADDRESS", "PREFECT_API_URL"):
     os.environ.pop(name, None)
 
 

@@ -17,5 +17,28 @@ class Dataset:
 
 
 DATASETS = {
-    "digits": Dataset("digits", 32, 10, 1442, 355, "50ca83379f02f9e3ef7b903adff3830f8d70bdda0c166f837fd384f7c18296a2"),
+    dataset.name: dataset
+    for dataset in (
+        Dataset("digits", 32, 10, 1442, 355, "50ca83379f02f9e3ef7b903adff3830f8d70bdda0c166f837fd384f7c18296a2"),
+        # CIFAR in its published order; the labels of CIFAR-100 are the fine ones
+        Dataset("cifar10", 32, 10, 50_000, 10_000, "32e5966899bde482c0ef7d076bf69809b4b1488c806f657a814cfca4646ec493"),
+        Dataset(
+            "cifar100", 32, 100, 50_000, 10_000, "b41e29387b788506ced6a48cea527c65d6387e1598add60c84d6995abf0b21fa"
+        ),
+        # the last 5,000 training images in place of the test images, which have no part in it
+        Dataset(
+            "cifar10-held-out",
+            32,
+            10,
+            45_000,
+            5_000,
+            "2ae9d55e4c76fe08674346bd03c8117eaa30607967e2b0fd8a0f32784606123a",
+        ),
+        # the first 2,000 training and the first 1,000 test images
+        Dataset(
+            "cifar10-2000", 32, 10, 2_000, 1_000, "51942a398df3ec71882ceb2a491a3efed33fe53781d515d2dbdac671eb6bbb02"
+        ),
+        # ILSVRC-2012, decoded and resized here: nobody has published a digest of that
+        Dataset("imagenet", 256, 1_000, 1_281_167, 50_000, None, shard=256),
+    )
 }

@@ -21,6 +21,11 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strive" / "data"
 
 
+def mirror() -> str | None:
+    """An address below which published archives lie by name, asked before their own mirrors."""
+    return os.environ.get("STRIVE_DATA_MIRROR") or None
+
+
 def cores() -> int:
     """The CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

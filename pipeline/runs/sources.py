@@ -1,39 +1,32 @@
 """Where raw images come from: unsigned bytes and labels in the data set's two fixed parts, checked against its pin."""
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
+from pipeline.runs import cifar
+from pipeline.runs.archives import Show
+from pipeline.runs.raw import Raw
 
 
-@dataclass(frozen=True)
-class Raw:
-    """Images (N, C, H, W) of unsigned bytes and labels (N,) of unsigned bytes, training and test part."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-    @property
-    def sha256(self) -> str:
-        digest = hashlib.sha256()
-        for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()
+def silent(_text: str) -> None:
+    """Shows nothing."""
 
 
-def raw(dataset: Dataset) -> Raw:
+def raw(dataset: Dataset, data_dir: str | None = None, show: Show = silent) -> Raw:
     """The raw data of a data set; refused when it is not the data that its experiments were planned on."""
-    found = _SOURCES[dataset.name]()
+    if dataset.name in _SOURCES:
+        found, mend = _SOURCES[dataset.name](), "Install the versions of uv.lock (uv sync) and try again."
+    elif dataset.name in cifar.FROM:
+        found, mend = cifar.read(dataset, data_dir, show), f"Put the published files into {data_dir or 'the cache'}."
+    else:
+        raise Refused(f"it is not known where {dataset.name} comes from")
     if dataset.sha256 is not None and found.sha256 != dataset.sha256:
         raise Refused(
             f"the images of {dataset.name} are not the ones this study is about: "
-            f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. "
-            "Install the versions of uv.lock (uv sync) and try again."
+            f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {mend}"
         )
     return found
 
@@ -54,4 +47,4 @@ def digits() -> Raw:
     return Raw(images[~test], labels[~test], images[test], labels[test])
 
 
-_SOURCES = {"digits": digits}
+_SOURCES: dict[str, Callable[[], Raw]] = {"digits": digits}
