@@ -12,10 +12,11 @@ from pipeline.paper.layers import Conv, Drop, Layer, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.refused import Refused
 from pipeline.paper.shapes import parameters, steps, training_flops
+from pipeline.plan.choose import GPU_FLOPS_A_SECOND
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs.doctor import Check
-from pipeline.runs.progress import Progress, Standing, seconds_left
+from pipeline.runs.progress import Progress, Standing, open_runs, seconds_left
 from pipeline.runs.settings import cores
 from pipeline.runs.store import Store, StudyFolder
 
@@ -31,43 +32,64 @@ def standing(store: Store, experiment: Experiment) -> Standing:
 
 def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None:
     """Runs, states, cost."""
-    standings = Progress(store, list(study.experiments)).standings()
+    standings = Progress(store, list(study.wanted)).standings()
+    todo = open_runs(study, standings)
     count = workers or cores()
-    left = seconds_left(standings, count)
-    runs = [s.plain() for s in standings]
-    open_flops = sum(run["flops"] for run, s in zip(runs, standings, strict=True) if not s.settled)
+    left = seconds_left(todo, count)
+    runs = [s.plain() for s in todo]
+    work, on_gpu = sum(run["flops"] for run in runs), sum(run["gpu_seconds"] for run in runs)
     if as_json:
-        cost = {"flops_left": open_flops, "seconds_left": round(left, 1), "workers": count}
-        return say({"study": study.name, "store": store.url, "runs": runs, **cost}, "", True)
-    _print_runs(study, standings)
-    missing = sum(not s.settled for s in standings)
-    if not missing:
-        return typer.echo("Every run has its outcome: reproducing this study will train nothing.")
+        cost = {"flops_left": work, "seconds_left": round(left, 1), "gpu_seconds_left": on_gpu, "workers": count}
+        return say({"study": study.name, "store": store.url, "runs": _runs(study, standings), **cost}, "", True)
+    _print_runs(study, standings, cost=True)
+    later = sum(not s.settled for s in standings) - len(todo)
+    if not todo:
+        return typer.echo("Every run that is needed has its outcome: reproducing this study will train nothing.")
     typer.echo(
-        f"{missing} of {len(runs)} runs to train: {open_flops / 1e12:.2f} TFLOP, about {duration(left)} "
-        f"on {count} CPU processes, and half a minute to start them."
+        f"{len(todo)} of {len(standings)} runs to train: {_quantity(work)}FLOP, about {duration(left)} "
+        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s."
     )
+    if later:
+        typer.echo(f"{later} more wait until learning rates are chosen; most of them will not be needed.")
 
 
 def status(store: Store, study: Study, as_json: bool) -> None:
-    standings = Progress(store, list(study.experiments)).standings()
+    standings = Progress(store, list(study.wanted)).standings()
     if as_json:
-        return say({"study": study.name, "store": store.url, "runs": [s.plain() for s in standings]}, "", True)
+        return say({"study": study.name, "store": store.url, "runs": _runs(study, standings)}, "", True)
     _print_runs(study, standings)
     counts = {state: sum(s.state == state for s in standings) for state in dict.fromkeys(s.state for s in standings)}
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
-def _print_runs(study: Study, standings: list[Standing]) -> None:
+def _runs(study: Study, standings: list[Standing]) -> list[dict]:
+    """Every run with whether it can be trained now."""
+    now = {s.experiment.id for s in open_runs(study, standings)}
+    return [{**s.plain(), "needed": s.experiment.id in now} for s in standings]
+
+
+def _print_runs(study: Study, standings: list[Standing], cost: bool = False) -> None:
     rows = Table(title=f"{study.name}: {study.question}", title_justify="left", box=None)
-    for column, justify in [("run", "left"), ("state", "left"), ("epoch", "right"), ("error %", "right"), ("", "left")]:
-        rows.add_column(column, justify=justify, no_wrap=column == "run")
+    columns = ["run", "state", "epoch", "error %", *(["FLOP", "GPU time"] if cost else []), ""]
+    for column in columns:
+        rows.add_column(column, justify="left" if column in ("run", "state", "") else "right", no_wrap=True)
+    now = {s.experiment.id for s in open_runs(study, standings)}
     for s in standings:
         run = s.plain()
         error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
         why = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
-        rows.add_row(run["id"], s.state, f"{s.epoch}/{run['epochs']}", error, why)
+        state = s.state if s.settled or s.experiment.id in now else "not chosen"
+        price = [_quantity(run["flops"]), duration(run["gpu_seconds"])] if cost else []
+        rows.add_row(run["id"], state, f"{s.epoch}/{run['epochs']}", error, *price, why)
     console().print(rows, soft_wrap=True)
+
+
+def _quantity(number: float) -> str:
+    """With its prefix: 28.3 P."""
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G")):
+        if number >= 10**power:
+            return f"{number / 10**power:.3g} {prefix}"
+    return f"{number:.3g} "
 
 
 def table(store: Store, folder: StudyFolder, ending: str, as_json: bool) -> None:
@@ -186,9 +208,10 @@ def examined(checks: list[Check], as_json: bool) -> None:
 
 def kept(store: Store, study: Study) -> str:
     """What is safe after an interruption."""
-    standings = Progress(store, list(study.experiments)).standings()
+    standings = Progress(store, list(study.wanted)).standings()
     done = sum(s.settled for s in standings)
+    known = done + len(open_runs(study, standings))
     return (
-        f"{done} of {len(standings)} runs have their outcome, the others their checkpoints, in {store.url}; "
+        f"{done} of {known} runs have their outcome, the others their checkpoints, in {store.url}; "
         "the same command goes on from there."
     )

@@ -35,7 +35,9 @@ RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` 
 StoreOption = Annotated[
     str | None, typer.Option(help="Folder or s3://bucket/prefix.  [default: $STRIVE_STORE, else ./strive-store]")
 ]
-SeedsOption = Annotated[int, typer.Option(help="Runs of every network, with seeds 0 to this less one.")]
+SeedsOption = Annotated[
+    int | None, typer.Option(help="Seeds 0 to this less one.  [default: the study's own, 1 for digits, 5 for table-3]")
+]
 WorkersOption = Annotated[
     int | None, typer.Option(help="Training processes.  [default: one for every GPU, else every CPU core]")
 ]
@@ -68,7 +70,7 @@ def answered(command: Callable) -> Callable:
 @answered
 def reproduce(
     name: StudyArgument = "digits",
-    seeds: SeedsOption = 1,
+    seeds: SeedsOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     images: ImagesOption = 10,
@@ -104,7 +106,7 @@ def reproduce(
 @answered
 def plan(
     name: StudyArgument,
-    seeds: SeedsOption = 1,
+    seeds: SeedsOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
@@ -118,7 +120,7 @@ def plan(
 @answered
 def status(
     name: StudyArgument,
-    seeds: SeedsOption = 1,
+    seeds: SeedsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,18 +9,20 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline.plan.experiment import Experiment
-from pipeline.runs.progress import Progress, Standing, seconds_left
+from pipeline.plan.studies import Study
+from pipeline.runs.progress import Progress, Standing, open_runs, seconds_left
 from pipeline.runs.store import DatasetFolder, Store
 
 LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
+ROWS = 40  # of the live table; a larger study shows only what is at work
 
 
 class Display:
     """A thread that shows how far the runs are, as a live table on a terminal and as plain lines elsewhere."""
 
-    def __init__(self, store: Store, experiments: list[Experiment], workers: int, console: Console):
-        self._store, self._experiments, self._workers, self._console = store, experiments, workers, console
-        self._progress = Progress(store, experiments)
+    def __init__(self, store: Store, study: Study, workers: int, console: Console):
+        self._store, self._study, self._workers, self._console = store, study, workers, console
+        self._progress = Progress(store, list(study.wanted))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._show, name="display", daemon=True)
         self._began = time.monotonic()
@@ -37,14 +39,20 @@ class Display:
         if self._console.is_terminal:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
                 while not self._stop.wait(0.5):
-                    live.update(self._picture(self._progress.standings()), refresh=True)
+                    live.update(self._picture(self._standings()), refresh=True)
             return
         said = ""
         while not self._stop.wait(LINE_SECONDS):
-            line = self._line(self._progress.standings())
+            line = self._line(self._standings())
             if line != said:
                 self._console.print(f"{self._clock()}  {line}", highlight=False, soft_wrap=True)
                 said = line
+
+    def _standings(self) -> list[Standing]:
+        """Of the runs that have come out or can be trained now; others wait for a learning rate to be chosen."""
+        standings = self._progress.standings()
+        now = {s.experiment.id for s in open_runs(self._study, standings)}
+        return [s for s in standings if s.settled or s.experiment.id in now]
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self._began:5.0f} s"
@@ -61,7 +69,7 @@ class Display:
         settled = sum(s.settled for s in standings)
         if settled == len(standings):
             return f"{settled} of {settled} runs settled; verifying, table and pictures"
-        if not all(self._prepared(e) for e in self._experiments[:1]):
+        if not all(self._prepared(e) for e in self._study.experiments[:1]):
             return "preparing the data"
         if not settled and not any(s.state == "running" for s in standings):
             return "starting the workers (Ray takes half a minute)"
@@ -75,7 +83,8 @@ class Display:
         table = Table(title=f"{self._clock()}  {self._stage(standings)}", title_justify="left", box=None)
         for column in ("run", "state", "epoch", "error %"):
             table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")
-        for s in standings:
+        shown = standings if len(standings) <= ROWS else [s for s in standings if s.state == "running"]
+        for s in shown:
             error = 100 * s.result["wrong"] / s.result["seen"] if s.state == "done" and s.result else None
             table.add_row(
                 s.experiment.label,
@@ -94,9 +103,12 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} days"
 
 
 def console() -> Console:
     """Standard output for people; plain when it is no terminal or NO_COLOR is set."""
-    return Console(file=sys.stdout, highlight=False)
+    wide = None if sys.stdout.isatty() else 160  # a file has no edge to wrap at
+    return Console(file=sys.stdout, highlight=False, width=wide)

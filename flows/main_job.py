@@ -5,18 +5,17 @@ from contextlib import nullcontext
 from flows.display import Display, console
 from flows.embedded import prefect_api
 from pipeline.plan.studies import Study
-from pipeline.runs.progress import Progress
+from pipeline.runs.progress import Progress, open_runs
 from pipeline.runs.settings import cores, settings
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 
 
 def reproduce_study(
-    store: Store, study: Study, seeds: int, workers: int | None, images: int, quiet: bool, loud: bool
+    store: Store, study: Study, seeds: int | None, workers: int | None, images: int, quiet: bool, loud: bool
 ) -> dict:
     """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
-    experiments = list(study.experiments)
     count = settings(workers=workers).workers or cores()
-    shown = nullcontext() if quiet else Display(store, experiments, count, console())
+    shown = nullcontext() if quiet else Display(store, study, count, console())
     with shown, prefect_api(loud):
         from flows.parameters import ReproduceRequest
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
@@ -27,7 +26,9 @@ def reproduce_study(
 
 def _summary(store: Store, study: Study, images: int) -> dict:
     folder = StudyFolder(study.name)
-    standings = Progress(store, list(study.experiments)).standings()
+    standings = Progress(store, list(study.wanted)).standings()
+    open_ids = {s.experiment.id for s in open_runs(study, standings)}
+    standings = [s for s in standings if s.settled or s.experiment.id in open_ids]
     done = [s.experiment.id for s in standings if s.state == "done"]
     return {
         "study": study.name,

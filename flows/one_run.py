@@ -5,6 +5,7 @@ import time
 from flows.display import Display, console
 from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import Study
 from pipeline.runs import claims, datasets, job
 from pipeline.runs.progress import Progress, Standing
 from pipeline.runs.store import RunFolder, Store
@@ -30,7 +31,7 @@ def train_here(store: Store, experiment: Experiment, quiet: bool) -> Standing:
         if quiet:
             job.run(held, store)
         else:
-            with Display(store, [experiment], 1, console()):
+            with Display(store, Study(experiment.id, experiment.label, (experiment,)), 1, console()):
                 job.run(held, store)
     elif not settled:
         [standing] = progress.standings()

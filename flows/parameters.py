@@ -17,7 +17,9 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     study: StudyName = Field(StudyName("digits"), description="The study: a fixed list of experiments.")
-    seeds: int = Field(1, ge=1, le=100, description="Runs of every experiment, with seeds 0 to this less one.")
+    seeds: int | None = Field(
+        None, ge=1, le=100, description="Seeds 0 to this less one; empty: as many as the study asks for."
+    )
     store: str | None = Field(
         None, description="A folder or s3://bucket/prefix; empty: STRIVE_STORE where the flow runs."
     )

@@ -25,5 +25,5 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str) -> str:
 def prepare(request: Request) -> list[str]:
     """Make every data set of the study that the store does not hold yet."""
     store = request.opened()
-    wanted = dict.fromkeys((e.dataset, e.recipe.preprocess) for e in request.planned().experiments)
+    wanted = dict.fromkeys((e.dataset, e.recipe.preprocess) for e in request.planned().wanted)
     return [prepare_dataset(dataset, how, store.url) for dataset, how in wanted]

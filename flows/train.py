@@ -15,7 +15,7 @@ from flows.parameters import TrainRequest
 from pipeline.plan.choose import needed
 from pipeline.plan.experiment import Experiment
 from pipeline.runs.fleet import Fleet
-from pipeline.runs.progress import Progress, Standing
+from pipeline.runs.progress import Progress, Standing, results
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder
 from pipeline.runs.tables import manifest
@@ -102,15 +102,13 @@ def follow(label: str, id: str, poller: Poller) -> State:
     persist_result=False,
 )
 def train(request: TrainRequest) -> dict[str, str]:
-    """Train every run of the study that has no outcome yet; returns the outcome of each run by its id."""
+    """Train every run of the study that has no outcome yet; returns the outcomes by run id."""
     store, study = request.opened(), request.planned()
-    progress = Progress(store, list(study.experiments))
-    settled = {s.experiment.id for s in progress.standings() if s.settled}
-    missing = needed(study.experiments, settled)
-    if missing:
+    progress = Progress(store, list(study.wanted))
+    while missing := needed(study, results(progress.standings())):  # once more when a learning rate was chosen
         store.write_json(StudyFolder(study.name).manifest, manifest(study))
         _train(study.name, missing, store, settings(workers=request.workers).workers)
-    return {s.experiment.id: s.state for s in progress.standings()}
+    return {s.experiment.id: s.state for s in progress.standings() if s.settled}
 
 
 def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:

@@ -2,9 +2,9 @@
 READING.md."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pipeline.paper.augment import Augment, Shift
+from pipeline.paper.augment import Augment, Crop, Distort, Shift
 
 INITIALISATIONS = ("xavier", "he", "glorot", "data-dependent")
 
@@ -88,3 +88,34 @@ class Recipe:
 
 LEARNING_RATES = (0.25, 0.1, 0.05, 0.01)  # section 3.1: searched for every network
 CIFAR = Recipe(lr=0.05)
+CIFAR_AUGMENTED = replace(CIFAR, augment=Shift())
+
+# Appendix, Table 6: 450,000 updates of 64 images, the rate divided by 10 after every 200,000; an epoch is 1,000.
+# Momentum, initialisation, crops and scaling are not stated (READING.md).
+IMAGENET = Recipe(
+    lr=0.01,
+    epochs=450,
+    epoch_images=64_000,
+    lr_drops=(200, 400),
+    batch=64,
+    weight_decay=0.0005,
+    preprocess=Scale(subtract=(123.0, 117.0, 104.0)),
+    augment=Crop(),
+)
+
+# Table 5 has no recipe: this is that of Graham's code for its network with pooling, as a stand-in (READING.md). There a
+# rate of 0.003 is multiplied by 1 - momentum and meets gradients summed over the batch: here 0.003 * (1 - 0.99) * 50.
+LARGE = Recipe(
+    lr=0.0015,
+    epochs=410,
+    lr_drops=(),
+    lr_decay=0.01,
+    batch=50,
+    momentum=0.99,
+    nesterov=True,
+    weight_decay=0.0,
+    initialise="glorot",
+    preprocess=Scale(),
+    augment=Distort(),
+    plain_epochs=10,
+)

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
 
 from pipeline.paper.augment import Crop, Distort, Shift
 from pipeline.paper.layers import Conv, Drop, Pool
@@ -16,7 +18,9 @@ from pipeline.plan.datasets import Dataset
 REVISION = 1
 
 # what stands in a field that may hold one of several kinds, by the word that JSON has for it
-_KINDS = {kind.__name__.lower(): kind for kind in (Conv, Pool, Drop, Whiten, Scale, Shift, Distort, Crop)}
+_KINDS: dict[str, Any] = {
+    kind.__name__.lower(): kind for kind in (Conv, Pool, Drop, Whiten, Scale, Shift, Distort, Crop)
+}
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,17 @@ class Experiment:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
 
     @property
+    def augmented(self) -> bool:
+        """Whether training images are varied."""
+        return self.recipe.augment is not None
+
+    @cached_property
     def id(self) -> str:
         """Readable first, unique last: all-cnn-c.cifar10.lr0.05.s0.fe70c9ed"""
         canonical = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
-        return f"{self.network.name}.{self.dataset.name}.lr{self.recipe.lr:g}.s{self.seed}.{digest}"
+        data = f"{self.dataset.name}.augmented" if self.augmented else self.dataset.name
+        return f"{self.network.name}.{data}.lr{self.recipe.lr:g}.s{self.seed}.{digest}"
 
     @property
     def label(self) -> str:
@@ -75,11 +85,11 @@ def experiment(plain: dict) -> Experiment:
         raise Refused(f"this experiment was written by another version of strive: {error!r}") from error
 
 
-def _tagged(value) -> dict:
+def _tagged(value: Any) -> dict:
     fields = {name: list(field) if isinstance(field, tuple) else field for name, field in asdict(value).items()}
     return {"kind": type(value).__name__.lower()} | fields
 
 
-def _untagged(row: dict):
+def _untagged(row: dict) -> Any:
     fields = {name: tuple(field) if isinstance(field, list) else field for name, field in row.items() if name != "kind"}
     return _KINDS[row["kind"]](**fields)

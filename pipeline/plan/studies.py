@@ -1,11 +1,13 @@
 """Studies: fixed lists of experiments, each with the claims it stands beside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from pipeline.paper.claims import TABLE_3, Claim
-from pipeline.paper.networks import TWELVE, Network, narrow, with_dropout
-from pipeline.paper.recipes import Recipe, Whiten
+from pipeline.paper.claims import CLAIMS, TABLE_3, Claim
+from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow, with_dropout
+from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, LEARNING_RATES, Recipe, Whiten
+from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
+from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.paper.refused import Refused, unknown
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment
@@ -13,13 +15,122 @@ from pipeline.plan.experiment import Experiment
 
 @dataclass(frozen=True)
 class Study:
-    """A name, what it asks, and every run that answers it."""
+    """A name, what it asks, and every run that may answer it; choose.py says which of them are worth training."""
 
     name: str
     question: str
     experiments: tuple[Experiment, ...]
     claims: tuple[Claim, ...] = ()
     comparable: bool = False  # whether the paper's numbers were measured on this study's task
+    search: tuple[Experiment, ...] = ()  # the runs on held-out images that choose a learning rate
+    tuned_on: tuple[Experiment, ...] = ()  # the runs whose test errors choose it; none: the study's own with seed 0
+    parts: tuple["Study", ...] = ()  # the studies that this one gathers
+
+    @property
+    def wanted(self) -> tuple[Experiment, ...]:
+        """Every run that may be trained for it, those that only choose a rate included."""
+        every = [*self.experiments, *self.tuned_on, *self.search, *(e for part in self.parts for e in part.wanted)]
+        return tuple(dict.fromkeys(every))
+
+
+def _grid(networks: Iterable[Network], dataset: str, recipe: Recipe, seeds: int) -> tuple[Experiment, ...]:
+    """Every network at every learning rate of the paper's search, with seeds 0 to `seeds` - 1."""
+    return tuple(
+        Experiment(network, DATASETS[dataset], replace(recipe, lr=lr), seed)
+        for seed in range(seeds)
+        for network in networks
+        for lr in LEARNING_RATES
+    )
+
+
+def table_3(seeds: int = 5) -> Study:
+    """Table 3: the twelve networks on CIFAR-10 as it is."""
+    return Study(
+        "table-3",
+        "do the twelve networks make the errors of Table 3?",
+        _grid(TWELVE.values(), "cifar10", CIFAR, seeds),
+        TABLE_3,
+        comparable=True,
+        search=_grid(TWELVE.values(), "cifar10-held-out", CIFAR, 1),
+    )
+
+
+def augmented(seeds: int = 5) -> Study:
+    """Table 4, in the middle: All-CNN-C with flips and small translations."""
+    return Study(
+        "augmented",
+        "does All-CNN-C make the error of Table 4 with augmentation?",
+        _grid([TWELVE["all-cnn-c"]], "cifar10", CIFAR_AUGMENTED, seeds),
+        _claims(4, "cifar10", augmented=True, networks=["all-cnn-c"]),
+        comparable=True,
+        search=_grid([TWELVE["all-cnn-c"]], "cifar10-held-out", CIFAR_AUGMENTED, 1),
+    )
+
+
+def cifar_100(seeds: int = 5) -> Study:
+    """Table 4, CIFAR-100: All-CNN-C with and without augmentation, at the rate that CIFAR-10 chose (section 3.3)."""
+    network = for_classes(TWELVE["all-cnn-c"], 100)
+    return Study(
+        "cifar-100",
+        "does All-CNN-C make the error of Table 4 on CIFAR-100, with nothing tuned anew?",
+        _grid([network], "cifar100", CIFAR, seeds) + _grid([network], "cifar100", CIFAR_AUGMENTED, seeds),
+        _claims(4, "cifar100", augmented=True, networks=["all-cnn-c"]),
+        comparable=True,
+        search=_of("all-cnn-c", table_3().search + augmented().search),
+        tuned_on=_of("all-cnn-c", table_3(1).experiments + augmented(1).experiments),
+    )
+
+
+def ablations(seeds: int = 5) -> Study:
+    """What the text says of other heads and more dropout, and what reimplementations changed."""
+    return Study(
+        "ablations",
+        "what do other heads, more dropout and the usual misreadings change?",
+        _grid(ABLATIONS.values(), "cifar10", CIFAR, seeds),
+        search=_grid(ABLATIONS.values(), "cifar10-held-out", CIFAR, 1),
+    )
+
+
+def held_out(seeds: int = 1) -> Study:
+    """The search that chooses learning rates without looking at a test image."""
+    searches = [study.search for study in (table_3(), augmented(), ablations())]
+    experiments = tuple(replace(e, seed=seed) for seed in range(seeds) for search in searches for e in search)
+    return Study("held-out", "which learning rate do 5,000 held-out training images choose?", experiments)
+
+
+def large(seeds: int = 1) -> Study:
+    """Table 5 and the last row of Table 4, with a stand-in for the recipe that the paper does not give."""
+    return Study(
+        "large",
+        "does Large-All-CNN make its error on CIFAR-10, under Graham's recipe?",
+        tuple(Experiment(LARGE, DATASETS["cifar10"], LARGE_RECIPE, seed) for seed in range(seeds)),
+        _claims(4, "cifar10", augmented=True, networks=[LARGE.name]),
+        comparable=True,
+    )
+
+
+def imagenet(seeds: int = 1) -> Study:
+    """Table 6: All-CNN-B on ImageNet, one centre crop an image."""
+    return Study(
+        "imagenet",
+        "does All-CNN-B make its error on ImageNet?",
+        tuple(Experiment(IMAGENET, DATASETS["imagenet"], IMAGENET_RECIPE, seed) for seed in range(seeds)),
+        tuple(claim for claim in CLAIMS if claim.network == IMAGENET.name),
+        comparable=True,
+    )
+
+
+def everything(seeds: int = 5) -> Study:
+    """All that the paper trains, the searches included."""
+    parts = (table_3(seeds), augmented(seeds), cifar_100(seeds), ablations(seeds), held_out(), large(), imagenet())
+    return Study(
+        "all",
+        "the whole paper",
+        tuple(e for part in parts for e in part.experiments),
+        tuple(claim for part in parts for claim in part.claims),
+        comparable=True,
+        parts=parts,
+    )
 
 
 # The digits study's own choices; the README says how they were found. The paper's values stay in paper/recipes.py.
@@ -37,15 +148,15 @@ DIGITS = Recipe(
 )
 
 
-def _digits_network(network: Network) -> Network:
-    thin = narrow(network, DIGITS_WIDTH)
-    return replace(thin, layers=with_dropout(thin.layers, image=0, pooled=DIGITS_DROPOUT))
+def _small(network: Network, width: int, pooled: float) -> Network:
+    thin = narrow(network, width)
+    return replace(thin, layers=with_dropout(thin.layers, image=0, pooled=pooled))
 
 
 def digits(seeds: int = 1) -> Study:
     """The twelve networks at a fraction of their width on handwritten digits: minutes, on any laptop."""
     experiments = tuple(
-        Experiment(_digits_network(network), DATASETS["digits"], DIGITS, seed)
+        Experiment(_small(network, DIGITS_WIDTH, DIGITS_DROPOUT), DATASETS["digits"], DIGITS, seed)
         for seed in range(seeds)
         for network in TWELVE.values()
     )
@@ -56,7 +167,7 @@ def smoke(seeds: int = 1) -> Study:
     """Two of the networks for two epochs: does everything hold together?"""
     recipe = replace(DIGITS, epochs=2, lr_drops=(1,))
     experiments = tuple(
-        Experiment(_digits_network(TWELVE[name]), DATASETS["digits"], recipe, seed)
+        Experiment(_small(TWELVE[name], DIGITS_WIDTH, DIGITS_DROPOUT), DATASETS["digits"], recipe, seed)
         for seed in range(seeds)
         for name in ("strided-cnn-a", "all-cnn-c")
     )
@@ -64,13 +175,36 @@ def smoke(seeds: int = 1) -> Study:
     return Study("smoke", "does everything hold together?", experiments, claims)
 
 
-STUDIES: dict[str, Callable[[int], Study]] = {"digits": digits, "smoke": smoke}
+STUDIES: dict[str, Callable[..., Study]] = {
+    "digits": digits,
+    "smoke": smoke,
+    "table-3": table_3,
+    "augmented": augmented,
+    "cifar-100": cifar_100,
+    "ablations": ablations,
+    "held-out": held_out,
+    "large": large,
+    "imagenet": imagenet,
+    "all": everything,
+}
 
 
-def study(name: str, seeds: int = 1) -> Study:
-    """The study of that name with seeds 0 to `seeds` - 1."""
+def study(name: str, seeds: int | None = None) -> Study:
+    """The study of that name with seeds 0 to `seeds` - 1, or with as many as it asks for itself."""
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
+    if seeds is None:
+        return STUDIES[name]()
     if not 1 <= seeds <= 100:
         raise Refused(f"--seeds must lie between 1 and 100, not {seeds}")
     return STUDIES[name](seeds)
+
+
+def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> tuple[Claim, ...]:
+    return tuple(
+        c for c in CLAIMS if (c.table, c.dataset, c.augmented) == (table, dataset, augmented) and c.network in networks
+    )
+
+
+def _of(network: str, experiments: Iterable[Experiment]) -> tuple[Experiment, ...]:
+    return tuple(e for e in experiments if e.network.name == network)

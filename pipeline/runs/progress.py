@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipeline.plan.choose import flops
+from pipeline.plan.choose import flops, gpu_seconds, needed
 from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import Study
 from pipeline.runs.claims import Watch, attempts
 from pipeline.runs.store import RunFolder, Store
 
@@ -46,6 +47,7 @@ class Standing:
             "seconds": result.get("seconds"),
             "why": result.get("why"),
             "flops": flops(self.experiment),
+            "gpu_seconds": round(gpu_seconds(self.experiment), 1),
         }
 
 
@@ -79,8 +81,19 @@ class Progress:
         return Standing(experiment, "running", found.last, epoch, seconds, where)
 
 
+def results(standings: list[Standing]) -> dict[str, dict]:
+    """What has come out, by the run's id."""
+    return {s.experiment.id: s.result for s in standings if s.result is not None}
+
+
+def open_runs(study: Study, standings: list[Standing]) -> list[Standing]:
+    """Where the runs stand that can be trained now, or are being trained, the worthiest first."""
+    by_id = {s.experiment.id: s for s in standings}
+    return [by_id[e.id] for e in needed(study, results(standings))]
+
+
 def seconds_left(standings: list[Standing], workers: int) -> float:
-    """Training time that the open runs still need on `workers` processes, from how long the others took."""
+    """Training time that the unsettled runs still need on `workers` processes, from how long the others took."""
     rate = _seconds_per_flop(standings)
     left = [flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.settled]
     return max([sum(left) / workers, *left]) if left else 0.0

@@ -44,7 +44,7 @@ def test_networks_prints_the_papers_table():
 
 def test_plan_knows_states_and_cost(store):
     plan = json.loads(strive("plan", "digits", "--store", store.url, "--workers", "2", "--json").output)
-    assert set(plan) == {"study", "store", "runs", "flops_left", "seconds_left", "workers"}
+    assert set(plan) == {"study", "store", "runs", "flops_left", "seconds_left", "gpu_seconds_left", "workers"}
     assert {run["state"] for run in plan["runs"]} == {"missing"}
     assert plan["flops_left"] == sum(run["flops"] for run in plan["runs"]) > 0
     assert plan["seconds_left"] > 0
