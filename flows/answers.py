@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from flows.display import console, duration
-from pipeline.paper.claims import claimed
+from pipeline.paper.claims import CLAIMS, CONTRADICTIONS, Contradiction, printed_parameters
 from pipeline.paper.layers import Conv, Drop, Layer, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.refused import Refused
@@ -122,13 +122,18 @@ def networks(chosen: list[Network], as_json: bool) -> None:
         return _print_network(chosen[0])
     rows = Table(box=None)
     for column in ("network", "convolutions", "parameters", "paper", "MFLOP an image, training"):
-        rows.add_column(column, justify="left" if column == "network" else "right")
+        rows.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
     for network in chosen:
-        claim = claimed(network.name)
-        printed = f"{claim.parameters / 1e6:.2f} M" if claim and claim.parameters else ""
+        printed = printed_parameters(network.name) + (" !" if _contradictions(network) else "")
         flops = f"{training_flops(network) / 1e6:,.0f}"
         rows.add_row(network.name, str(len(network.convs)), f"{parameters(network):,}", printed, flops)
     console().print(rows)
+    for contradiction in dict.fromkeys(c for network in chosen for c in _contradictions(network)):
+        typer.echo(f"! {contradiction.what}.")
+
+
+def _contradictions(network: Network) -> list[Contradiction]:
+    return [c for c in CONTRADICTIONS if network.name in c.networks]
 
 
 def _print_network(network: Network) -> None:
@@ -141,7 +146,11 @@ def _print_network(network: Network) -> None:
     side = steps(network)[-1].side
     rows.add_row(f"average over {side}x{side}, softmax", f"{network.classes}", "")
     rows.add_row("", "total", f"{parameters(network):,}")
+    if printed := printed_parameters(network.name):
+        rows.add_row("", "the paper prints", printed)
     console().print(rows)
+    for contradiction in _contradictions(network):
+        typer.echo(f"! {contradiction.what}.")
 
 
 def words(layer: Layer) -> str:
@@ -150,11 +159,17 @@ def words(layer: Layer) -> str:
         case Conv():
             stride = f", stride {layer.stride}" if layer.stride > 1 else ""
             pad = ", unpadded" if layer.size > 1 and layer.padding == 0 else ""
-            return f"{layer.size}x{layer.size} conv. {layer.width}{' ReLU' if layer.rectify else ''}{stride}{pad}"
+            return f"{layer.size}x{layer.size} conv. {layer.width}{_rectifier(layer)}{stride}{pad}"
         case Pool():
             return f"{layer.size}x{layer.size} max-pooling, stride {layer.stride}"
         case Drop():
             return f"dropout {layer.share:.0%}"
+
+
+def _rectifier(conv: Conv) -> str:
+    if not conv.rectify:
+        return ""
+    return f" leaky ReLU {conv.slope:.2g}" if conv.slope else " ReLU"
 
 
 def _network(network: Network) -> dict:
@@ -162,12 +177,13 @@ def _network(network: Network) -> dict:
         {"layer": words(s.layer), "channels": s.channels, "side": s.side, "parameters": s.parameters}
         for s in steps(network)
     ]
-    claim = claimed(network.name)
+    claim = next((c for c in CLAIMS if c.network == network.name), None)
     return {
         "name": network.name,
         "layers": layers,
         "parameters": parameters(network),
         "paper_parameters": claim.parameters if claim else None,
+        "contradictions": [c.what for c in _contradictions(network)],
         "training_flops_per_image": training_flops(network),
     }
 

@@ -65,6 +65,11 @@ def claimed(network: str, dataset: str = "cifar10", augmented: bool = False) -> 
     return next((c for c in CLAIMS if (c.network, c.dataset, c.augmented) == (network, dataset, augmented)), None)
 
 
+def printed_parameters(network: str) -> str:
+    """The parameters that the paper gives a network, as it prints them; nothing where it gives none."""
+    return next((c.printed_parameters for c in CLAIMS if c.network == network), "")
+
+
 @dataclass(frozen=True)
 class Contradiction:
     """Where the paper's numbers cannot all be right."""

@@ -108,8 +108,11 @@ def fully_connected(network: Network) -> Network:
 
 def padded_head(network: Network) -> Network:
     """The head's first 3x3 keeps its map: 8x8 before averaging, as most reimplementations have it."""
-    layers = tuple(replace(layer, pad=None) if layer == HEAD[0] else layer for layer in network.layers)
-    return replace(network, layers=layers)
+
+    def kept(layer: Layer) -> Layer:
+        return replace(layer, pad=None) if isinstance(layer, Conv) and layer.pad == 0 and layer.size == 3 else layer
+
+    return replace(network, layers=tuple(kept(layer) for layer in network.layers))
 
 
 def unrectified_scores(network: Network) -> Network:

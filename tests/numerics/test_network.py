@@ -8,9 +8,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.numerics.initialise import initialise
-from pipeline.numerics.network import Dropout, begin_epoch, build, count_parameters
+from pipeline.numerics.network import Dropout, begin_epoch, build, count_parameters, transplant
 from pipeline.paper.layers import Conv, Drop, Pool
-from pipeline.paper.networks import TWELVE, Network, narrow
+from pipeline.paper.networks import IMAGENET, IMAGENET_POOLED, NETWORKS, TWELVE, Network, narrow
 from pipeline.paper.shapes import parameters, steps, training_flops
 
 NETS = pytest.mark.parametrize("network", TWELVE.values(), ids=lambda n: n.name)
@@ -49,12 +49,16 @@ def test_evaluation_is_deterministic(network):
     assert torch.equal(model(images), model(images))
 
 
-@pytest.mark.parametrize("name", ["strided-cnn-a", "convpool-cnn-b", "all-cnn-c"])
-def test_training_flops_are_those_torch_counts(name):
-    model, counter = build(TWELVE[name]).eval(), FlopCounterMode(display=False)
-    with counter:
-        model(torch.zeros(1, 3, 32, 32)).sum().backward()
-    assert training_flops(TWELVE[name]) == counter.get_total_flops()
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda n: n.name)
+def test_training_flops_and_shapes_are_those_torch_counts(network):
+    with torch.device("meta"):  # shapes alone: nothing is computed
+        model, image = build(network).eval(), torch.zeros(1, 3, network.side, network.side)
+    with FlopCounterMode(display=False) as counter:
+        scores = model(image)
+        scores.sum().backward()
+    assert training_flops(network) == counter.get_total_flops()
+    assert scores.shape == (1, network.classes)
+    assert count_parameters(model) == parameters(network)
 
 
 def test_pooling_is_caffes_windows_start_at_0_and_the_last_may_stick_out():
@@ -132,3 +136,31 @@ def test_data_dependent_weights_give_every_channel_mean_0_and_deviation_1():
             torch.testing.assert_close(x.std((0, 2, 3)), torch.full((module.out_channels,), spread), atol=1e-3, rtol=0)
     with pytest.raises(ValueError, match="training images"):
         initialise(model, "data-dependent", 0)
+
+
+def test_the_pooled_twin_takes_the_trained_weights():
+    thin, twin = narrow(IMAGENET, 32), narrow(IMAGENET_POOLED, 32)
+    model, pooled = build(thin), build(twin)
+    initialise(model, "he", 0)
+    transplant(model, pooled)
+    # at stride 2 it computes every second value of the one at stride 1; pooling takes the largest of 2x2
+    image = torch.randn(1, 3, 224, 224)
+    dense, coarse = pooled[:5](image), model[:5](image)
+    assert dense.shape[-1] == 2 * coarse.shape[-1] - 1
+    torch.testing.assert_close(dense[..., ::2, ::2], coarse)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        transplant(build(narrow(TWELVE["model-a"], 12)), pooled)
+
+
+def test_a_leaky_rectifier_has_the_slope_of_its_row():
+    model = build(Network("leaky", 2, (Conv(1, 2, slope=0.25), Conv(1, 1, rectify=False)), channels=1))
+    assert model.relu1(torch.tensor([-4.0, 4.0])).tolist() == [-1.0, 4.0]
+
+
+def test_glorot_counts_the_values_that_a_weight_reaches():
+    model = build(Network("g", 9, (Conv(3, 64, 2), Conv(3, 32), Conv(1, 10))))
+    initialise(model, "glorot", 0)
+    # fan-in 3 * 9, fan-out 64 * 9 / 4; fan-in 64 * 9, fan-out 32 * 9
+    for conv, fans in ((model.conv1, 27 + 144), (model.conv2, 576 + 288)):
+        assert conv.weight.abs().max().item() == pytest.approx((6 / fans) ** 0.5, rel=0.01)
+        assert conv.weight.var().item() == pytest.approx(2 / fans, rel=0.1)

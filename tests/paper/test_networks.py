@@ -3,7 +3,21 @@
 import pytest
 
 from pipeline.paper.layers import Conv, Drop, Pool
-from pipeline.paper.networks import BASE, HEAD, TWELVE, Network, all_conv, narrow, strided
+from pipeline.paper.networks import (
+    ABLATIONS,
+    BASE,
+    HEAD,
+    IMAGENET,
+    IMAGENET_POOLED,
+    LARGE,
+    TWELVE,
+    Network,
+    all_conv,
+    for_classes,
+    large_all_cnn,
+    narrow,
+    strided,
+)
 from pipeline.paper.shapes import parameters, steps
 
 BY_HAND = {
@@ -77,3 +91,75 @@ def test_a_pool_without_a_convolution_before_it_cannot_be_rewritten(layers, mess
 def test_layers_that_cannot_be_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def convs(network):
+    return [step for step in steps(network) if isinstance(step.layer, Conv)]
+
+
+def test_100_classes_cost_a_wider_last_layer():
+    # 90 further scores of 192 weights and a bias
+    for name, network in TWELVE.items():
+        assert parameters(for_classes(network, 100)) == BY_HAND[name] + 90 * 193
+    assert parameters(for_classes(TWELVE["all-cnn-c"], 100)) == 1_387_108
+
+
+def test_receptive_fields_of_all_cnn_c():
+    assert [step.receptive for step in convs(TWELVE["all-cnn-c"])] == [3, 5, 7, 11, 15, 19, 27, 27, 27]
+
+
+def test_the_layers_of_table_6():
+    # weights and biases, side, receptive field, layer by layer
+    table = [
+        (34_944, 55, 11), (9_312, 55, 11), (83_040, 27, 19), (614_656, 27, 51), (65_792, 27, 51), (590_080, 13, 67),
+        (885_120, 13, 99), (147_840, 13, 99), (1_327_488, 6, 131), (3_539_968, 6, 195), (1_049_600, 6, 195),
+        (1_025_000, 6, 195),
+    ]  # fmt: skip
+    assert [(s.parameters, s.side, s.receptive) for s in convs(IMAGENET)] == table
+    assert parameters(IMAGENET) == 9_372_840
+    assert 60.97e6 / parameters(IMAGENET) > 6  # six times fewer than Krizhevsky et al. (2012)
+
+
+def test_the_pooled_twin_of_table_6_has_its_maps_and_weights():
+    assert parameters(IMAGENET_POOLED) == parameters(IMAGENET)
+    subsampled = [s.side for s in steps(IMAGENET_POOLED) if isinstance(s.layer, Pool)]
+    assert subsampled == [27, 13, 6]
+    assert [conv.stride for conv in IMAGENET_POOLED.convs] == [4] + [1] * 11
+    assert [(s.channels, s.side) for s in steps(IMAGENET_POOLED)[-1:]] == [(1000, 6)]
+
+
+def test_the_layers_of_table_5():
+    sides = [125, 124, 62, 61, 60, 30, 29, 28, 14, 13, 12, 6, 5, 4, 2, 1, 1, 1]
+    assert [s.side for s in convs(LARGE)] == sides
+    assert sum(s.parameters for s in convs(LARGE)[:17]) == 77_436_480
+    assert parameters(LARGE) == 77_455_690
+    shares = [layer.share for layer in LARGE.layers if isinstance(layer, Drop)]
+    assert shares == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
+    assert {conv.slope for conv in LARGE.convs[:-1]} == {1 / 3}
+
+
+def test_dropout_on_the_inputs_is_another_reading_of_table_5():
+    one, other = LARGE.layers, large_all_cnn(drop_inputs=True).layers
+    at = one.index(Drop(0.1))
+    assert one[at - 1] == other[at]
+    assert other[at - 1] == Drop(0.1)
+
+
+def test_a_fully_connected_head_sees_the_whole_map():
+    connected = ABLATIONS["all-cnn-c-fc"]
+    assert [(s.channels, s.side) for s in steps(connected)[-3:]] == [(192, 6), (192, 1), (10, 1)]
+    # the first of them has 6 x 6 times the weights of the 1x1 that it stands for
+    assert parameters(connected) == BY_HAND["all-cnn-c"] + 35 * 192 * 192
+
+
+def test_more_dropout_where_the_text_varies_it():
+    every, ones = ABLATIONS["all-cnn-c-dropout-all"].layers, ABLATIONS["all-cnn-c-dropout-1x1"].layers
+    assert [x for x in every if isinstance(x, Drop)] == [Drop(0.2)] + [Drop(0.5)] * 8
+    assert [x for x in ones if isinstance(x, Drop)] == [Drop(0.2)] + [Drop(0.5)] * 3
+    assert isinstance(every[-1], Conv)
+
+
+def test_what_reimplementations_changed():
+    assert steps(ABLATIONS["all-cnn-c-8x8"])[-1].side == 8
+    assert [conv.rectify for conv in ABLATIONS["all-cnn-c-linear-scores"].convs] == [True] * 8 + [False]
+    assert all(conv.rectify for network in TWELVE.values() for conv in network.convs)
