@@ -50,6 +50,22 @@ class Images:
         return self.images[index_B], self.labels[index_B]
 
 
+@dataclass(frozen=True)
+class Walk:
+    """One epoch as it will be walked, on the CPU: a function of (seed, epoch)."""
+
+    index_E: Tensor  # which image comes when; above N it is the mirrored copy of an image
+    how: Augment | None
+    draws_EK: Tensor | None  # the random numbers of `how`, a row an image
+
+    def __len__(self) -> int:
+        return len(self.index_E)
+
+    def batches(self, batch: int, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
+        """The places of every batch, or of a worker's share of it."""
+        return (place_B[rank::workers] for place_B in torch.arange(len(self)).split(batch))
+
+
 def unchanged(images: Tensor) -> Tensor:
     return images
 
@@ -65,21 +81,26 @@ class Feed:
     def __len__(self) -> int:
         return len(self.source)
 
-    def training(self, seed: int, epoch: int, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
+    def training(
+        self, seed: int, epoch: int, rank: int = 0, workers: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The batches of an epoch, or the share of them that worker `rank` of several sees; the last may be smaller.
 
-        An epoch may be less or more than a pass over the data, and an image varied otherwise in every pass.
+        A batch is images, labels and the images' places in the epoch, (B,). An epoch may be less or more than a pass
+        over the data, and an image is varied otherwise in every pass.
         """
-        how = self.recipe.augment_at(epoch)
-        index_E, draws_EK = self._epoch(how, seed, epoch)
-        for share in torch.arange(len(index_E)).split(self.recipe.batch):
-            share = share[rank::workers]
-            images, labels = self.source.take(index_E[share] % len(self))
-            if how is None or draws_EK is None:
-                yield self._ready(augment.plain(images, self.recipe.augment)), labels
-            else:
-                mirrored = index_E[share] >= len(self) if augment.copies(how) > 1 else None
-                yield self._ready(augment.varied(images, how, draws_EK[share], mirrored)), labels
+        walk = self.walk(seed, epoch)
+        for place_B in walk.batches(self.recipe.batch, rank, workers):
+            yield *self.shown(walk, place_B), place_B
+
+    def shown(self, walk: Walk, place_B: Tensor) -> Batch:
+        """The images at these places of an epoch, as training sees them."""
+        index_B = walk.index_E[place_B]
+        images, labels = self.source.take(index_B % len(self))
+        if walk.how is None or walk.draws_EK is None:
+            return self._ready(augment.plain(images, self.recipe.augment)), labels
+        mirrored = index_B >= len(self) if augment.copies(walk.how) > 1 else None
+        return self._ready(augment.varied(images, walk.how, walk.draws_EK[place_B], mirrored)), labels
 
     def evaluation(self, batch: int = 500) -> Iterator[Batch]:
         """Every image once, as it lies, not varied."""
@@ -91,8 +112,9 @@ class Feed:
         images, labels = self.source.take(index_B)
         return self._ready(augment.plain(images, self.recipe.augment)), labels
 
-    def _epoch(self, how: Augment | None, seed: int, epoch: int) -> tuple[Tensor, Tensor | None]:
-        """Which image comes when, (E,), and its random numbers (E, K); an index above N is an image's mirrored copy."""
+    def walk(self, seed: int, epoch: int) -> Walk:
+        """The epoch, drawn before it begins."""
+        how = self.recipe.augment_at(epoch)
         copies = augment.copies(how) if how else 1
         a_pass = len(self) * copies
         images = self.recipe.epoch_images or a_pass
@@ -100,14 +122,14 @@ class Feed:
         index, draws = [], []
         while at < end:
             passage, begin = divmod(at, a_pass)
-            some = self._walk(seed, passage, copies)[begin : begin + end - at]
+            some = self._order(seed, passage, copies)[begin : begin + end - at]
             index.append(some)
             if how is not None:
                 draws.append(augment.draw(how, a_pass, seed, passage)[some])
             at += len(some)
-        return torch.cat(index), torch.cat(draws) if draws else None
+        return Walk(torch.cat(index), how, torch.cat(draws) if draws else None)
 
-    def _walk(self, seed: int, passage: int, copies: int) -> Tensor:
+    def _order(self, seed: int, passage: int, copies: int) -> Tensor:
         if copies == 1:
             return self.source.order(seed, passage)
         return torch.randperm(len(self) * copies, generator=stream(seed, "order", passage))

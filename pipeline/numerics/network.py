@@ -5,29 +5,9 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.streams import stream
+from pipeline.numerics.dropout import Dropout
 from pipeline.paper.layers import Conv, Drop, Pool
 from pipeline.paper.networks import Network
-
-
-class Dropout(nn.Module):
-    """Dropout whose masks follow from (seed, layer, epoch) and the order of the batches; see `begin_epoch`."""
-
-    def __init__(self, share: float):
-        super().__init__()
-        self.share = share
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.share == 0:
-            return x
-        if self.generator is None:
-            raise RuntimeError("call begin_epoch(model, seed, epoch) before training a model with dropout")
-        keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.generator)
-        return x * keep.div_(1 - self.share)
-
-    def extra_repr(self) -> str:
-        return f"share={self.share}"
 
 
 class GlobalAverage(nn.Module):
@@ -54,13 +34,6 @@ def build(network: Network) -> nn.Sequential:
                 modules[f"drop{number}"] = Dropout(layer.share)
     modules["average"] = GlobalAverage()
     return nn.Sequential(modules).to(memory_format=torch.channels_last)
-
-
-def begin_epoch(model: nn.Module, seed: int, epoch: int) -> None:
-    """Point every dropout layer at the masks of this epoch."""
-    device = next(model.parameters()).device
-    for layer, module in enumerate(m for m in model.modules() if isinstance(m, Dropout)):
-        module.generator = stream(seed, "dropout", layer, epoch, device=device)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
-"""The training loop: it yields a row after each epoch, and its caller decides what to keep."""
+"""The training loop, plain: it yields a row after each epoch, and its caller decides what to keep."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pipeline.numerics.batches import Feed
+from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.evaluate import count_wrong
-from pipeline.numerics.network import begin_epoch
 from pipeline.paper.recipes import Recipe
+
+SHORT = 50  # epochs of a recipe whose every epoch is evaluated
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,9 @@ class Epoch:
     train_loss: float  # mean over images, dropout on
     train_wrong: int
     train_seen: int
-    test_wrong: int
-    test_seen: int
-    seconds: float
+    test_wrong: int | None  # None: not evaluated after this one
+    test_seen: int | None
+    seconds: float  # its share of the time, where several runs are trained together
 
 
 class Momentum:
@@ -53,6 +56,11 @@ class Momentum:
             weight.grad = None
 
 
+def is_evaluated(recipe: Recipe, epoch: int) -> bool:
+    """Whether the test images are counted after this epoch: every one of a short recipe, every tenth of a long one."""
+    return recipe.epochs <= SHORT or (epoch + 1) % 10 == 0 or epoch + 1 == recipe.epochs
+
+
 def epochs(
     model: nn.Module,
     optimizer: Momentum,
@@ -62,26 +70,29 @@ def epochs(
     seed: int,
     start: int = 0,
 ) -> Iterator[Epoch]:
-    """Train from epoch `start` to the recipe's end. A row's `train_loss` is not finite once training has diverged."""
-    seen = recipe.images_an_epoch(len(train))
+    """Train from epoch `start` to the recipe's end, or until the loss is not finite, which the last row then shows.
+
+    fast/loop.py does the same for jobs; this one is for reading, and what that one is held against.
+    """
+    images = recipe.images_an_epoch(len(train))
     for epoch in range(start, recipe.epochs):
         began = time.perf_counter()
         lr = recipe.lr_at(epoch)
         model.train()
-        begin_epoch(model, seed, epoch)
-        totals = [step(model, optimizer, lr, *batch) for batch in train.training(seed, epoch)]
-        loss, wrong = torch.stack(totals).sum(0).tolist()
-        test_wrong, test_seen = count_wrong(model, test)
-        yield Epoch(
-            epoch,
-            lr,
-            loss / seen,
-            int(wrong),
-            seen,
-            test_wrong,
-            test_seen,
-            time.perf_counter() - began,
-        )
+        keys_LE = epoch_keys(seed, epoch, len(dropouts(model)), images)
+        loss, wrong, seen = 0.0, 0, 0
+        for pictures, labels, place_B in train.training(seed, epoch):
+            begin_batch(model, keys_LE[:, place_B].to(pictures.device))
+            more_loss, more_wrong = step(model, optimizer, lr, pictures, labels).tolist()
+            loss, wrong, seen = loss + more_loss, wrong + int(more_wrong), seen + len(labels)
+            if not math.isfinite(loss):
+                break
+        look = not math.isfinite(loss) or is_evaluated(recipe, epoch)
+        test_wrong, test_seen = count_wrong(model, test) if look else (None, None)
+        seconds = time.perf_counter() - began
+        yield Epoch(epoch, lr, loss / seen, wrong, seen, test_wrong, test_seen, seconds)
+        if not math.isfinite(loss):
+            return
 
 
 def step(model: nn.Module, optimizer: Momentum, lr: float, images: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,44 @@
+"""Steps recorded as one CUDA graph, a branch for every lane; replayed, they cost the host one call.
+
+Nothing here runs without a GPU: steppers.py is tested with branches called one after the other instead.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from pipeline.numerics.fast.lane import Lane
+from pipeline.numerics.fast.steppers import Branch
+
+WARM_UP = 2  # calls before recording: kernels are chosen, and compiled, in them
+
+
+def record(lanes: Sequence[Lane], branches: Sequence[Branch]) -> Branch:
+    """Record the branches on streams of their own; the lanes' weights and counts come out as they went in."""
+    before = [[tensor.clone() for tensor in lane.state] for lane in lanes]
+    streams = [torch.cuda.Stream() for _ in branches]
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            _forked(branches, streams)
+    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        _forked(branches, streams)
+    for lane, saved in zip(lanes, before, strict=True):
+        for tensor, value in zip(lane.state, saved, strict=True):
+            tensor.copy_(value)
+    return graph.replay
+
+
+def _forked(branches: Sequence[Branch], streams: Sequence[torch.cuda.Stream]) -> None:
+    """Every branch on a stream of its own, between two points of the current one."""
+    here = torch.cuda.current_stream()
+    for branch, stream in zip(branches, streams, strict=True):
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            branch()
+    for stream in streams:
+        here.wait_stream(stream)
