@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -40,7 +41,7 @@ class Images:
         return len(self.labels)
 
     def to(self, device: str) -> "Images":
-        return Images(self.images.to(device, memory_format=torch.channels_last), self.labels.to(device))
+        return _moved(self, device)
 
     def order(self, seed: int, passage: int) -> Tensor:
         return torch.randperm(len(self), generator=stream(seed, "order", passage))
@@ -48,6 +49,11 @@ class Images:
     def take(self, index_B: Tensor) -> Batch:
         index_B = index_B.to(self.labels.device)
         return self.images[index_B], self.labels[index_B]
+
+
+@lru_cache(maxsize=4)  # runs on the same data share what lies on the device
+def _moved(images: Images, device: str) -> Images:
+    return Images(images.images.to(device, memory_format=torch.channels_last), images.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class Feed:
     def walk(self, seed: int, epoch: int) -> Walk:
         """The epoch, drawn before it begins."""
         how = self.recipe.augment_at(epoch)
-        copies = augment.copies(how) if how else 1
+        copies = augment.copies(self.recipe.augment)  # in epochs that vary nothing, too: they are as long
         a_pass = len(self) * copies
         images = self.recipe.epoch_images or a_pass
         at, end = epoch * images, (epoch + 1) * images

@@ -2,17 +2,23 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from pipeline.numerics.train import Momentum
 from pipeline.runs.store import RunFolder, Store, sha256
 
 KEEP = 2
 log = logging.getLogger(__name__)
+
+
+class Moving(Protocol):
+    """What holds a velocity for every parameter, by its name."""
+
+    velocities: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def save(store: Store, run: RunFolder, attempt: int, epochs_done: int, model: nn.Module, optimizer: Momentum) -> None:
+def save(store: Store, run: RunFolder, attempt: int, epochs_done: int, model: nn.Module, optimizer: Moving) -> None:
     """Write the checkpoint whole, note last, then drop all but the newest of this attempt."""
     data = save_tensors(_tensors(model, optimizer))
     path = f"{run.attempt(attempt)}/checkpoint/{epochs_done}"
@@ -50,7 +56,7 @@ def newest(store: Store, run: RunFolder) -> Checkpoint | None:
     return None
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Momentum) -> None:
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Moving) -> None:
     """Put the saved weights and momenta where they were."""
     weights = {k.removeprefix("model."): v for k, v in checkpoint.tensors.items() if k.startswith("model.")}
     model.load_state_dict(weights)
@@ -60,17 +66,19 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Momentum) -> No
 
 def weights(model: nn.Module) -> bytes:
     """The model alone, as safetensors."""
-    return save_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
+    return save_tensors(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    )
 
 
 def load_weights(data: bytes, model: nn.Module) -> None:
     model.load_state_dict(load_tensors(data))
 
 
-def _tensors(model: nn.Module, optimizer: Momentum) -> dict[str, Tensor]:
+def _tensors(model: nn.Module, optimizer: Moving) -> dict[str, Tensor]:
     out = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     out |= {f"momentum.{name}": velocity for name, velocity in optimizer.velocities.items()}
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in out.items()}
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in out.items()}
 
 
 def _noted(store: Store, run: RunFolder, attempt: int) -> list[int]:

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
@@ -12,6 +13,10 @@ from torch import nn
 from pipeline.numerics import train
 from pipeline.numerics.conformance import conform
 from pipeline.numerics.evaluate import count_wrong
+from pipeline.numerics.fast.flat import Weights
+from pipeline.numerics.fast.lane import Lane
+from pipeline.numerics.fast.loop import epochs
+from pipeline.numerics.fast.precision import Mode, choose, settle
 from pipeline.numerics.initialise import SAMPLE, initialise
 from pipeline.numerics.network import build, count_parameters
 from pipeline.plan.experiment import Experiment, experiment
@@ -19,6 +24,7 @@ from pipeline.runs import checkpoint, datasets, history
 from pipeline.runs.claims import Claim, Lost
 from pipeline.runs.held import is_verified, proof_of
 from pipeline.runs.provenance import provenance
+from pipeline.runs.settings import settings
 from pipeline.runs.store import RunFolder, Store, sha256
 from pipeline.runs.summary import summary
 
@@ -32,6 +38,7 @@ class Result:
 
     experiment_id: str
     outcome: str  # done or diverged; claims.py records crashed
+    why: list[str]  # it ended early
     attempt: int
     epochs: int  # that were trained
     wrong: int
@@ -43,47 +50,84 @@ class Result:
     summary: dict  # what tables read of it (summary.py)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A claimed run, ready to go on."""
+
+    claim: Claim
+    lane: Lane
+    rows: list[train.Epoch]
+    dataset: str  # digest of its manifest
+
+
 def run(held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[Result]:
-    """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile."""
+    """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile.
+
+    Those that make the same steps are trained side by side, the others one after the other.
+    """
     torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
     with ExitStack() as alive:
         for claim in held:
             alive.enter_context(claim)
-        return [_train(claim, store, checkpoint_seconds) for claim in held]
+        results = [result for group in _groups(held) for result in _train(group, store, checkpoint_seconds)]
+    of = {result.experiment_id: result for result in results}
+    return [of[claim.experiment.id] for claim in held]
 
 
-def _train(claim: Claim, store: Store, checkpoint_seconds: float) -> Result:
+def _groups(held: list[Claim]) -> list[list[Claim]]:
+    """Claims on the same data with the same batch, images an epoch and mode."""
+    groups: dict[tuple, list[Claim]] = {}
+    for claim in held:
+        this = claim.experiment
+        images = this.recipe.images_an_epoch(this.dataset.train)
+        kind = (this.dataset, this.recipe.preprocess, this.recipe.batch, images, _mode(this))
+        groups.setdefault(kind, []).append(claim)
+    return list(groups.values())
+
+
+def _train(group: list[Claim], store: Store, checkpoint_seconds: float) -> Iterator[Result]:
+    begun = {}
+    for claim in group:
+        one = _begin(claim, store)
+        begun[one.lane] = one
+    for claim in group:
+        claim.begun = True
+    saved_at = dict.fromkeys(begun, time.monotonic())
+    for lane, row in epochs([*begun]):
+        one = begun[lane]
+        one.rows.append(row)
+        one.claim.progress(len(one.rows), row.seconds)
+        if not lane.diverged and (lane.finished or time.monotonic() - saved_at[lane] >= checkpoint_seconds):
+            _save(one, store)
+            saved_at[lane] = time.monotonic()
+        if lane.finished:
+            yield _finish(begun.pop(lane), store)
+    for one in begun.values():  # was stopped between its last checkpoint and its result
+        yield _finish(one, store)
+
+
+def _begin(claim: Claim, store: Store) -> _Begun:
+    """Data, model and the newest checkpoint; what fails here is this claim's fault and no other's."""
     claim.begun = True
-    this, folder, device = claim.experiment, claim.run, _device()
+    this, folder, device, mode = claim.experiment, claim.run, _device(), _mode(claim.experiment)
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(folder.experiment, this.plain())
-    store.write_json(folder.provenance(claim.attempt), provenance(device, data.manifest_sha256))
+    store.write_json(folder.provenance(claim.attempt), provenance(device, data.manifest_sha256, str(mode)))
     train_feed, test_feed = data.feeds(this.recipe, device)
     model = build(this.network)
     conform(model, this.network)
     sample, _ = train_feed.seen(torch.arange(min(SAMPLE, len(train_feed))))
     initialise(model, this.recipe.initialise, this.seed, sample.cpu())
     model.to(device)
-    optimizer = train.Momentum(model, this.recipe)
-    rows = _resume(store, folder, model, optimizer)
-    saved_at = time.monotonic()
-    for row in train.epochs(model, optimizer, this.recipe, train_feed, test_feed, this.seed, len(rows)):
-        rows.append(row)
-        claim.progress(len(rows), row.seconds)
-        last = len(rows) == this.recipe.epochs
-        if diverged := not math.isfinite(row.train_loss):
-            break
-        if last or time.monotonic() - saved_at >= checkpoint_seconds:
-            claim.check()
-            history.write(store, folder, claim.attempt, rows)
-            checkpoint.save(store, folder, claim.attempt, len(rows), model, optimizer)
-            saved_at = time.monotonic()
-    else:
-        diverged = False
-    return _finish(claim, store, model, rows, "diverged" if diverged else "done", data.manifest_sha256)
+    settle(mode)
+    lane = Lane(model, this.network, this.recipe, train_feed, test_feed, this.seed, mode)
+    rows = _resume(store, folder, model, lane.weights)
+    lane.epoch = len(rows)
+    claim.begun = False
+    return _Begun(claim, lane, rows, data.manifest_sha256)
 
 
-def _resume(store: Store, folder: RunFolder, model: nn.Module, optimizer: train.Momentum) -> list[train.Epoch]:
+def _resume(store: Store, folder: RunFolder, model: nn.Module, weights: Weights) -> list[train.Epoch]:
     """Go back to the newest whole checkpoint; returns the epochs that lie behind it."""
     found = checkpoint.newest(store, folder)
     if found is None:
@@ -92,22 +136,30 @@ def _resume(store: Store, folder: RunFolder, model: nn.Module, optimizer: train.
     if len(rows) < found.epochs_done:
         log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, folder.id)
         return []
-    checkpoint.restore(found, model, optimizer)
+    checkpoint.restore(found, model, weights)
     return rows
 
 
-def _finish(
-    claim: Claim, store: Store, model: nn.Module, rows: list[train.Epoch], outcome: str, dataset: str
-) -> Result:
+def _save(one: _Begun, store: Store) -> None:
+    one.claim.check()
+    history.write(store, one.claim.run, one.claim.attempt, one.rows)
+    checkpoint.save(store, one.claim.run, one.claim.attempt, len(one.rows), one.lane.model, one.lane.weights)
+
+
+def _finish(one: _Begun, store: Store) -> Result:
     """Weights, then the result, last and once: whoever reads it finds everything it names."""
+    claim, rows, model = one.claim, one.rows, one.lane.model
     last = rows[-1]
+    assert last.test_wrong is not None, "the last epoch of a run is evaluated"
+    assert last.test_seen is not None
     curve = history.write(store, claim.run, claim.attempt, rows)
     weights = checkpoint.weights(model)
     claim.check()
     store.write(claim.run.model, weights)
     result = Result(
         experiment_id=claim.experiment.id,
-        outcome=outcome,
+        outcome="diverged" if one.lane.diverged else "done",
+        why=[f"diverged at epoch {last.epoch}"] if one.lane.diverged else [],
         attempt=claim.attempt,
         epochs=len(rows),
         wrong=last.test_wrong,
@@ -115,7 +167,7 @@ def _finish(
         train_loss=last.train_loss if math.isfinite(last.train_loss) else None,
         parameters=count_parameters(model),
         seconds=round(sum(row.seconds for row in rows), 3),
-        digests={"model": sha256(weights), "history": sha256(curve), "dataset": dataset},
+        digests={"model": sha256(weights), "history": sha256(curve), "dataset": one.dataset},
         summary=summary(store, claim.experiment, claim.attempt, rows),
     )
     if not store.create_json(claim.run.result, asdict(result)):
@@ -159,6 +211,11 @@ def verify(store: Store, id: str) -> dict:
         )
     store.write_json(folder.evaluation, proof_of(result))
     return result
+
+
+def _mode(this: Experiment) -> Mode:
+    configured = settings()
+    return choose(this.network, _device(), configured.precision, configured.deterministic)
 
 
 def _device() -> str:

@@ -17,7 +17,7 @@ PACKAGES = ("strive", "torch", "ray", "prefect", "s3fs", "pandas", "numpy", "sci
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(device: str, dataset_sha256: str) -> dict:
+def provenance(device: str, dataset_sha256: str, mode: str, devices: int = 1) -> dict:
     """What this attempt rests on, as JSON."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -31,6 +31,8 @@ def provenance(device: str, dataset_sha256: str) -> dict:
         "host": platform.node(),
         "processor": _processor(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "devices": devices,
+        "mode": mode,
         "threads": torch.get_num_threads(),
     }
 

@@ -14,6 +14,8 @@ class Settings:
     store: str  # folder or s3://bucket/prefix
     workers: int | None  # training processes; None: one for every GPU, else every CPU core
     data_dir: str | None  # where unpacked data sets lie; None: they are downloaded
+    precision: str | None = None  # float32 or bfloat16; None: what a probe of the machine says
+    deterministic: bool = False  # on a GPU: the same bits every time, slower
 
 
 def cache() -> Path:
@@ -45,4 +47,6 @@ def settings(store: str | None = None, workers: int | None = None, data_dir: str
         store or os.environ.get("STRIVE_STORE") or "strive-store",
         workers,
         data_dir or os.environ.get("STRIVE_DATA_DIR") or None,
+        os.environ.get("STRIVE_PRECISION") or None,
+        os.environ.get("STRIVE_DETERMINISTIC", "0") not in ("", "0"),
     )

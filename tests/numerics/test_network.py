@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.initialise import initialise
-from pipeline.numerics.network import Dropout, begin_epoch, build, count_parameters, transplant
+from pipeline.numerics.network import build, count_parameters, transplant
 from pipeline.paper.layers import Conv, Drop, Pool
 from pipeline.paper.networks import IMAGENET, IMAGENET_POOLED, NETWORKS, TWELVE, Network, narrow
 from pipeline.paper.shapes import parameters, steps, training_flops
@@ -43,8 +44,11 @@ def test_every_convolution_has_weights_of_its_own_and_a_relu_after_it(network):
 def test_evaluation_is_deterministic(network):
     model = build(narrow(network, 6))
     images = torch.randn(2, 3, 32, 32)
-    begin_epoch(model, 0, 0)
-    assert not torch.equal(model(images), model(images))  # dropout, while training
+    keys_LE = epoch_keys(0, 0, len(dropouts(model)), 4)
+    begin_batch(model, keys_LE[:, :2])
+    first = model(images)
+    begin_batch(model, keys_LE[:, 2:])
+    assert not torch.equal(first, model(images))  # dropout, while training
     model.eval()
     assert torch.equal(model(images), model(images))
 
@@ -70,33 +74,6 @@ def test_pooling_is_caffes_windows_start_at_0_and_the_last_may_stick_out():
 def test_a_layer_may_go_without_its_relu():
     kinds = [type(m).__name__ for m in build(Network("n", 8, (Conv(3, 4), Conv(1, 2, rectify=False))))]
     assert kinds == ["Conv2d", "ReLU", "Conv2d", "GlobalAverage"]
-
-
-def test_dropout_keeps_the_mean_and_drops_its_share():
-    layer = Dropout(0.3)
-    begin_epoch(nn.Sequential(layer, nn.Linear(1, 1)), 0, 0)
-    out = layer(torch.ones(200_000))
-    assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / 0.7).item()}
-    # 200,000 draws: a standard error of 0.001
-    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.005)
-
-
-def test_masks_follow_from_seed_layer_and_epoch():
-    model = nn.Sequential(Dropout(0.5), Dropout(0.5), nn.Linear(1, 1))
-
-    def masks(seed, epoch):
-        begin_epoch(model, seed, epoch)
-        return torch.stack([model[layer](torch.ones(64)) for layer in (0, 1)])
-
-    assert torch.equal(masks(0, 3), masks(0, 3))
-    assert not torch.equal(masks(0, 3), masks(0, 4))
-    assert not torch.equal(masks(0, 3), masks(1, 3))
-    assert not torch.equal(*masks(0, 3))
-
-
-def test_dropout_without_an_epoch_is_refused():
-    with pytest.raises(RuntimeError, match="begin_epoch"):
-        Dropout(0.5)(torch.ones(3))
 
 
 def test_same_seed_same_weights_other_seed_other_weights():

@@ -93,11 +93,11 @@ def test_a_diverged_run_shows_in_its_loss():
 
 def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
     numbered = Feed(Images(torch.zeros(50, 1, 1, 1), torch.arange(50)), RECIPE)
-    orders = [torch.cat([labels for _, labels in numbered.training(0, epoch)]) for epoch in (0, 1, 0)]
+    orders = [torch.cat([labels for _, labels, _ in numbered.training(0, epoch)]) for epoch in (0, 1, 0)]
     assert sorted(orders[0].tolist()) == list(range(50))
     assert torch.equal(orders[0], orders[2])
     assert not torch.equal(orders[0], orders[1])
-    assert [len(labels) for _, labels in numbered.training(0, 0)] == [16, 16, 16, 2]
+    assert [len(labels) for _, labels, _ in numbered.training(0, 0)] == [16, 16, 16, 2]
     assert torch.equal(torch.cat([labels for _, labels in numbered.evaluation(16)]), torch.arange(50))
 
 

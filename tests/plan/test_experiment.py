@@ -43,7 +43,7 @@ def test_any_change_of_the_recipe_is_another_experiment(field):
     "other",
     [
         replace(ONE, seed=1),
-        replace(ONE, revision=2),
+        replace(ONE, revision=ONE.revision + 1),
         replace(ONE, dataset=replace(ONE.dataset, sha256="0" * 64)),
         replace(ONE, network=replace(ONE.network, layers=(*ONE.network.layers[:-1], Conv(1, 10, rectify=False)))),
     ],

@@ -46,10 +46,17 @@ def scores(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: T
             case Conv():
                 x = _convolved(row.layer, x, next(weights), next(weights), keys, row.drop)
             case Pool(size=size, stride=stride):
-                x = activate(max_pool2d(x, size, stride, ceil_mode=True), None, 1.0, keys, row.drop)
+                x = activate(_pooled(x, size, stride), None, 1.0, keys, row.drop)
             case Drop():
                 x = activate(x, None, 1.0, keys, row.drop, real)
     return x.mean((2, 3), dtype=torch.float32)
+
+
+def _pooled(x: Tensor, size: int, stride: int) -> Tensor:
+    if x.is_cuda and torch.backends.cudnn.deterministic:  # channels last, its backward pass adds in any order
+        x = x.contiguous()
+        return max_pool2d(x, size, stride, ceil_mode=True).contiguous(memory_format=torch.channels_last)
+    return max_pool2d(x, size, stride, ceil_mode=True)
 
 
 def _convolved(layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None, drop: float) -> Tensor:

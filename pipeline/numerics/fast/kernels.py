@@ -4,6 +4,9 @@ Masks are those of dropout.py bit for bit. TRITON_INTERPRET=1 runs these kernels
 against torch.
 """
 
+# pyright: reportArgumentType=false
+# (Triton's constexpr parameters are given plain numbers)
+
 import torch
 import triton
 import triton.language as tl

@@ -25,6 +25,14 @@ class Mode:
     deterministic: bool = True  # the same bits again on the same device; a CPU always is
     graph: bool = False  # whole steps are replayed as CUDA graphs
 
+    def __str__(self) -> str:
+        words = [
+            self.precision,
+            "graph" if self.graph else "",
+            "deterministic" if self.graph and self.deterministic else "",
+        ]
+        return " ".join(word for word in words if word)
+
     @property
     def dtype(self) -> torch.dtype:
         return getattr(torch, self.precision)
@@ -39,6 +47,14 @@ def choose(network: Network, device: str, precision: str | None = None, determin
         return Mode(precision or ("bfloat16" if wide and bfloat16_gain() >= GAIN else "float32"))
     fast = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return Mode(precision or fast, deterministic, graph=True)
+
+
+def settle(mode: Mode) -> None:
+    """Tell the GPU's library what the mode allows; evaluation is float32 in either."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = mode.deterministic
+    torch.backends.cudnn.benchmark = not mode.deterministic
 
 
 @lru_cache(maxsize=1)

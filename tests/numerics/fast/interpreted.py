@@ -1,0 +1,58 @@
+"""Run with TRITON_INTERPRET=1: the kernels on a CPU, against torch."""
+
+import torch
+
+from pipeline.numerics.dropout import epoch_keys, kept
+from pipeline.numerics.fast import fused, kernels
+from pipeline.paper.recipes import Recipe
+
+torch.set_num_threads(1)
+CASES = [  # channels, slope, share, channels that are dropped from
+    (12, 0.0, 0.5, None),
+    (12, 0.3, 0.2, None),
+    (8, 1.0, 0.2, 3),
+    (10, 0.0, 0.0, None),
+]
+
+
+def last(x):
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+for channels, slope, share, real in CASES:
+    keys = epoch_keys(0, 0, 1, 3)[0] if share else None
+    for dtype, near in ((torch.float32, 1e-6), (torch.bfloat16, 2e-2)):
+        x = last(torch.randn(3, channels, 7, 6).to(dtype))
+        bias = None if slope == 1 else torch.randn(channels).to(dtype)
+        ours = kernels.activate(x, bias, slope, keys, share, real)
+        theirs = fused.activated(x.clone(), bias, slope, keys, share, real)
+        torch.testing.assert_close(ours, theirs, rtol=near, atol=near)
+        if keys is not None and real is None:
+            mask = kept(keys, x.shape, share, dtype)
+            assert torch.equal(ours[mask == 0], torch.zeros_like(ours[mask == 0])), "another mask"
+print("activate")
+
+for channels, slope, share, _ in CASES[:2] + CASES[3:]:
+    keys = epoch_keys(0, 0, 1, 9)[0] if share else None
+    x = last(torch.randn(9, channels, 6, 7)).requires_grad_()
+    bias = torch.randn(channels, requires_grad=True)
+    out = fused.activated(x + 0, bias, slope, keys, share)
+    above = torch.randn(out.shape)
+    expected_x, expected_bias = torch.autograd.grad(out, (x, bias), above)
+    scale = 1.0 if keys is None else 1 / (1 - share)
+    below, bias_gradient = kernels.activate_backward(above, last(out.detach()), slope, scale)
+    torch.testing.assert_close(below, expected_x, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(bias_gradient, expected_bias, rtol=1e-4, atol=1e-4)
+print("backward")
+
+for nesterov in (False, True):
+    how = Recipe(lr=0.1, nesterov=nesterov)
+    ours = [torch.randn(1500, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    theirs = [t.clone() for t in ours]
+    shadows = [t.bfloat16() for t in (ours[0], theirs[0])]
+    kernels.update(*ours, shadows[0], torch.tensor(0.1), how)
+    fused.update(*theirs, shadows[1], torch.tensor(0.1), how)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(*shadows, rtol=1e-2, atol=1e-2)
+print("update")

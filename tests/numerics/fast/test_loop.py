@@ -1,0 +1,119 @@
+"""The fast path against the plain one, and against itself: side by side, recorded, stopped and resumed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small import LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
+
+from pipeline.numerics import train
+from pipeline.numerics.fast.lane import Chunk
+from pipeline.numerics.fast.loop import epochs
+from pipeline.numerics.fast.precision import Mode
+from pipeline.numerics.fast.steppers import Eager, Recorded
+from pipeline.paper.augment import Shift
+
+# after 50 steps: of every epoch's loss, and of the way that the weights have gone. A bfloat16 has 8 bits, 1 in 256
+NEAR = {"float32": (1e-5, 1e-4), "bfloat16": (0.03, 0.1)}
+FIFTY = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of five steps, the last one smaller
+
+
+def alone(*lanes):
+    return [row for one in lanes for _, row in epochs([one])]
+
+
+@pytest.mark.parametrize("network", [POOLED, LEAKY], ids=lambda n: n.name)
+@pytest.mark.parametrize("precision", NEAR)
+def test_fifty_steps_are_those_of_the_plain_loop(network, precision):
+    model, of_loss, of_way = fresh(network), *NEAR[precision]
+    plain = list(train.epochs(model, train.Momentum(model, FIFTY), FIFTY, feed(FIFTY), feed(FIFTY, 20, 1), seed=0))
+    one = lane(network, FIFTY, mode=Mode(precision))
+    fast = alone(one)
+    assert [row.train_loss for row in fast] == pytest.approx([row.train_loss for row in plain], rel=of_loss)
+    begin, end = weights(fresh(network)), weights(model)
+    assert (weights(one.model) - end).norm() < of_way * (end - begin).norm()
+    assert [(row.epoch, row.lr, row.train_seen, row.test_seen) for row in fast] == [
+        (row.epoch, row.lr, row.train_seen, row.test_seen) for row in plain
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_side_by_side_equals_one_after_the_other_bit_for_bit(precision):
+    mode = Mode(precision)
+
+    def lanes():
+        return [lane(mode=mode), lane(LEAKY, replace(RECIPE, lr=0.01), 1, mode), lane(seed=2, mode=mode)]
+
+    together, apart = lanes(), lanes()
+    rows = list(epochs(together))
+    for one, other in zip(together, apart, strict=True):
+        assert timeless(row for of, row in rows if of is one) == timeless(alone(other))
+        assert torch.equal(weights(one.model), weights(other.model))
+
+
+@pytest.mark.parametrize("most", [1, 3, 30])
+def test_recorded_steps_equal_steps_made_one_by_one_bit_for_bit(most):
+    """Everything but the recording itself: the branches are called where a GPU would replay them."""
+    recorded, eager = [lane(mode=Mode("bfloat16")), lane(seed=1, mode=Mode("bfloat16"))], lane(mode=Mode("bfloat16"))
+    recordings = []
+
+    def record(_lanes, branches):
+        recordings.append(branches)
+        return lambda: [branch() for branch in branches]
+
+    for lanes, stepper in ((recorded, Recorded(recorded, record, most)), ([eager], Eager([eager]))):
+        for _ in range(2):
+            for one in lanes:
+                one.begin_epoch()
+            for chunk in lanes[0].chunks(stepper.most):
+                stepper.run(chunk)
+            for one in lanes:
+                one.end_epoch(*one.counted(), 70, 0.0)
+    assert torch.equal(recorded[0].weights.master_P, eager.weights.master_P)
+    assert torch.equal(recorded[0].totals, eager.totals)
+    assert len(recordings) == {1: 2, 3: 3, 30: 2}[most]  # 70 images in batches of 16: 4 full ones and one of 6
+
+
+def test_an_epoch_in_chunks():
+    one = lane(recipe=replace(RECIPE, batch=4))
+    assert one.chunks(10) == [Chunk(0, 10, 4), Chunk(40, 7, 4), Chunk(68, 1, 2)]
+    assert [chunk.steps for chunk in one.chunks(1)] == [1] * 18
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_stopped_and_resumed_equals_never_stopped_bit_for_bit(precision):
+    mode = Mode(precision)
+    whole, first, second = lane(mode=mode), lane(mode=mode), lane(mode=mode, seed=0)
+    rows, head = alone(whole), next(iter(epochs([first])))[1]
+    second.model.load_state_dict(first.model.state_dict())
+    for name, velocity in second.weights.velocities.items():
+        velocity.copy_(first.weights.velocities[name])
+    second.epoch = 1
+    assert timeless([head, *alone(second)]) == timeless(rows)
+    assert torch.equal(weights(second.model), weights(whole.model))
+
+
+def test_a_resumed_run_may_be_trained_beside_a_new_one():
+    ahead, behind, witness = lane(), lane(seed=1), lane(seed=1)
+    next(iter(epochs([ahead])))
+    rows = [(of is ahead, row.epoch) for of, row in epochs([ahead, behind])]
+    assert rows == [(True, 1), (False, 0), (True, 2), (False, 1), (False, 2)]
+    alone(witness)
+    assert torch.equal(weights(behind.model), weights(witness.model))
+
+
+def test_divergence_ends_a_run_within_its_epoch_and_no_other():
+    wild, calm, witness = lane(recipe=replace(RECIPE, lr=1e30)), lane(), lane()
+    rows = list(epochs([wild, calm]))
+    assert [row.epoch for of, row in rows if of is wild] == [0]
+    assert wild.diverged
+    alone(witness)
+    assert torch.equal(weights(calm.model), weights(witness.model))
+    [row] = alone(lane(recipe=replace(RECIPE, lr=1e30)))
+    assert row.train_seen < 70
+    assert row.test_seen == 20
+
+
+def test_unlike_steps_are_refused():
+    with pytest.raises(ValueError, match="same batch"):
+        list(epochs([lane(), lane(recipe=replace(RECIPE, batch=8))]))
