@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.paper.refused import Refused
 
+PIECE = 64 << 20  # bytes
 TRANSIENT = (BotoCoreError, ClientError, aiohttp.ClientError, HTTPException)
 
 
@@ -25,10 +26,19 @@ class Bucket:
     def get(self, path: str) -> bytes:
         return self.fs.cat_file(f"{self.root}/{path}")
 
+    def view(self, path: str) -> bytearray:
+        """The object's bytes, a piece at a time: two copies of a large one would not fit everywhere."""
+        size = self.fs.info(f"{self.root}/{path}")["size"]
+        out = bytearray(size)
+        for begin in range(0, size, PIECE):
+            end = min(begin + PIECE, size)
+            out[begin:end] = self.fs.cat_file(f"{self.root}/{path}", start=begin, end=end)
+        return out
+
     def put(self, path: str, data: bytes) -> None:
         self.fs.pipe_file(f"{self.root}/{path}", data)
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes | bytearray) -> None:
         """Raises FileExistsError when there is such an object (If-None-Match: *)."""
         self.fs.pipe_file(f"{self.root}/{path}", data, mode="create")
 

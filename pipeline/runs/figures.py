@@ -24,11 +24,11 @@ def render(store: Store, id: str, images: int) -> str:
     this, model, result = load_model(store, id)
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
     index = _one_of_each(data.test.labels, images)
-    x_NCHW = data.test.images[index]
+    x_NCHW, _ = data.test.take(index)
     with torch.no_grad():
         predicted = model(x_NCHW).argmax(1)
     maps_NCHW = maps(model, x_NCHW, Target(predicted))
-    rows = torch.stack([data.test_pixels[index].float() / 255, _around_grey(maps_NCHW)])
+    rows = torch.stack([data.test_pixels.take(index)[0].float() / 255, _around_grey(maps_NCHW)])
     store.write(folder.figure, _png(rows))
     note = {
         "method": "guided backpropagation of the predicted class's score",

@@ -1,5 +1,6 @@
 """A folder as an object store. fsspec's local writer is neither atomic nor exclusive, so these few calls are ours."""
 
+import mmap
 import os
 import time
 from pathlib import Path
@@ -30,11 +31,16 @@ class Folder:
         except (IsADirectoryError, NotADirectoryError) as error:
             raise FileNotFoundError(path) from error
 
+    def view(self, path: str) -> mmap.mmap:
+        """The object's pages, shared until somebody writes to them, then copied: objects never change."""
+        with open(self.root / path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
     def put(self, path: str, data: bytes) -> None:
         os.replace(self._written(path, data), self.root / path)
         _sync_directory((self.root / path).parent)
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes | bytearray) -> None:
         """Raises FileExistsError when there is such an object: a hard link is made by one process only."""
         file = self._written(path, data)
         try:
@@ -55,7 +61,7 @@ class Folder:
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
-    def _written(self, path: str, data: bytes) -> Path:
+    def _written(self, path: str, data: bytes | bytearray) -> Path:
         if not self._made:
             self._make()
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,9 @@ PACKAGES = ("strive", "torch", "ray", "prefect", "s3fs", "pandas", "numpy", "sci
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(device: str, dataset_sha256: str, mode: str, devices: int = 1) -> dict:
+def provenance(
+    device: str, dataset_sha256: str, whitening_sha256: str | None, mode: str, devices: int = 1
+) -> dict:
     """What this attempt rests on, as JSON."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -26,6 +28,7 @@ def provenance(device: str, dataset_sha256: str, mode: str, devices: int = 1) ->
         "lock_sha256": _digest(ROOT / "uv.lock"),
         "revision": REVISION,
         "dataset_manifest_sha256": dataset_sha256,
+        "whitening_sha256": whitening_sha256,  # of the matrix as computed: it differs between machines
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "host": platform.node(),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
+from mmap import mmap
 from typing import Any, Protocol, TypeVar
 
 from pipeline.paper.recipes import Preprocess, Whiten
@@ -13,6 +14,7 @@ from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 
 T = TypeVar("T")
+Buffer = bytearray | mmap  # bytes that may be worked on in place, to no effect on the object
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
 _LASTING = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENAMETOOLONG}
 
@@ -27,8 +29,9 @@ class Backend(Protocol):
     @property
     def url(self) -> str: ...
     def get(self, path: str) -> bytes: ...
+    def view(self, path: str) -> "Buffer": ...
     def put(self, path: str, data: bytes) -> None: ...
-    def create(self, path: str, data: bytes) -> None: ...
+    def create(self, path: str, data: bytes | bytearray) -> None: ...
     def exists(self, path: str) -> bool: ...
     def names(self, prefix: str) -> list[str]: ...
     def delete(self, path: str) -> None: ...
@@ -49,6 +52,10 @@ class Store:
         """The object's bytes; FileNotFoundError when there is none."""
         return self._patiently(lambda: self.backend.get(path))
 
+    def view(self, path: str) -> Buffer:
+        """A large object in memory once; from a folder, the same memory in all processes that view it."""
+        return self._patiently(lambda: self.backend.view(path))
+
     def find(self, path: str) -> bytes | None:
         """The object's bytes, or None."""
         try:
@@ -60,7 +67,7 @@ class Store:
         """Put the object, replacing what was there; readers see the old or the new one, never a part."""
         self._patiently(lambda: self.backend.put(path, data))
 
-    def create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes | bytearray) -> bool:
         """Put the object if there is none; whether the object there now is this one.
 
         The bytes decide, for a put whose answer was lost on the way is tried again and then finds itself.
@@ -147,11 +154,11 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | Buffer) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-PREPARATION = 1  # raise it when the same raw data and preprocessing would come out otherwise
+PREPARATION = 2  # raise it when the same raw data and preprocessing would come out otherwise
 
 
 class DatasetFolder:
