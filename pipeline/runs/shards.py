@@ -1,6 +1,6 @@
 """More images than memory holds: a source that reads them from the store, shard by shard, ahead of who takes them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
@@ -28,6 +28,7 @@ class Shards:
         self._held: dict[int, Future[Tensor]] = {}
         in_order = torch.arange(-(-len(labels) // shard)).split(AHEAD)
         self._walks = [_Walk(in_order)]  # of evaluation, then of the last two passes
+        self._at = self._walks[0]
         self._lock = Lock()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="shards")
 
@@ -72,9 +73,13 @@ class Shards:
             futures = {number: self._held[number] for number in needed}
         return {number: future.result() for number, future in futures.items()}
 
-    def _soon(self, needed: set[int]) -> Iterable[int]:
-        """What the walk that these shards belong to comes to next."""
-        return next((soon for walk in reversed(self._walks) if (soon := walk.after(needed)) is not None), [])
+    def _soon(self, needed: set[int]) -> list[int]:
+        """What comes next in the walk that these shards belong to, most likely the one they belonged to before."""
+        for walk in (self._at, *self._walks):
+            if (soon := walk.after(needed)) is not None:
+                self._at = walk
+                return soon
+        return []
 
 
 class _Walk:

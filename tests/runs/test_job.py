@@ -199,7 +199,7 @@ def test_a_damaged_data_set_is_refused(prepared):
     data = prepared.read(path)
     prepared.write(path, data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(Refused, match=r"train-images.npy is damaged"):
-        datasets.load(prepared, NOISE, ONE.recipe.preprocess)
+        datasets.load(prepared, NOISE, ONE.recipe.preprocess).feeds(ONE.recipe)
 
 
 def test_a_data_set_is_made_once_and_a_broken_attempt_completed(prepared):
