@@ -17,9 +17,7 @@ PACKAGES = ("strive", "torch", "ray", "prefect", "s3fs", "pandas", "numpy", "sci
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(
-    device: str, dataset_sha256: str, whitening_sha256: str | None, mode: str, devices: int = 1
-) -> dict:
+def provenance(device: str, dataset_sha256: str, whitening_sha256: str | None, mode: str, devices: int = 1) -> dict:
     """What this attempt rests on, as JSON."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -73,8 +73,9 @@ def test_a_recipe_is_fed_what_it_asks_for(store, name):
     assert torch.cat(labels).tolist() == RAW.test_labels.tolist()
 
     copies = 2 if name == "mirrored copies" else 1
-    index, draws = train._epoch(augment, seed=3, epoch=1)
-    images, labels = zip(*train.training(seed=3, epoch=1), strict=True)
+    walk = train.walk(seed=3, epoch=1)
+    index, draws = walk.index_E, walk.draws_EK
+    images, labels, _ = zip(*train.training(seed=3, epoch=1), strict=True)
     assert torch.cat(labels).tolist() == RAW.train_labels[index % 30].tolist()
     assert sorted(index.tolist()) == list(range(30 * copies))
     if augment is None:

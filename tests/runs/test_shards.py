@@ -99,11 +99,12 @@ def test_shards_feed_what_memory_feeds_on_any_number_of_workers(made):
         expected = list(memory.training(5, epoch))
         for workers in (1, 2, 3):
             shares = [list(sharded.training(5, epoch, rank, workers)) for rank in range(workers)]
-            for step, (images, labels) in enumerate(expected):
+            for step, (images, labels, places) in enumerate(expected):
                 parts = [share[step] for share in shares]
-                for rank, (theirs, classes) in enumerate(parts):
+                for rank, (theirs, classes, where) in enumerate(parts):
                     assert torch.equal(theirs, images[rank::workers])
                     assert torch.equal(classes, labels[rank::workers])
+                    assert torch.equal(where, places[rank::workers])
 
 
 def counted(count=100, shard=5):
@@ -246,7 +247,7 @@ def test_real_photographs_as_a_data_set(tmp_path):
     datasets.make(store, dataset, Scale(), str(top))
     data = datasets.load(store, dataset, Scale())
     train, test = data.feeds(Recipe(lr=0.1, batch=50, preprocess=Scale(), augment=Crop(window=56)))
-    labels = torch.cat([labels for images, labels in train.training(0, 0) if images.shape[1:] == (3, 56, 56)])
+    labels = torch.cat([labels for images, labels, _ in train.training(0, 0) if images.shape[1:] == (3, 56, 56)])
     assert labels.bincount().tolist() == [60] * 10
     assert all(len(batch.unique()) >= 7 for batch in labels.split(50))
     images, labels = next(test.evaluation(200))
