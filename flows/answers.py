@@ -188,14 +188,15 @@ def _network(network: Network) -> dict:
     }
 
 
-def reproduced(summary: dict, quiet: bool, as_json: bool) -> None:
+def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
     """The table and where everything lies."""
     if as_json:
         return say({k: v for k, v in summary.items() if k != "markdown"}, "", True)
     if quiet:
         return None
     console().print(summary["markdown"], soft_wrap=True, markup=False)
-    typer.echo("These are small networks on digits: the paper's column is for orientation, not for comparison.\n")
+    if not study.comparable:
+        typer.echo("This is another task than the paper's: its column is for orientation, not for comparison.\n")
     typer.echo(f"table     {summary['table']['md']} (.csv, .parquet)")
     if summary["figures"]:
         typer.echo(f"pictures  {summary['figures'][0]} and {len(summary['figures']) - 1} more")

@@ -97,7 +97,7 @@ def reproduce(
     except SystemExit:
         typer.echo(f"\nstrive: terminated. {answers.kept(opened, chosen)}", err=True)
         raise
-    answers.reproduced(summary, quiet, as_json)
+    answers.reproduced(chosen, summary, quiet, as_json)
     if any(run["state"] != "done" for run in summary["runs"]):
         raise typer.Exit(3)
 
