@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pipeline.runs.doctor import Check, examine
 
 
-def examine_all(store_url: str | None) -> list[Check]:
+def examine_all(store_url: str | None, data_dir: str | None) -> list[Check]:
     """Store, data, devices, Ray, Prefect."""
-    return [*examine(store_url), _prefect()]
+    return [*examine(store_url, data_dir), _prefect()]
 
 
 def _prefect() -> Check:

@@ -41,6 +41,10 @@ SeedsOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option(help="Training processes.  [default: one for every GPU, else every CPU core]")
 ]
+DataDirOption = Annotated[
+    str | None,
+    typer.Option(help="Folder with the published data sets.  [default: $STRIVE_DATA_DIR, else they are downloaded]"),
+]
 ImagesOption = Annotated[int, typer.Option(help="Test images to render maps of.", min=1, max=100)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; its keys are stable.")]
 
@@ -73,6 +77,7 @@ def reproduce(
     seeds: SeedsOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
+    data_dir: DataDirOption = None,
     images: ImagesOption = 10,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what `strive plan` prints.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -90,7 +95,7 @@ def reproduce(
 
     _raise_on_sigterm()
     try:
-        summary = reproduce_study(opened, chosen, seeds, workers, images, quiet or as_json, loud)
+        summary = reproduce_study(opened, chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: stopped. {answers.kept(opened, chosen)}", err=True)
         raise typer.Exit(130) from None
@@ -173,15 +178,18 @@ def networks(
 
 @app.command()
 @answered
-def run(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def run(
+    run: RunArgument, store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False
+) -> None:
     """Train one experiment in this process, without Ray and without Prefect."""
-    opened = open_store(settings(store).store)
+    configured = settings(store, data_dir=data_dir)
+    opened = open_store(configured.store)
     experiment = _find(opened, run)
     from flows.one_run import train_here
 
     _raise_on_sigterm()
     try:
-        standing = train_here(opened, experiment, quiet=as_json)
+        standing = train_here(opened, experiment, configured.data_dir, quiet=as_json)
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: stopped. Its checkpoints are kept; `strive run {experiment.id}` goes on.", err=True)
         raise typer.Exit(130) from None
@@ -217,11 +225,11 @@ def serve() -> None:
 
 @app.command()
 @answered
-def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
+def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Check what the other commands need, and say how to mend what is missing."""
     from flows.checkup import examine_all
 
-    checks = examine_all(store)
+    checks = examine_all(store, data_dir)
     answers.examined(checks, as_json)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

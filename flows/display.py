@@ -70,14 +70,20 @@ class Display:
         if settled == len(standings):
             return f"{settled} of {settled} runs settled; verifying, table and pictures"
         if not all(self._prepared(e) for e in self._study.experiments[:1]):
-            return "preparing the data"
+            return self._preparing()
         if not settled and not any(s.state == "running" for s in standings):
             return "starting the workers (Ray takes half a minute)"
         left = seconds_left(standings, self._workers)
         return f"training: {settled} of {len(standings)} runs settled, about {duration(left)} left"
 
     def _prepared(self, experiment: Experiment) -> bool:
-        return self._store.exists(DatasetFolder(experiment.dataset, experiment.recipe.preprocess).manifest)
+        return self._store.exists(_data(experiment).manifest)
+
+    def _preparing(self) -> str:
+        for folder in {_data(e).top: _data(e) for e in self._study.experiments}.values():
+            if (news := self._store.find_json(folder.news)) is not None:
+                return f"preparing the data: {news['text']}"
+        return "preparing the data"
 
     def _picture(self, standings: list[Standing]) -> Table:
         table = Table(title=f"{self._clock()}  {self._stage(standings)}", title_justify="left", box=None)
@@ -94,6 +100,10 @@ class Display:
                 style={"running": "bold", "missing": "dim", "done": ""}.get(s.state, "red"),
             )
         return table
+
+
+def _data(experiment: Experiment) -> DatasetFolder:
+    return DatasetFolder(experiment.dataset, experiment.recipe.preprocess)
 
 
 def duration(seconds: float) -> str:

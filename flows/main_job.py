@@ -11,7 +11,14 @@ from pipeline.runs.store import RunFolder, Store, StudyFolder
 
 
 def reproduce_study(
-    store: Store, study: Study, seeds: int | None, workers: int | None, images: int, quiet: bool, loud: bool
+    store: Store,
+    study: Study,
+    seeds: int | None,
+    workers: int | None,
+    data_dir: str | None,
+    images: int,
+    quiet: bool,
+    loud: bool,
 ) -> dict:
     """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
     count = settings(workers=workers).workers or cores()
@@ -20,7 +27,11 @@ def reproduce_study(
         from flows.parameters import ReproduceRequest
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
-        reproduce(ReproduceRequest(study=study.name, seeds=seeds, store=store.url, workers=workers, images=images))
+        reproduce(
+            ReproduceRequest(
+                study=study.name, seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
+            )
+        )
     return _summary(store, study, images)
 
 

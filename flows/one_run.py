@@ -8,6 +8,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs import claims, datasets, job
 from pipeline.runs.progress import Progress, Standing
+from pipeline.runs.sources import silent
 from pipeline.runs.store import RunFolder, Store
 
 
@@ -22,9 +23,10 @@ def _taken(store: Store, experiment: Experiment) -> tuple[list[claims.Claim], bo
         time.sleep(1)
 
 
-def train_here(store: Store, experiment: Experiment, quiet: bool) -> Standing:
+def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> Standing:
     """Train it unless it has its outcome; refused while somebody else works on it."""
-    datasets.make(store, experiment.dataset, experiment.recipe.preprocess)
+    show = silent if quiet else console().print
+    datasets.make(store, experiment.dataset, experiment.recipe.preprocess, data_dir, show)
     held, settled = _taken(store, experiment)
     progress = Progress(store, [experiment])
     if held:

@@ -31,6 +31,16 @@ class Request(BaseModel):
         return open_store(settings(self.store).store)
 
 
+class PrepareRequest(Request):
+    """Which study's data, and where they may lie already."""
+
+    data_dir: str | None = Field(
+        None,
+        description="A folder with the published data sets; empty: STRIVE_DATA_DIR where the flow runs, "
+        "else they are downloaded.",
+    )
+
+
 class TrainRequest(Request):
     """Which study to train, and on how many processes."""
 
@@ -45,5 +55,5 @@ class ExplainRequest(Request):
     images: int = Field(10, ge=1, le=100, description="Test images to render guided-backpropagation maps of.")
 
 
-class ReproduceRequest(TrainRequest, ExplainRequest):
+class ReproduceRequest(PrepareRequest, TrainRequest, ExplainRequest):
     """A whole study: data, training, table, pictures."""

@@ -5,7 +5,7 @@ from typing import TypeVar
 from prefect import flow
 
 from flows.explain import explain
-from flows.parameters import ExplainRequest, ReproduceRequest, Request, TrainRequest
+from flows.parameters import ExplainRequest, PrepareRequest, ReproduceRequest, Request, TrainRequest
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.train import train
@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Request)
 @flow(name="reproduce", flow_run_name="reproduce {request.study.value}", persist_result=False)
 def reproduce(request: ReproduceRequest) -> str:
     """Everything of a study that the store does not hold yet; returns the table as Markdown."""
-    prepare(_as(Request, request))
+    prepare(_as(PrepareRequest, request))
     train(_as(TrainRequest, request))
     table = publish(_as(Request, request))
     explain(_as(ExplainRequest, request))

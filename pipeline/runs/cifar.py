@@ -62,8 +62,17 @@ def read(dataset: Dataset, data_dir: str | None, show: Show) -> Raw:
 
 
 def find(dataset: Dataset, data_dir: str | None) -> Path | None:
-    """The folder or the archive that the data set would be read from; None where it would have to be downloaded."""
-    return _find(FROM[dataset.name], data_dir)
+    """The folder or the archive that the data set would be read from; None where it would have to be downloaded.
+
+    Refused where the folder is not whole.
+    """
+    published = FROM[dataset.name]
+    place = _find(published, data_dir)
+    if place is not None and place.is_dir():
+        missing = [name for name in (*published.train, published.test) if not (place / name).is_file()]
+        if missing:
+            raise Refused(f"{place} lacks {', '.join(missing)}. {_mend(published)}")
+    return place
 
 
 def _find(published: Published, data_dir: str | None) -> Path | None:
@@ -125,10 +134,7 @@ def _first(
 def _file(published: Published, name: str, count: int, files: _Files) -> tuple[np.ndarray, np.ndarray]:
     """The rows of one file and their labels; Refused when it is not what was published."""
     file = f"{files.place}/{name}"
-    mend = (
-        f"Unpack the whole of the published {published.archive.name} there, "
-        "or leave --data-dir and STRIVE_DATA_DIR out, and it is downloaded."
-    )
+    mend = _mend(published)
     expected = f"expected {count:,} images of 3,072 bytes and their {published.labels!r} below {published.classes}"
     try:
         content = unpickle(files.bytes(name))
@@ -145,3 +151,10 @@ def _file(published: Published, name: str, count: int, files: _Files) -> tuple[n
     if not isinstance(labels, list) or len(labels) != count or any(x not in known for x in labels):
         raise Refused(f"{file} is not the published file: {expected}, found other labels. {mend}")
     return data, np.array(labels, np.uint8)
+
+
+def _mend(published: Published) -> str:
+    return (
+        f"Unpack the whole of the published {published.archive.name} there, "
+        "or leave --data-dir and STRIVE_DATA_DIR out, and it is downloaded."
+    )

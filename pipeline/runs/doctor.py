@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from pipeline.plan.datasets import DATASETS
 from pipeline.runs.settings import cores, settings
 from pipeline.runs.store import open_store
 
+SETS = ("digits", "cifar10", "cifar100", "imagenet")
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
 
 
@@ -28,12 +30,12 @@ class Check:
         return asdict(self)
 
 
-def examine(store_url: str | None) -> list[Check]:
+def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
     """Every check of this room; nothing is left behind in the store."""
     looks: dict[str, Callable[[], Check]] = {
         "python": _python,
         "store": lambda: _store(store_url),
-        "data": _data,
+        **{name: partial(_data, name, settings(data_dir=data_dir).data_dir) for name in SETS},
         "devices": _devices,
         "memory": _memory,
         "ray": _ray,
@@ -79,11 +81,11 @@ def _mend_store(url: str) -> str:
     return "choose a folder you may write to with --store or STRIVE_STORE"
 
 
-def _data() -> Check:
-    from pipeline.runs.sources import raw
+def _data(name: str, data_dir: str | None) -> Check:
+    from pipeline.runs.sources import reach
 
-    raw(DATASETS["digits"])
-    return Check("data", True, "digits: the pinned images")
+    found, mend = reach(DATASETS[name], data_dir)
+    return Check(name, True, found, mend)
 
 
 def _devices() -> Check:

@@ -30,15 +30,20 @@ def find(dataset: Dataset, data_dir: str | None) -> Path | None:
     return next((at for at in (top / dataset.name, top) if all((at / p).is_dir() for p in PARTS.values())), None)
 
 
+def mend(dataset: Dataset) -> str:
+    """What to do where it is not there."""
+    return (
+        f"get it from its publisher and name the folder that holds {dataset.name}/train/CLASS/FILE and "
+        f"{dataset.name}/val/CLASS/FILE with --data-dir or STRIVE_DATA_DIR"
+    )
+
+
 def listed(dataset: Dataset, data_dir: str | None) -> dict[str, Labelled]:
     """The files of both parts with their classes: sorted, classes numbered in the order of their folders' names."""
     top = find(dataset, data_dir)
     if top is None:
-        raise Refused(
-            f"{dataset.name} cannot be downloaded: get it from its publisher and name the folder that holds "
-            f"{dataset.name}/train/CLASS/FILE and {dataset.name}/val/CLASS/FILE with --data-dir or STRIVE_DATA_DIR"
-            + (f" ({data_dir} holds no such folders)" if data_dir else "")
-        )
+        looked = f" ({data_dir} holds no such folders)" if data_dir else ""
+        raise Refused(f"{dataset.name} cannot be downloaded: {mend(dataset)}{looked}")
     names = sorted(folder.name for folder in (top / PARTS["train"]).iterdir() if folder.is_dir())
     out = {}
     for part, count in (("train", dataset.train), ("test", dataset.test)):

@@ -19,6 +19,7 @@ from pipeline.runs.arrays import blank, kept, npy
 from pipeline.runs.photographs import Labelled
 from pipeline.runs.store import DatasetFolder, Store, sha256
 
+SHOWN = 100  # times that it is said how far a part is
 NAMED = 10  # damaged files that a refusal names
 
 
@@ -41,7 +42,8 @@ def make(store: Store, folder: DatasetFolder, dataset: Dataset, data_dir: str | 
             shard, wrong = _shard(store, folder.object(name(part, number)), some, dataset.side)
             objects[name(part, number)] = shard
             damaged += wrong
-            show(f"{dataset.name}: {part} shard {number + 1} of {len(starts)}")
+            if number % max(1, len(starts) // SHOWN) == 0:
+                show(f"{dataset.name}: {part} shard {number + 1} of {len(starts)}")
     if damaged:
         more = f"\n  and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
         raise Refused(

@@ -1,13 +1,14 @@
 """Where raw images come from: unsigned bytes and labels in the data set's two fixed parts, checked against its pin."""
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
-from pipeline.runs import cifar
-from pipeline.runs.archives import Show
+from pipeline.runs import cifar, photographs
+from pipeline.runs.archives import Show, check
 from pipeline.runs.raw import Raw
 
 
@@ -29,6 +30,26 @@ def raw(dataset: Dataset, data_dir: str | None = None, show: Show = silent) -> R
             f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {mend}"
         )
     return found
+
+
+def reach(dataset: Dataset, data_dir: str | None) -> tuple[str, str]:
+    """Where the data set would come from, and what to do where it cannot; downloads nothing.
+
+    Refused where something lies that it cannot come from.
+    """
+    if dataset.name in _SOURCES:
+        raw(dataset)
+        return "the pinned images, from a package that is installed", ""
+    if dataset.shard:
+        place = photographs.find(dataset, data_dir)
+        return (f"in {place}", "") if place else ("not here, and not to be downloaded", photographs.mend(dataset))
+    place, archive = cifar.find(dataset, data_dir), cifar.FROM[dataset.name].archive
+    if place is None:
+        hosts = ", ".join(dict.fromkeys(urlsplit(address).netloc for address in archive.addresses()))
+        return f"to be downloaded when it is needed, {archive.bytes / 1e6:.0f} MB from {hosts}", ""
+    if place.is_file():
+        check(archive, place)
+    return f"in {place}", ""
 
 
 def digits() -> Raw:

@@ -169,6 +169,7 @@ class DatasetFolder:
         kind = "gcn-zca" if isinstance(how, Whiten) else "pixels"
         self.top = f"datasets/{dataset.name}.{kind}.{sha256(spec.encode())[:8]}"
         self.manifest = self.object("manifest.json")
+        self.news = self.object("news.json")  # how far it is, while it is made
 
     def object(self, name: str) -> str:
         return f"{self.top}/{name}"

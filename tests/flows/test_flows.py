@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
 from pipeline.runs import claims
 from pipeline.runs.store import RunFolder, open_store
@@ -141,3 +142,39 @@ def test_reproduce_is_scheduled_weekly_and_paused():
     [schedule] = reproduce.schedules
     assert schedule.active is False
     assert schedule.schedule.cron.split()[-1] == "6"
+
+
+@pytest.mark.prefect
+def test_data_that_is_not_whole_is_refused_before_anything_is_trained(harness, tmp_path):
+    from flows.parameters import PrepareRequest
+    from flows.prepare import prepare
+
+    (tmp_path / "data" / "cifar-100-python").mkdir(parents=True)
+    request = PrepareRequest(study="cifar-100", store=str(tmp_path / "store"), data_dir=str(tmp_path / "data"))
+    with pytest.raises(Refused, match="cifar-100-python/train"):
+        prepare(request)
+    assert open_store(request.store).names("") == []
+
+
+@pytest.mark.prefect
+def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_path, monkeypatch):
+    from flows.display import Display, console
+    from flows.parameters import PrepareRequest
+    from flows.prepare import prepare
+    from pipeline.runs import datasets
+
+    heard = []
+
+    def make(store, dataset, how, data_dir, show):
+        assert data_dir == str(tmp_path)
+        show("file: 3 of 170 MB")
+        heard.append(Display(store, study("smoke"), 1, console())._stage(standings=[NOTHING]))
+        return "made"
+
+    monkeypatch.setattr(datasets, "make", make)
+    assert prepare(PrepareRequest(study="smoke", store=str(tmp_path / "store"), data_dir=str(tmp_path))) == ["made"]
+    assert heard == ["preparing the data: file: 3 of 170 MB"]
+    assert open_store(str(tmp_path / "store")).names("") == []
+
+
+NOTHING = SimpleNamespace(settled=False, state="missing")
