@@ -1,6 +1,8 @@
 """The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by commands that need them."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -63,6 +65,9 @@ def answered(command: Callable) -> Callable:
             raise
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
         except (OSError, RuntimeError, ValueError) as failure:
             typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
             raise typer.Exit(1) from failure
