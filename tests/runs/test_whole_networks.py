@@ -11,15 +11,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from real_data import real_data
+from real_data import photographs, real_data
 
 from pipeline.numerics.batches import Feed, Images
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
 from pipeline.numerics.preprocess import fit_to, last_step, whitened
 from pipeline.numerics.train import Momentum, epochs
-from pipeline.paper.networks import LARGE, TWELVE, narrow, with_dropout
+from pipeline.paper.networks import IMAGENET, LARGE, TWELVE, for_classes, narrow, with_dropout
 from pipeline.paper.recipes import CIFAR, Whiten
+from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
@@ -130,3 +131,18 @@ def test_the_large_network_takes_a_step_on_four_distorted_images(cifar):
     assert not torch.equal(model.conv1.weight, before)
     # what the last epoch shows is not distorted: centred in grey, as in evaluation
     assert torch.equal(next(iter(feed.training(0, epoch=1)))[0].sort(0)[0], feed.seen(torch.arange(4))[0].sort(0)[0])
+
+
+@pytest.mark.slow
+def test_the_imagenet_network_sees_photographs_streamed_from_the_store(tmp_path):
+    mini = Dataset("imagenette-mini", 256, 10, 600, 200, None, shard=100)
+    # one update of 64 random windows, then the middle of 200 photographs
+    recipe = replace(IMAGENET_RECIPE, epochs=1, epoch_images=64, lr_drops=())
+    one = Experiment(for_classes(IMAGENET, 10), mini, recipe)
+    store = open_store(str(tmp_path))
+    datasets.make(store, mini, recipe.preprocess, str(photographs()))
+    result = finish(store, one)
+    assert (result.outcome, result.seen) == ("done", 200)
+    # 1,024 weights and a bias for each of the 990 classes that are not there
+    assert result.parameters == 9_372_840 - 990 * 1025
+    assert np.isfinite(result.train_loss)
