@@ -199,11 +199,23 @@ def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
         typer.echo("This is another task than the paper's: its column is for orientation, not for comparison.\n")
     typer.echo(f"table     {summary['table']['md']} (.csv, .parquet)")
     if summary["figures"]:
-        typer.echo(f"pictures  {summary['figures'][0]} and {len(summary['figures']) - 1} more")
+        typer.echo(f"gallery   {summary['gallery']}")
     typer.echo(f"runs      {summary['store']}/runs")
     for run in summary["runs"]:
         if run["state"] in ("diverged", "crashed"):
             typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
+
+
+def drew(summary: dict, as_json: bool) -> None:
+    """How many pictures, how fast, and where they are."""
+    done = summary["rendered"]
+    lines = [f"{done['sheets']} sheets drawn, the others were there"]
+    if done["maps"]:
+        rate = f"{done['maps_per_second']:,} a second, {done['maps_per_cpu_second']:,} a CPU-second"
+        lines[0] = f"{done['sheets']} sheets drawn with {done['maps']:,} maps: {rate}"
+    lines += [f"pictures  {summary['store']}/runs/{run['run']}/figures" for run in summary["runs"]]
+    lines += [f"gallery   {summary['gallery']}"] if "gallery" in summary else []
+    say(summary, "\n".join(lines), as_json)
 
 
 def ran(standing: Standing, store: Store, as_json: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 from flows import answers
 from pipeline.paper.networks import NETWORKS
 from pipeline.paper.refused import Refused, unknown
+from pipeline.paper.rules import RULES
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import STUDIES, study
 from pipeline.runs.settings import settings
@@ -47,7 +48,9 @@ DataDirOption = Annotated[
     str | None,
     typer.Option(help="Folder with the published data sets.  [default: $STRIVE_DATA_DIR, else they are downloaded]"),
 ]
-ImagesOption = Annotated[int, typer.Option(help="Test images to render maps of.", min=1, max=100)]
+ImagesOption = Annotated[
+    str, typer.Option(help="Test images to map: 10, of every class in turn; or 0:1000, or 3,17,200:300.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; its keys are stable.")]
 
 
@@ -83,7 +86,7 @@ def reproduce(
     store: StoreOption = None,
     workers: WorkersOption = None,
     data_dir: DataDirOption = None,
-    images: ImagesOption = 10,
+    images: ImagesOption = "10",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what `strive plan` prints.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     loud: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log too.")] = False,
@@ -97,7 +100,9 @@ def reproduce(
     if dry_run:
         return answers.plan(opened, chosen, settings(None, workers).workers, as_json)
     from flows.main_job import reproduce_study
+    from pipeline.runs.pictures import Wanted, fitting, parse_images, runs_of
 
+    fitting(runs_of(chosen), Wanted(parse_images(images)))
     _raise_on_sigterm()
     try:
         summary = reproduce_study(opened, chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
@@ -154,19 +159,60 @@ def table(
 @app.command()
 @answered
 def figures(
-    run: RunArgument, images: ImagesOption = 10, store: StoreOption = None, as_json: JsonOption = False
+    run: Annotated[str | None, typer.Argument(help="A run's id or its beginning; or give --study.")] = None,
+    of_study: Annotated[str | None, typer.Option("--study", help="A study: one run for every number of it.")] = None,
+    seeds: SeedsOption = None,
+    images: ImagesOption = "10",
+    layers: Annotated[
+        str | None, typer.Option(help="Whose strongest patches, conv1,conv6.  [default: half and three quarters up]")
+    ] = None,
+    channels: Annotated[int, typer.Option(help="Most active channels of each layer.")] = 8,
+    top: Annotated[int, typer.Option(help="Strongest patches of each channel.")] = 10,
+    methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided.")] = ",".join(RULES),
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16: quicker where it is native.")] = "float32",
+    workers: WorkersOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Render the guided-backpropagation maps of one finished run."""
-    opened = open_store(settings(store).store)
-    found = _find(opened, run)
-    result = opened.find_json(RunFolder(found.id).result)
-    if result is None or result["outcome"] != "done":
-        state = result["outcome"] if result else "not finished: train it with `strive run`"
-        raise Refused(f"{found.id} has no weights to look into: it is {state}")
-    from pipeline.runs.figures import render
+    """Draw what finished runs have learned: filters, strongest patches, saliency maps and how far to trust them.
 
-    where = opened.where(render(opened, found.id, images))
-    answers.say({"run": found.id, "figure": where}, where, as_json)
+    What is there is not drawn again. About a minute's work is done in this process, more of it on Ray.
+    """
+    from flows import drawing
+    from pipeline.runs.pictures import Wanted, parse_images
+
+    if (run is None) == (of_study is None):
+        raise Refused("name one run, or a study with --study")
+    wanted = Wanted(parse_images(images), _words(layers), channels, top, _words(methods) or (), precision=precision)
+    configured = settings(store, workers)
+    opened = open_store(configured.store)
+    chosen = study(of_study, seeds) if of_study else None
+    found = drawing.finished_of(opened, chosen) if chosen else [drawing.finished(opened, _find(opened, run or ""))]
+    _raise_on_sigterm()
+    drawn = drawing.draw(opened, found, wanted, configured.workers)
+    answers.drew(drawn | ({"gallery": drawing.hang(opened, chosen)} if chosen else {}), as_json)
+
+
+@app.command()
+@answered
+def gallery(
+    name: StudyArgument,
+    seeds: SeedsOption = None,
+    store: StoreOption = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page over a study's pictures and print its address; it needs no server and no network."""
+    from flows import drawing
+
+    opened, chosen = open_store(settings(store).store), study(name, seeds)
+    drawing.finished_of(opened, chosen)
+    where = drawing.hang(opened, chosen)
+    answers.say({"study": name, "gallery": where}, where, as_json)
+    if show:
+        import webbrowser
+
+        webbrowser.open(where if "://" in where else f"file://{where}")
 
 
 @app.command()
@@ -245,6 +291,11 @@ def _find(store: Store, text: str) -> Experiment:
     from pipeline.runs.catalogue import find
 
     return find(store, text)
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    """A list with commas; None for none."""
+    return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None
 
 
 def _raise_on_sigterm() -> None:

@@ -1,27 +1,57 @@
-"""Flow `explain`: a study's finished runs -> guided-backpropagation pictures."""
+"""Flow `explain`: a study's finished runs -> pictures of what they have learned, and the gallery that shows them."""
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import ExplainRequest
-from pipeline.runs.held import is_rendered
-from pipeline.runs.progress import Progress
-from pipeline.runs.store import RunFolder, open_store
+from pipeline.plan.experiment import Experiment
+from pipeline.runs import rendering
+from pipeline.runs.pictures import Picture, runs_of
+from pipeline.runs.rendering import explained, to_draw
+from pipeline.runs.settings import settings
+from pipeline.runs.store import StudyFolder, open_store
 
 
-@task(task_run_name="maps of {id}", cache_policy=NO_CACHE)
-def render(id: str, images: int, store_url: str) -> str:
-    """One run's picture; returns its path in the store."""
-    from pipeline.runs import figures  # torch: seconds that rendered pictures need not cost
+@task(task_run_name="pictures of {experiment.id}", cache_policy=NO_CACHE)
+def render(experiment: Experiment, pictures: list[Picture], store_url: str) -> dict:
+    """One run's pictures, in this process; returns how many maps, and how fast."""
+    return rendering.render_here(open_store(store_url), [(experiment, pictures)]).plain()
 
-    return figures.render(open_store(store_url), id, images)
+
+@task(task_run_name="pictures of {study}", cache_policy=NO_CACHE)
+def render_on_cluster(study: str, at_work: rendering.Rendering) -> dict:
+    """All runs' pictures on the cluster; returns how many maps, and how fast."""
+    return at_work.rate().plain()
+
+
+@task(task_run_name="gallery of {study}", cache_policy=NO_CACHE)
+def hang(study: str, experiments: list[Experiment], store_url: str) -> str:
+    """The study's page; returns its path in the store."""
+    from pipeline.runs import gallery  # jinja2
+
+    return gallery.publish(open_store(store_url), study, experiments)
 
 
 @flow(name="explain", flow_run_name="explain {request.study.value}", persist_result=False)
-def explain(request: ExplainRequest) -> list[str]:
-    """Render what is not there yet; returns the paths of the new pictures."""
-    store = request.opened()
-    standings = Progress(store, list(request.planned().experiments)).standings()
-    done = [s.experiment.id for s in standings if s.state == "done"]
-    missing = [id for id in done if not is_rendered(store, RunFolder(id), request.images)]
-    return [render(id, request.images, store.url) for id in missing]
+def explain(request: ExplainRequest) -> str:
+    """Draw what is not there yet, then the page; returns its path in the store."""
+    store, study = request.opened(), request.planned()
+    experiments = explained(store, study)
+    work = to_draw(store, experiments, request.wanted())
+    if rendering.is_small(work):
+        for experiment, pictures in work:
+            render(experiment, pictures, store.url)
+    else:
+        _on_cluster(study.name, work, store.url)
+    if work or not store.exists(StudyFolder(study.name).gallery):
+        hang(study.name, runs_of(study), store.url)
+    return StudyFolder(study.name).gallery
+
+
+def _on_cluster(study: str, work: rendering.Work, store_url: str) -> None:
+    at_work = rendering.Rendering(work, store_url, settings().workers)
+    try:
+        render_on_cluster(study, at_work)
+    except BaseException:  # cancelled, or Ctrl-C
+        at_work.stop()
+        raise

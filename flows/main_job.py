@@ -16,7 +16,7 @@ def reproduce_study(
     seeds: int | None,
     workers: int | None,
     data_dir: str | None,
-    images: int,
+    images: str,
     quiet: bool,
     loud: bool,
 ) -> dict:
@@ -32,10 +32,10 @@ def reproduce_study(
                 study=study.name, seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
             )
         )
-    return _summary(store, study, images)
+    return _summary(store, study)
 
 
-def _summary(store: Store, study: Study, images: int) -> dict:
+def _summary(store: Store, study: Study) -> dict:
     folder = StudyFolder(study.name)
     standings = Progress(store, list(study.wanted)).standings()
     open_ids = {s.experiment.id for s in open_runs(study, standings)}
@@ -45,7 +45,8 @@ def _summary(store: Store, study: Study, images: int) -> dict:
         "study": study.name,
         "store": store.url,
         "table": {ending: store.where(folder.table(ending)) for ending in ("parquet", "csv", "md")},
-        "figures": [store.where(RunFolder(id).figure) for id in done],
+        "figures": [store.where(RunFolder(id).figures) for id in done],
+        "gallery": store.where(folder.gallery),
         "runs": [s.plain() for s in standings],
         "markdown": store.read(folder.table("md")).decode(),
     }

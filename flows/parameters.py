@@ -1,13 +1,17 @@
 """The flows' parameters, as the Prefect UI shows them."""
 
 from enum import Enum
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.paper.rules import RULES
 from pipeline.plan.studies import STUDIES, Study, study
+from pipeline.runs.pictures import PRECISIONS, Wanted, fitting, parse_images, runs_of
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, open_store
 
+Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
 StudyName = Enum("StudyName", {name: name for name in STUDIES}, type=str)
 
 
@@ -50,10 +54,31 @@ class TrainRequest(Request):
 
 
 class ExplainRequest(Request):
-    """Whose maps to render, and of how many images."""
+    """What to draw of every finished network."""
 
-    images: int = Field(10, ge=1, le=100, description="Test images to render guided-backpropagation maps of.")
+    images: str = Field("10", description="Test images to map: a number, of every class in turn, or a range 0:1000.")
+    layers: list[str] | None = Field(
+        None, description="Layers whose strongest patches to show, conv1 and on; empty: half and three quarters up."
+    )
+    channels: int = Field(8, ge=1, le=1000, description="Most active channels of each of these layers.")
+    top: int = Field(10, ge=1, le=100, description="Strongest patches of each of these channels.")
+    methods: list[str] = Field(list(RULES), description="Ways back through a ReLU: backprop, deconvnet, guided.")
+    sanity: int = Field(16, ge=1, le=1000, description="Test images for the checks with random weights.")
+    precision: Precision = Field(Precision("float32"), description="bfloat16 is quicker where it is native.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        fitting(runs_of(self.planned()), self.wanted())
+        return self
+
+    def wanted(self) -> Wanted:
+        layers, methods = tuple(self.layers) if self.layers else None, tuple(self.methods)
+        images, precision = parse_images(self.images), self.precision.value
+        return Wanted(images, layers, self.channels, self.top, methods, self.sanity, precision)
 
 
 class ReproduceRequest(PrepareRequest, TrainRequest, ExplainRequest):
-    """A whole study: data, training, table, pictures."""
+    """A whole study: data, training, table, and few pictures; flow `explain` draws more."""
+
+    channels: int = Field(4, ge=1, le=1000, description="Most active channels of each of these layers.")
+    sanity: int = Field(4, ge=1, le=1000, description="Test images for the checks with random weights.")

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.numerics.saliency_check import check
-from pipeline.numerics.saliency_rules import RULES, Way, output_of, under
+from pipeline.numerics.saliency_rules import Way, output_of, under
 from pipeline.paper.refused import Refused, unknown
+from pipeline.paper.rules import RULES
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def compared(
     model: nn.Module,
     images: Tensor,
     target: Target,
-    rules: Sequence[str] = RULES,
+    rules: Sequence[str] = tuple(RULES),
     switches: Sequence[bool] = (True,),
     checked: bool = False,
 ) -> dict[tuple[str, bool], Tensor]:

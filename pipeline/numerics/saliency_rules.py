@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.paper.refused import unknown
+from pipeline.paper.rules import RULES
 
-RULES = ("backprop", "deconvnet", "guided")
 RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
 
 
@@ -71,7 +71,8 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, pool: nn.MaxPool2d, way: Way) -> Tensor:
-        out, switches = F.max_pool2d_with_indices(x, *_geometry(pool), pool.ceil_mode)
+        size, stride, padding, dilation = _geometry(pool)
+        out, switches = F.max_pool2d_with_indices(x, size, stride, padding, dilation, pool.ceil_mode)
         ctx.save_for_backward(x, switches)
         ctx.pool, ctx.way = pool, way
         return out

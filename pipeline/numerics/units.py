@@ -1,56 +1,14 @@
-"""The units of a network by the paper's names: which module they leave, and which pixels they see."""
-
-from dataclasses import dataclass
+"""Where a live model and its images hold the units of a network."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.paper.layers import Conv
-from pipeline.paper.networks import Network
-from pipeline.paper.refused import unknown
-from pipeline.paper.shapes import Step, steps
+from pipeline.paper.units import Layer
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A convolution as section 3.4 counts them, conv1 first; its units are what leaves its ReLU."""
-
-    name: str
-    module: str  # in numerics.network's model: the ReLU, or the convolution where there is none
-    filters: str  # the convolution
-    step: Step
-
-    def box(self, place: tuple[int, int]) -> tuple[int, int, int]:
-        """Top, left and side of the square of pixels that the unit at (row, column) sees; may reach into padding."""
-        row, column = place
-        return (
-            self.step.begin + row * self.step.jump,
-            self.step.begin + column * self.step.jump,
-            self.step.receptive,
-        )
-
-
-def layers(network: Network) -> dict[str, Layer]:
-    """Every convolution by its name, conv1 to the one whose maps are averaged to the class scores."""
-    found = [(number, step) for number, step in enumerate(steps(network), 1) if isinstance(step.layer, Conv)]
-    out = {}
-    for count, (number, step) in enumerate(found, 1):
-        module = "relu" if isinstance(step.layer, Conv) and step.layer.rectify else "conv"
-        out[f"conv{count}"] = Layer(f"conv{count}", f"{module}{number}", f"conv{number}", step)
-    return out
-
-
-def layer(network: Network, name: str) -> Layer:
-    """The layer of that name; refused with the nearest ones."""
-    known = layers(network)
-    if name not in known:
-        raise unknown(f"layer of {network.name}", name, known)
-    return known[name]
-
-
-def middle(layer: Layer) -> tuple[int, int]:
-    """The unit in the middle of a layer's map."""
-    return layer.step.side // 2, layer.step.side // 2
+def output_name(layer: Layer) -> str:
+    """The module of `network.build`'s model that the layer's units leave: its ReLU, or the convolution without one."""
+    return f"{'relu' if layer.conv.rectify else 'conv'}{layer.number}"
 
 
 def crop(image: Tensor, box: tuple[int, int, int], outside: float = 0.0) -> Tensor:

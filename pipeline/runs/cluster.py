@@ -3,8 +3,9 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import uuid4
 
 # Read by Ray when it is imported. Nothing is reported through Ray, so its helpers would only cost start-up time.
@@ -25,6 +26,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.runs import claims
 from pipeline.runs.store import RunFolder, open_store
 
+T = TypeVar("T")
+R = TypeVar("R")
 POLL_SECONDS = 1.0
 NODE_SECONDS = 60.0  # for a node with CPUs to join
 
@@ -93,6 +96,14 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -
         run = RunFolder(experiment.id)
         if not store.exists(run.result):
             raise RuntimeError(f"{experiment.id} has no outcome: {claims.last_words(store, run)}")
+
+
+def each(call: Callable[[T], R], items: Sequence[T], placement: Placement) -> list[R]:
+    """What `call` returns for each item, on as many workers as are free; a worker that dies is replaced."""
+    task = ray.remote(call).options(
+        num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=claims.DEATHS
+    )
+    return ray.get([task.remote(item) for item in items])
 
 
 def _worker(fleet: str, experiments: list[Experiment], store_url: str, together: int) -> Callable[[], None]:

@@ -5,7 +5,7 @@ lies in shards (sharding.py).
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 
@@ -40,13 +40,18 @@ class Prepared:
 
     def feeds(self, recipe: Recipe, device: str = "cpu") -> tuple[Feed, Feed]:
         """The training and the test images as the recipe wants them, on the device."""
-        if not varies_pixels(recipe):
-            train, test, late = self.train, self.test, None
-        else:
-            train, test = self.train_pixels, self.test_pixels
-            late = self.whitening.to(device) if isinstance(recipe.preprocess, Whiten) else None
-        finish = last_step(recipe, late)
-        return Feed(train.to(device), recipe, finish), Feed(test.to(device), recipe, finish)
+        train = self.train_pixels if varies_pixels(recipe) else self.train
+        return Feed(train.to(device), recipe, self._finish(recipe, device)), self.test_feed(recipe, device)
+
+    def test_feed(self, recipe: Recipe, device: str = "cpu") -> Feed:
+        """The test images alone."""
+        test = self.test_pixels if varies_pixels(recipe) else self.test
+        return Feed(test.to(device), recipe, self._finish(recipe, device))
+
+    def _finish(self, recipe: Recipe, device: str) -> Callable[[Tensor], Tensor]:
+        """What is left of preprocessing once images were varied."""
+        late = varies_pixels(recipe) and isinstance(recipe.preprocess, Whiten)
+        return last_step(recipe, self.whitening.to(device) if late else None)
 
     @cached_property
     def train(self) -> Images | Shards:

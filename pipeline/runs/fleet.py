@@ -11,9 +11,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs.guard import guard
+
+if TYPE_CHECKING:
+    from pipeline.runs.cluster import Placement
 
 STOP_SECONDS = 20.0  # for Ray to end its processes; after that they are killed
 
@@ -22,30 +27,31 @@ class FleetFailed(RuntimeError):
     """Ray could not do the work; the message has the end of what it said."""
 
 
-class Fleet:
-    """Starts working at once; `wait` for its end, or `stop` it from any thread."""
+class Driver:
+    """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread."""
 
-    def __init__(self, experiments: list[Experiment], store_url: str, workers: int | None):
+    def __init__(self, module: str, order: dict):
         guard()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.runs.fleet"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=self._said,
             start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
         )
-        order = {"experiments": [e.plain() for e in experiments], "store": store_url, "workers": workers}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()  # and left open: its end tells the fleet of ours
 
-    def wait(self) -> None:
-        """Return when every experiment has an outcome; FleetFailed when that did not come about."""
-        if self._process.wait() != 0:
-            self._said.seek(0)
-            lines = self._said.read().decode(errors="replace").strip().splitlines()
-            raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {self._process.returncode}")
+    def wait(self) -> str:
+        """The last line it said, when all is done; FleetFailed when that did not come about."""
+        code = self._process.wait()
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        if code != 0:
+            raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {code}")
+        return lines[-1] if lines else ""
 
     def stop(self) -> None:
         """End it with all its processes; finished runs and checkpoints are in the store."""
@@ -56,18 +62,32 @@ class Fleet:
             self._process.kill()
 
 
-def _main() -> None:
+class Fleet(Driver):
+    """Trains until every experiment has an outcome."""
+
+    def __init__(self, experiments: list[Experiment], store_url: str, workers: int | None):
+        order = {"experiments": [e.plain() for e in experiments], "store": store_url, "workers": workers}
+        super().__init__("pipeline.runs.fleet", order)
+
+
+def obey(work: Callable[[dict, "Placement"], None]) -> None:
+    """A driver's own process: read the order, connect, work, and end in good order, whatever happens."""
     order = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _unwind)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from pipeline.runs import cluster  # ray: seconds, and its environment is settled by now
 
     try:
-        placement = cluster.connect(order["workers"])
-        cluster.fleet([experiment(plain) for plain in order["experiments"]], order["store"], placement)
+        work(order, cluster.connect(order["workers"]))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
         cluster.disconnect()
+
+
+def _train(order: dict, placement: "Placement") -> None:
+    from pipeline.runs import cluster
+
+    cluster.fleet([experiment(plain) for plain in order["experiments"]], order["store"], placement)
 
 
 def _unwind(number: int, _frame: object) -> None:
@@ -80,4 +100,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    obey(_train)

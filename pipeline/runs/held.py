@@ -11,10 +11,3 @@ def proof_of(result: dict) -> dict:
 def is_verified(store: Store, run: RunFolder) -> bool:
     """Whether these very weights were evaluated again and made the errors that the run reported."""
     return store.find_json(run.evaluation) == proof_of(store.read_json(run.result))
-
-
-def is_rendered(store: Store, run: RunFolder, images: int) -> bool:
-    """Whether the maps of these very weights are there, for as many test images."""
-    note = store.find_json(run.figure_note)
-    wanted = (store.read_json(run.result)["digests"]["model"], images)
-    return note is not None and (note["model"], note["images"]) == wanted

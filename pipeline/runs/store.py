@@ -188,8 +188,7 @@ class RunFolder:
         self.retry = f"{self.top}/retry.json"
         self.claims = f"{self.top}/claims"
         self.attempts = f"{self.top}/attempts"
-        self.figure = f"{self.top}/figures/guided-backprop.png"
-        self.figure_note = f"{self.top}/figures/guided-backprop.json"
+        self.figures = f"{self.top}/figures"
 
     def attempt(self, number: int) -> str:
         return f"{self.attempts}/{number}"
@@ -200,13 +199,21 @@ class RunFolder:
     def provenance(self, number: int) -> str:
         return f"{self.attempt(number)}/provenance.json"
 
+    def figure(self, name: str) -> str:
+        return f"{self.figures}/{name}"
+
 
 class StudyFolder:
     """Where the pieces of one study lie."""
 
     def __init__(self, name: str):
+        self.name = name
         self.top = f"studies/{name}"
         self.manifest = f"{self.top}/manifest.json"
+
+    @property
+    def gallery(self) -> str:
+        return f"{self.top}/gallery/index.html"
 
     def table(self, ending: str) -> str:
         return f"{self.top}/table.{ending}"

@@ -13,7 +13,7 @@ from pipeline.plan.studies import study
 from pipeline.runs import claims
 from pipeline.runs.store import RunFolder, open_store
 
-COMMANDS = ["reproduce", "plan", "status", "table", "figures", "networks", "run", "retry", "serve", "doctor"]
+COMMANDS = ["reproduce", "plan", "status", "table", "figures", "gallery", "networks", "run", "retry", "serve", "doctor"]
 
 
 def strive(*words):
@@ -90,6 +90,17 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),
         (["retry", "x"], "unknown run"),
         (["figures", study("digits").experiments[0].id], "strive run"),
+        (["figures"], "--study"),
+        (["figures", "all-cnn-c", "--study", "digits"], "--study"),
+        (["figures", "--study", "digist"], "Did you mean digits"),
+        (["figures", "--study", "digits"], "strive reproduce digits"),
+        (["figures", "--study", "digits", "--images", "3:x"], "0:1000"),
+        (["figures", "--study", "digits", "--methods", "guide"], "Did you mean guided"),
+        (["figures", "--study", "digits", "--precision", "float16"], "bfloat16 or float32"),
+        (["figures", "--study", "digits", "--top", "0"], "--top"),
+        (["reproduce", "digits", "--images", "0:1000"], "355 test images"),
+        (["gallery", "digit"], "Did you mean digits"),
+        (["gallery", "digits"], "strive reproduce digits"),
         (["plan", "digits", "--seeds", "0"], "--seeds"),
         (["reproduce", "digits", "--workers", "0"], "at least one worker"),
         (["plan", "digits", "--store", "ftp://x/y"], "s3://bucket/prefix"),

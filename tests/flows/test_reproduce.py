@@ -1,6 +1,8 @@
 """The main job, for real: once in full, and once more when there is nothing left to do."""
 
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from PIL import Image
 from processes import free_port, strive
 
 from pipeline.paper.claims import claimed
+from pipeline.paper.rules import RULES
 from pipeline.plan.studies import study
 from pipeline.runs.store import RunFolder, StudyFolder, open_store, sha256
 
@@ -39,15 +42,25 @@ def test_the_table_is_the_results_beside_the_papers_numbers(reproduced):
     assert "paper: CIFAR-10 error %" in store.read(folder.table("md")).decode().splitlines()[0]
 
 
-def test_the_pictures_show_digits_above_their_maps(reproduced):
-    for file in reproduced[1].json["figures"]:
-        picture = np.asarray(Image.open(file).convert("RGB"), dtype=float)
-        height, width, _ = picture.shape
-        assert width > 5 * height / 2
-        digits, maps = picture[: height // 2], picture[height // 2 :]
-        assert np.ptp(digits, axis=2).max() == 0  # grey
-        assert np.ptp(maps, axis=2).max() > 0  # coloured
-        assert maps.std() > 5
+def test_the_pictures_show_digits_beside_their_maps(reproduced):
+    for folder in reproduced[1].json["figures"]:
+        notes = [json.loads(file.read_text()) for file in Path(folder).glob("*.json")]
+        assert {n["kind"] for n in notes} == {"patterns", "strongest", "largest", "maps", "sanity"}
+        of = {n["method"]: n for n in notes if n["kind"] == "maps"}
+        shown = {
+            method: np.asarray(Image.open(Path(folder, f"{of[method]['name']}.png")).convert("RGB"), dtype=float)
+            for method in of
+        }
+        assert [cell["label"] for cell in of["image"]["cells"]] == list(range(10))
+        assert np.ptp(shown["image"], axis=2).max() == 0  # digits are grey
+        for method in RULES:
+            assert np.ptp(shown[method], axis=2).max() > 0  # maps are coloured
+            assert shown[method].std() > 5
+
+
+def test_the_gallery_shows_every_run(reproduced):
+    page = Path(reproduced[1].json["gallery"]).read_text()
+    assert all(f"../../../runs/{e.id}/figures/" in page for e in RUNS)
 
 
 def test_a_second_call_trains_nothing_starts_no_ray_and_keeps_the_table(reproduced):

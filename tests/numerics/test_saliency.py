@@ -11,10 +11,12 @@ from torch import nn
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
 from pipeline.numerics.saliency import Target, compared, maps, patterns
-from pipeline.numerics.saliency_rules import RULES, Way, under
-from pipeline.numerics.units import layers
+from pipeline.numerics.saliency_rules import Way, under
+from pipeline.numerics.units import output_name
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.refused import Refused
+from pipeline.paper.rules import RULES
+from pipeline.paper.units import layers
 
 BELOW = torch.tensor([[1.0, -1, 5], [2, -5, -7], [-3, 2, 4]])
 ABOVE = torch.tensor([[-2.0, 3, -1], [6, -3, 1], [2, -1, 3]])
@@ -151,7 +153,7 @@ def test_a_batch_is_its_images_one_by_one(rule):
 
 def test_rules_compared_over_one_forward_pass_are_the_rules_alone():
     model = network("convpool-cnn-c")
-    together = compared(model, IMAGES, Target(CLASSES), RULES, (True, False))
+    together = compared(model, IMAGES, Target(CLASSES), tuple(RULES), (True, False))
     assert len(together) == 6
     for (rule, switches), found in together.items():
         assert torch.equal(found, maps(model, IMAGES, Target(CLASSES), rule, switches))
@@ -207,11 +209,11 @@ def test_a_target_that_is_not_there_is_refused(target, rule, hint):
 def test_patterns_of_the_first_layer_are_its_filters():
     network_, model = TWELVE["model-a"], network("model-a", 1)
     first = layers(narrow(network_, 1))["conv1"]
-    found = patterns(model, first.module, torch.arange(96), (16, 16), IMAGES[0])
+    found = patterns(model, output_name(first), torch.arange(96), (16, 16), IMAGES[0])
     top = first.box((16, 16))[0]
     window = slice(top, top + first.step.receptive)
-    torch.testing.assert_close(found[:, :, window, window], model.get_submodule(first.filters).weight.detach())
-    assert found.count_nonzero() == model.get_submodule(first.filters).weight.count_nonzero()
+    torch.testing.assert_close(found[:, :, window, window], model.get_submodule(f"conv{first.number}").weight.detach())
+    assert found.count_nonzero() == model.get_submodule(f"conv{first.number}").weight.count_nonzero()
 
 
 def test_patterns_are_transposed_convolutions_with_rectifiers_between_and_look_at_no_image():
@@ -224,7 +226,7 @@ def test_patterns_are_transposed_convolutions_with_rectifiers_between_and_look_a
         for conv in reversed(convs):
             out = conv.stride[0] - 1
             signal = F.conv_transpose2d(signal.relu(), conv.weight, None, conv.stride, conv.padding, out)
-    found = patterns(model, third.module, torch.arange(8), (8, 8), IMAGES[0])
+    found = patterns(model, output_name(third), torch.arange(8), (8, 8), IMAGES[0])
     torch.testing.assert_close(found, signal)
-    target = Target(torch.arange(8), third.module, torch.tensor([[8, 8]]).expand(8, 2))
+    target = Target(torch.arange(8), output_name(third), torch.tensor([[8, 8]]).expand(8, 2))
     assert torch.equal(found, maps(model, torch.randn(8, 3, 32, 32), target, "deconvnet", switches=False))

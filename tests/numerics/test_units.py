@@ -10,9 +10,10 @@ from pipeline.numerics.network import build
 from pipeline.numerics.saliency import Target, maps
 from pipeline.numerics.saliency_cascade import cascade
 from pipeline.numerics.saliency_patches import strongest
-from pipeline.numerics.units import crop, layer, layers
+from pipeline.numerics.units import crop, output_name
 from pipeline.paper.networks import IMAGENET, NETWORKS, TWELVE, narrow
 from pipeline.paper.refused import Refused
+from pipeline.paper.units import layer, layers
 
 
 def model_of(network):
@@ -39,7 +40,7 @@ def test_a_unit_sees_its_box_and_nothing_else(name):
         side = found.step.side
         for place in ((0, 0), (side // 2, side - 1), (side - 1, side // 2)):
             image = torch.rand(1, 3, 32, 32)
-            target = Target(torch.tensor([0]), found.module, torch.tensor([place]))
+            target = Target(torch.tensor([0]), output_name(found), torch.tensor([place]))
             seen = maps(model, image, target, "backprop", switches=False, checked=True)[0].abs().sum(0) > 0
             top, left, size = found.box(place)
             expected = torch.zeros(32, 32, dtype=torch.bool)
@@ -61,14 +62,14 @@ def test_layers_are_named_as_in_the_paper_and_a_typo_is_answered():
     with pytest.raises(Refused, match="Did you mean conv"):
         layer(network, "conv12")
     linear = layers(NETWORKS["all-cnn-c-linear-scores"])
-    assert linear["conv9"].module.startswith("conv")
+    assert output_name(linear["conv9"]).startswith("conv")
 
 
 def test_the_strongest_patches_are_those_of_a_full_search():
     network = narrow(TWELVE["all-cnn-c"], 12)
     model, images = model_of(network), torch.randn(50, 3, 32, 32)
     images[40] = images[7]  # equal activations: the earlier image first
-    modules = [layer(network, name).module for name in ("conv2", "conv5")]
+    modules = [output_name(layer(network, name)) for name in ("conv2", "conv5")]
     found = strongest(model, images.split(16), modules, k=6)
     names = list(dict(model.named_children()))
     for module in modules:

@@ -1,0 +1,110 @@
+"""A finished run to look into: its model, and the test images as the model and as people see them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.numerics import augment
+from pipeline.numerics.network import build, transplant
+from pipeline.numerics.saliency import Target, compared
+from pipeline.numerics.saliency_check import check
+from pipeline.paper.networks import Network, with_pools
+from pipeline.runs import datasets
+from pipeline.runs.job import load_model
+from pipeline.runs.store import Store
+
+BATCH = 16  # images; more of them no longer fit into a core's cache, and a GPU takes BATCH_GPU
+BATCH_GPU = 256
+
+
+class Subject:
+    """One run. All indices are of test images."""
+
+    def __init__(self, store: Store, id: str, precision: str = "float32"):
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.precision = precision
+        self.experiment, model, self.result = load_model(store, id)
+        self.model = model.to(self.device)
+        self._data = datasets.load(store, self.experiment.dataset, self.experiment.recipe.preprocess)
+        self.feed = self._data.test_feed(self.experiment.recipe, self.device)
+        check(self.model, self.seen([0]))
+
+    @property
+    def network(self) -> Network:
+        return self.experiment.network
+
+    def seen(self, index: Sequence[int]) -> Tensor:
+        """These images as the model sees them: (N, C, H, W) on the device."""
+        images, _ = self.feed.seen(torch.tensor(index))
+        return images
+
+    def all(self) -> Iterator[Tensor]:
+        """Every image as the model sees it, batch by batch."""
+        return (images for images, _ in self.feed.evaluation())
+
+    def pixels(self, index: Sequence[int]) -> Tensor:
+        """These images as people see them, cut or framed as the model sees them: (N, 3, H, W) from 0 to 1."""
+        pixels, _ = self._data.test_pixels.take(torch.tensor(index))
+        return augment.plain(pixels, self.experiment.recipe.augment).cpu() / 255
+
+    def labels(self, index: Sequence[int]) -> list[int]:
+        return self._labels[torch.tensor(index)].tolist()
+
+    def predicted(self, index: Sequence[int]) -> list[int]:
+        """The class of the highest score, 0 where all are equal."""
+        with torch.no_grad():
+            return [int(label) for some in self._batches(index) for label in self.model(self.seen(some)).argmax(1)]
+
+    def of_every_class(self, count: int) -> list[int]:
+        """The first image of every class, then the second of every class, and so on."""
+        rank, seen = [], {}
+        for position, label in enumerate(self._labels.tolist()):
+            rank.append((seen.setdefault(label, 0), label, position))
+            seen[label] += 1
+        return [position for _, _, position in sorted(rank)[:count]]
+
+    def maps(
+        self,
+        index: Sequence[int],
+        target: Target,
+        rules: Sequence[str],
+        switches: bool = True,
+        model: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        """Maps (N, C, H, W) of each image's target by each rule, on the CPU."""
+        out: dict[str, list[Tensor]] = {rule: [] for rule in rules}
+        for at, some in zip(self._batches(range(len(index))), self._batches(index), strict=True):
+            places = None if target.places_N2 is None else target.places_N2[at].to(self.device)
+            part = Target(target.channels_N[at].to(self.device), target.layer, places)
+            with self._autocast():
+                found = compared(model or self.model, self.seen(some), part, rules, (switches,), checked=True)
+            for rule in rules:
+                out[rule].append(found[rule, switches].float().cpu())
+        return {rule: torch.cat(parts) for rule, parts in out.items()}
+
+    @cached_property
+    def pooled(self) -> nn.Module | None:
+        """The same weights with 2x2 max-pooling in the place of every stride of 2 (section 3.4); None without any."""
+        network = with_pools(self.network)
+        if network.layers == self.network.layers:
+            return None
+        model = build(network).to(self.device)
+        transplant(self.model, model)
+        check(model, self.seen([0]))
+        return model.eval()
+
+    def _autocast(self):
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device, getattr(torch, self.precision))
+
+    def _batches(self, index: Sequence[int]) -> list[list[int]]:
+        size = BATCH if self.device == "cpu" else BATCH_GPU
+        return [list(index[i : i + size]) for i in range(0, len(index), size)]
+
+    @property
+    def _labels(self) -> Tensor:
+        return self._data.test_pixels.labels

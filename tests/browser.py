@@ -1,0 +1,94 @@
+"""A headless Chromium of the system's over its DevTools protocol."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+    "--window-size=1400,1000",
+]
+
+
+class Page:
+    """One tab; `errors` holds what its scripts threw, printed as errors, or could not load."""
+
+    def __init__(self, socket):
+        self._socket, self._id, self.errors = socket, 0, []
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params):
+        self._id += 1
+        self._socket.send(json.dumps({"id": self._id, "method": method, "params": params}))
+        while True:
+            said = json.loads(self._socket.recv(timeout=30))
+            if said.get("id") == self._id:
+                assert "error" not in said, said["error"]
+                return said["result"]
+            self._note(said)
+
+    def open(self, url: str) -> None:
+        self.call("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete'")
+
+    def evaluate(self, expression: str):
+        """The value of a JavaScript expression; promises are awaited."""
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = 20) -> None:
+        until = time.monotonic() + seconds
+        while not self.evaluate(expression):
+            assert time.monotonic() < until, expression
+            time.sleep(0.05)
+
+    def _note(self, said: dict) -> None:
+        params = said.get("params", {})
+        if said.get("method") == "Runtime.exceptionThrown":
+            self.errors.append(params["exceptionDetails"])
+        if said.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
+            self.errors.append(params["entry"])
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    """A fresh browser with one empty tab."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port = _port(Path(profile, "DevToolsActivePort"))
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
+                [tab] = [t for t in json.load(answer) if t["type"] == "page"]
+            with connect(tab["webSocketDebuggerUrl"], max_size=None) as socket:
+                yield Page(socket)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _port(file: Path) -> int:
+    until = time.monotonic() + 60
+    while not (file.exists() and file.read_text()):
+        assert time.monotonic() < until, "chromium did not start"
+        time.sleep(0.1)
+    return int(file.read_text().splitlines()[0])
