@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
@@ -17,7 +16,6 @@ from pipeline.runs.settings import cores
 
 PARTS = {"train": "train", "test": "val"}  # ours: theirs
 ENDINGS = {".jpeg", ".jpg", ".png"}
-BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises over damaged files
 
 Labelled = list[tuple[Path, int]]
 
@@ -65,7 +63,9 @@ def _images(folder: Path) -> list[Path]:
 
 
 def square(file: Path, side: int) -> np.ndarray:
-    """A photograph as (side, side, 3) unsigned bytes; OSError when it cannot be decoded."""
+    """A photograph as (side, side, 3) unsigned bytes."""
+    from PIL import Image  # who reads shards does not need it
+
     with Image.open(file) as photograph:
         rgb = photograph.convert("RGB")
     wide, high = rgb.size
@@ -79,10 +79,12 @@ def square(file: Path, side: int) -> np.ndarray:
 def decoded(files: Sequence[Path], side: int) -> Iterator[tuple[Path, np.ndarray | str]]:
     """Each file with its image, or with what is wrong with it; decoded by as many threads as there are cores."""
 
+    from PIL.Image import DecompressionBombError
+
     def attempt(file: Path) -> np.ndarray | str:
         try:
             return square(file, side)
-        except BROKEN as error:
+        except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:  # Pillow's over damaged files
             return f"{type(error).__name__}: {error}"
 
     with ThreadPoolExecutor(cores()) as pool:

@@ -178,5 +178,5 @@ def test_whitened_cifar_10_obeys_the_law(tmp_path, pytestconfig):
     in_their_directions = directions.T @ after @ directions
     np.testing.assert_allclose(np.diag(in_their_directions), law, atol=2e-4)
     np.testing.assert_allclose(in_their_directions, np.diag(law), atol=2e-4)
-    assert law[-100:].min() > 0.99  # the strong directions are white
-    assert law[:100].max() < 0.1  # the weak ones are left alone
+    assert law[-10:].min() > 0.99  # the strongest directions are white
+    assert law[:1000].max() < 0.1  # the weak ones are left alone
