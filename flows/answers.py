@@ -10,7 +10,6 @@ from flows.display import console, duration
 from pipeline.paper.claims import CLAIMS, CONTRADICTIONS, Contradiction, printed_parameters
 from pipeline.paper.layers import Conv, Drop, Layer, Pool
 from pipeline.paper.networks import Network
-from pipeline.paper.refused import Refused
 from pipeline.paper.shapes import parameters, steps, training_flops
 from pipeline.plan.choose import GPU_FLOPS_A_SECOND
 from pipeline.plan.experiment import Experiment
@@ -18,7 +17,7 @@ from pipeline.plan.studies import Study
 from pipeline.runs.doctor import Check
 from pipeline.runs.progress import Progress, Standing, open_runs, seconds_left
 from pipeline.runs.settings import cores
-from pipeline.runs.store import Store, StudyFolder
+from pipeline.runs.store import Store
 
 
 def say(value: Any, text: str, as_json: bool) -> None:
@@ -90,28 +89,6 @@ def _quantity(number: float) -> str:
         if number >= 10**power:
             return f"{number / 10**power:.3g} {prefix}"
     return f"{number:.3g} "
-
-
-def table(store: Store, folder: StudyFolder, ending: str, as_json: bool) -> None:
-    """The latest table as it lies in the store."""
-    if ending not in ("md", "csv"):
-        raise Refused(f"--format must be md or csv, not {ending!r}; Parquet lies in {store.where(folder.top)}")
-    text = store.find(folder.table("csv" if as_json else ending))
-    if text is None:
-        raise Refused(f"{store.where(folder.top)} holds no table yet: run `strive reproduce` first")
-    if not as_json:
-        return typer.echo(text.decode().rstrip("\n"))
-    import csv
-
-    rows = list(csv.DictReader(text.decode().splitlines()))
-    say({"store": store.url, "rows": [{k: _number(v) for k, v in row.items()} for row in rows]}, "", True)
-
-
-def _number(text: str) -> float | str | None:
-    try:
-        return (float(text) if "." in text else int(text)) if text else None
-    except ValueError:
-        return text
 
 
 def networks(chosen: list[Network], as_json: bool) -> None:
@@ -197,7 +174,8 @@ def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
     console().print(summary["markdown"], soft_wrap=True, markup=False)
     if not study.comparable:
         typer.echo("This is another task than the paper's: its column is for orientation, not for comparison.\n")
-    typer.echo(f"table     {summary['table']['md']} (.csv, .parquet)")
+    typer.echo(f"report    {summary['report']}")
+    typer.echo(f"table     {summary['table']['md']} (.csv, .json, .parquet, .tex, .html; claims.*, rates.*)")
     if summary["figures"]:
         typer.echo(f"gallery   {summary['gallery']}")
     typer.echo(f"runs      {summary['store']}/runs")

@@ -5,11 +5,12 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from flows import answers
+from flows import answers, fetching
 from pipeline.paper.networks import NETWORKS
 from pipeline.paper.refused import Refused, unknown
 from pipeline.paper.rules import RULES
@@ -147,13 +148,27 @@ def status(
 @answered
 def table(
     name: StudyArgument,
-    ending: Annotated[str, typer.Option("--format", help="md or csv.")] = "md",
+    ending: Annotated[str, typer.Option("--format", help="md, csv, json, tex or html.")] = "md",
+    kind: Annotated[str, typer.Option(help="cells (the errors), rates, claims or neighbours (Table 4).")] = "cells",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The study's table as `strive reproduce` left it in the store."""
+    """A table of the study as `strive reproduce` left it in the store."""
     study(name)
-    answers.table(open_store(settings(store).store), StudyFolder(name), ending, as_json)
+    fetching.table(open_store(settings(store).store), StudyFolder(name), kind, ending, as_json)
+
+
+@app.command()
+@answered
+def pull(
+    name: StudyArgument,
+    to: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to fetch into.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch the study's tables, report and pictures; what is there and whole already is not fetched again."""
+    study(name)
+    fetching.pulled(open_store(settings(store).store), name, to, as_json)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from flows.explain import explain
 from flows.parameters import ExplainRequest, PrepareRequest, ReproduceRequest, Request, TrainRequest
 from flows.prepare import prepare
 from flows.publish import publish
+from flows.report import report
 from flows.reproduce import reproduce
 from flows.train import train
 
@@ -17,7 +18,13 @@ WEEKLY = "0 3 * * 6"  # Saturdays at three, when nobody waits for the machines
 def deployments() -> list[RunnerDeployment]:
     """One deployment a flow; `reproduce` is scheduled weekly, and paused until somebody wants it."""
     weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    every = [(prepare, PrepareRequest()), (train, TrainRequest()), (publish, Request()), (explain, ExplainRequest())]
+    every = [
+        (prepare, PrepareRequest()),
+        (train, TrainRequest()),
+        (publish, Request()),
+        (explain, ExplainRequest()),
+        (report, Request()),
+    ]
     return [
         reproduce.to_deployment(
             "reproduce", parameters={"request": ReproduceRequest().model_dump(mode="json")}, schedule=weekly

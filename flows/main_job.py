@@ -44,7 +44,10 @@ def _summary(store: Store, study: Study) -> dict:
     return {
         "study": study.name,
         "store": store.url,
-        "table": {ending: store.where(folder.table(ending)) for ending in ("parquet", "csv", "md")},
+        "report": store.where(folder.report),
+        "table": {
+            ending: store.where(folder.table(ending)) for ending in ("parquet", "csv", "json", "md", "tex", "html")
+        },
         "figures": [store.where(RunFolder(id).figures) for id in done],
         "gallery": store.where(folder.gallery),
         "runs": [s.plain() for s in standings],

@@ -1,14 +1,17 @@
-"""Flow `publish`: a study's results, verified -> its table."""
+"""Flow `publish`: a study's results, verified -> its tables."""
+
+import os
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import Request
-from pipeline.runs import tables
-from pipeline.runs.held import is_verified
-from pipeline.runs.progress import Progress
-from pipeline.runs.store import RunFolder, StudyFolder, open_store
+from pipeline.runs import editions, formats, tables
+from pipeline.runs.held import unverified
+from pipeline.runs.results import collect
+from pipeline.runs.settings import settings
+from pipeline.runs.store import Store, StudyFolder, open_store
 
 
 @task(task_run_name="verify {id}", cache_policy=NO_CACHE)
@@ -21,16 +24,25 @@ def verify(id: str, store_url: str) -> None:
 
 @flow(name="publish", flow_run_name="publish {request.study.value}", persist_result=False)
 def publish(request: Request) -> str:
-    """Verify every finished run, then put the study's table into the store; returns the table as Markdown."""
+    """Verify every finished run, then put the study's tables into the store; returns the main one as Markdown."""
     store, study = request.opened(), request.planned()
-    standings = Progress(store, list(study.experiments)).standings()
-    done = [s.experiment.id for s in standings if s.state == "done"]
-    for id in done:
-        if not is_verified(store, RunFolder(id)):
-            verify(id, store.url)
-    frame, _ = tables.publish(store, study)
-    text, folder = tables.markdown(frame), StudyFolder(study.name)
-    links = "\n".join(f"- `{store.where(folder.table(ending))}`" for ending in tables.FORMATS)
-    create_table_artifact(frame.astype(object).where(frame.notna(), None).to_dict("records"), key=f"{study.name}-table")
-    create_markdown_artifact(f"{text}\n\n{links}", key=f"{study.name}-results")
+    results = collect(store, study.wanted)
+    for id in unverified(store, results):
+        verify(id, store.url)
+    made = tables.make(study, results, settings().price)
+    editions.publish(store, study, made)
+    text = formats.markdown("cells", made["cells"])
+    create_table_artifact(formats.readable("cells", made["cells"]).to_dict("records"), key=f"{study.name}-table")
+    create_markdown_artifact(f"{text}\n\n{_pulling(store, StudyFolder(study.name))}", key=f"{study.name}-results")
     return text
+
+
+def _pulling(store: Store, folder: StudyFolder) -> str:
+    """Where the tables lie, and the line that reads one from anywhere."""
+    where = {name: store.where(folder.table(name)) for name in formats.FORMATS}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    options = (
+        f', storage_options={{"endpoint_url": "{endpoint}"}}' if store.url.startswith("s3://") and endpoint else ""
+    )
+    line = f'pd.read_parquet("{where["parquet"]}"{options})'
+    return f"```python\nimport pandas as pd\n\n{line}\n```\n\n" + "\n".join(f"- `{url}`" for url in where.values())

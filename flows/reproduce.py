@@ -1,4 +1,4 @@
-"""Flow `reproduce`: data, training, table, pictures."""
+"""Flow `reproduce`: data, training, tables, pictures, the page."""
 
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ from flows.explain import explain
 from flows.parameters import ExplainRequest, PrepareRequest, ReproduceRequest, Request, TrainRequest
 from flows.prepare import prepare
 from flows.publish import publish
+from flows.report import report
 from flows.train import train
 
 R = TypeVar("R", bound=Request)
@@ -20,6 +21,7 @@ def reproduce(request: ReproduceRequest) -> str:
     train(_as(TrainRequest, request))
     table = publish(_as(Request, request))
     explain(_as(ExplainRequest, request))
+    report(_as(Request, request))
     return table
 
 

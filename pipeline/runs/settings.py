@@ -16,6 +16,7 @@ class Settings:
     data_dir: str | None  # where unpacked data sets lie; None: they are downloaded
     precision: str | None = None  # float32 or bfloat16; None: what a probe of the machine says
     deterministic: bool = False  # on a GPU: the same bits every time, slower
+    price: float | None = None  # of an hour of one device, in whatever money; None: tables show no cost
 
 
 def cache() -> Path:
@@ -49,4 +50,17 @@ def settings(store: str | None = None, workers: int | None = None, data_dir: str
         data_dir or os.environ.get("STRIVE_DATA_DIR") or None,
         os.environ.get("STRIVE_PRECISION") or None,
         os.environ.get("STRIVE_DETERMINISTIC", "0") not in ("", "0"),
+        _price(os.environ.get("STRIVE_PRICE_PER_DEVICE_HOUR")),
     )
+
+
+def _price(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        price = float(text)
+    except ValueError:
+        price = -1.0
+    if not 0 <= price < float("inf"):
+        raise Refused(f"STRIVE_PRICE_PER_DEVICE_HOUR must be a number of 0 or more, not {text!r}")
+    return price

@@ -15,6 +15,7 @@ from pipeline.plan.datasets import Dataset
 
 T = TypeVar("T")
 Buffer = bytearray | mmap  # bytes that may be worked on in place, to no effect on the object
+AT_ONCE = 32  # objects that are asked for side by side where many are wanted
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
 _LASTING = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENAMETOOLONG}
 
@@ -209,14 +210,20 @@ class StudyFolder:
     def __init__(self, name: str):
         self.name = name
         self.top = f"studies/{name}"
-        self.manifest = f"{self.top}/manifest.json"
+        self.manifest = self.object("manifest.json")
+        self.editions = self.object("editions.json")  # the list of them
+        self.report = self.object("report.html")
+        self.files = self.object("files.json")  # what `strive pull` fetches, with digests; written last
 
     @property
     def gallery(self) -> str:
-        return f"{self.top}/gallery/index.html"
+        return self.object("gallery/index.html")
+
+    def object(self, name: str) -> str:
+        return f"{self.top}/{name}"
 
     def table(self, ending: str) -> str:
-        return f"{self.top}/table.{ending}"
+        return self.object(f"table.{ending}")
 
-    def edition(self, digest: str, ending: str) -> str:
-        return f"{self.top}/editions/{digest}/table.{ending}"
+    def edition(self, digest: str, name: str) -> str:
+        return self.object(f"editions/{digest}/{name}")

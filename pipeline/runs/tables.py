@@ -1,15 +1,18 @@
-"""A study's error table: results and claims -> rows -> Parquet, CSV, Markdown."""
+"""A study's four tables, from its results and the paper's numbers: pandas frames with the columns of columns.py."""
 
-import io
 from typing import Any
 
 import pandas as pd
 
 from pipeline.plan.studies import Study
-from pipeline.runs.store import RunFolder, Store, StudyFolder, sha256
+from pipeline.runs import cells, neighbours, rates, scorecard
+from pipeline.runs.columns import TABLES, Column
+from pipeline.runs.results import collect
+from pipeline.runs.store import Store
 
-FORMATS = ("parquet", "csv", "md")
-PAPER = "paper: CIFAR-10 error %"
+TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
+DIGITS = 4  # decimals kept of percent, seconds and cost
+P_VALUES = ("p", "p_against")  # kept to as many significant digits
 
 
 def manifest(study: Study) -> dict:
@@ -23,65 +26,33 @@ def manifest(study: Study) -> dict:
     }
 
 
-def table(store: Store, study: Study) -> pd.DataFrame:
-    """One row a network, over its seeds; runs without a number are counted, never dropped."""
-    runs = pd.DataFrame([_run(store, e.id, e.network.name) for e in study.experiments])
-    frame = runs.groupby("network", sort=False, as_index=False).agg(
-        **{
-            "error %": ("error", "mean"),
-            "std": ("error", "std"),  # over seeds; empty for one
-            "seeds": ("error", "count"),
-            "outcomes": ("outcome", _counted),
-            "parameters": ("parameters", "max"),
-            "seconds": ("seconds", "mean"),
-            "runs": ("id", " ".join),
-        }
+def make(study: Study, results: dict[str, dict], price: float | None = None) -> dict[str, pd.DataFrame]:
+    """Every table of a study by its kind; a pure function of the results, by run id."""
+    main = cells.rows(study, results, price)
+    made = {
+        "cells": main,
+        "rates": rates.rows(study, results),
+        "claims": scorecard.rows(study, results),
+        "neighbours": neighbours.rows(main),
+    }
+    return {kind: frame(made[kind], TABLES[kind]) for kind in TABLES}
+
+
+def from_store(store: Store, study: Study, price: float | None = None) -> dict[str, pd.DataFrame]:
+    """The same, from the results the store holds."""
+    return make(study, collect(store, study.wanted), price)
+
+
+def frame(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:
+    """Rows as a frame of exactly these columns and types; what a row lacks is missing."""
+    return pd.DataFrame(
+        {c.name: pd.array([_kept(c, row.get(c.name)) for row in rows], dtype=TYPES[c.type]) for c in columns}
     )
-    claims = {claim.network: claim.error for claim in study.claims}
-    frame.insert(len(frame.columns) - 1, PAPER, [claims.get(network, float("nan")) for network in frame["network"]])
-    return frame.round({"error %": 2, "std": 2, "seconds": 1}).astype({"parameters": "Int64"})
 
 
-def _counted(outcomes: pd.Series) -> str:
-    return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.value_counts().sort_index().items())
-
-
-def _run(store: Store, id: str, network: str) -> dict:
-    result: dict[str, Any] = store.find_json(RunFolder(id).result) or {"outcome": "not run"}
-    done = result["outcome"] == "done"
-    return {
-        "network": network,
-        "id": id,
-        "outcome": result["outcome"],
-        "error": 100 * result["wrong"] / result["seen"] if done else float("nan"),
-        "parameters": result.get("parameters", float("nan")),
-        "seconds": result["seconds"] if done else float("nan"),
-    }
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """The table for people: without the run ids, numbers to their digits, nothing where there is no number."""
-    digits = {"error %": ".2f", "std": ".2f", "parameters": ",.0f", "seconds": ".1f", PAPER: ".2f"}
-    shown = frame.drop(columns="runs").astype(dict.fromkeys(digits, float))
-    for column, form in digits.items():
-        shown[column] = [format(value, form) if pd.notna(value) else "" for value in shown[column]]
-    right = ["left" if column in ("network", "outcomes") else "right" for column in shown]
-    return shown.to_markdown(index=False, disable_numparse=True, colalign=right)
-
-
-def publish(store: Store, study: Study) -> tuple[pd.DataFrame, str]:
-    """Make the table and put it under studies/<name>: the latest in place, every edition under its digest."""
-    frame, folder = table(store, study), StudyFolder(study.name)
-    parquet = io.BytesIO()
-    frame.to_parquet(parquet, index=False)
-    files = {
-        "parquet": parquet.getvalue(),
-        "csv": frame.to_csv(index=False).encode(),
-        "md": (markdown(frame) + "\n").encode(),
-    }
-    digest = sha256(files["csv"])[:12]
-    store.write_json(folder.manifest, manifest(study))
-    for ending, data in files.items():
-        store.create(folder.edition(digest, ending), data)
-        store.write(folder.table(ending), data)
-    return frame, digest
+def _kept(column: Column, value: Any) -> Any:
+    if column.type == "text":
+        return value or ""
+    if column.type == "number" and value is not None:
+        return float(f"{value:.{DIGITS}g}") if column.name in P_VALUES else round(float(value), DIGITS)
+    return value

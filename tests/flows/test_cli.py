@@ -13,7 +13,20 @@ from pipeline.plan.studies import study
 from pipeline.runs import claims
 from pipeline.runs.store import RunFolder, open_store
 
-COMMANDS = ["reproduce", "plan", "status", "table", "figures", "gallery", "networks", "run", "retry", "serve", "doctor"]
+COMMANDS = [
+    "reproduce",
+    "plan",
+    "status",
+    "table",
+    "pull",
+    "figures",
+    "gallery",
+    "networks",
+    "run",
+    "retry",
+    "serve",
+    "doctor",
+]
 
 
 def strive(*words):
@@ -84,7 +97,9 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["reproduce", "digist"], "Did you mean digits"),
         (["status", "smoek"], "Did you mean smoke"),
         (["table", "digits"], "strive reproduce"),
-        (["table", "digits", "--format", "xls"], "md or csv"),
+        (["table", "digits", "--format", "xls"], "md, csv"),
+        (["table", "digits", "--kind", "errors"], "cells, rates"),
+        (["pull", "digits", "there"], "strive reproduce digits"),
         (["networks", "all-cnn-d"], "all-cnn-c"),
         (["run", "all-cnn-c.digits"], "write more of it"),
         (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),

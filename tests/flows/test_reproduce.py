@@ -35,11 +35,28 @@ def test_the_table_is_the_results_beside_the_papers_numbers(reproduced):
     store, folder = open_store(str(reproduced[0])), StudyFolder("smoke")
     frame = pd.read_parquet(store.where(folder.table("parquet")))
     assert frame["network"].tolist() == [e.network.name for e in RUNS]
+    assert set(frame["verdict"]) == {"not comparable"}
     results = [store.read_json(RunFolder(e.id).result) for e in RUNS]
-    assert frame["error %"].tolist() == [round(100 * r["wrong"] / r["seen"], 2) for r in results]
-    assert frame["paper: CIFAR-10 error %"].tolist() == [claimed(e.network.name).error for e in RUNS]
+    assert frame["error"].tolist() == [round(100 * r["wrong"] / r["seen"], 4) for r in results]
+    assert frame["paper_error"].tolist() == [claimed(e.network.name).error for e in RUNS]
     assert pd.read_csv(store.where(folder.table("csv")))["runs"].tolist() == [e.id for e in RUNS]
-    assert "paper: CIFAR-10 error %" in store.read(folder.table("md")).decode().splitlines()[0]
+    assert "paper %" in store.read(folder.table("md")).decode().splitlines()[0]
+    assert frame["device_seconds"].tolist() == [round(r["summary"]["device_seconds"], 4) for r in results]
+
+
+def test_the_page_needs_nothing_beside_it_and_can_be_pulled(reproduced, tmp_path):
+    store = reproduced[0]
+    page = (store / "studies/smoke/report.html").read_text()
+    assert reproduced[1].json["report"] == str(store / "studies/smoke/report.html")
+    assert page.count("<svg") == 2
+    assert "data:image/png;base64," in page
+    assert not re.search(r'src="(?!data:)|<link|<script|@import|url\((?!#)', page)
+    pulled = strive("pull", "smoke", str(tmp_path), "--store", str(store), "--json")
+    assert pulled.code == 0, pulled.err
+    assert (tmp_path / "studies/smoke/report.html").read_text() == page
+    assert pulled.json["fetched"] == len([p for p in tmp_path.rglob("*") if p.is_file()])
+    again = strive("pull", "smoke", str(tmp_path), "--store", str(store), "--json")
+    assert (again.json["fetched"], again.json["kept"]) == (0, pulled.json["fetched"])
 
 
 def test_the_pictures_show_digits_beside_their_maps(reproduced):

@@ -39,7 +39,7 @@ def served(server):
         try:
             with httpx.Client(base_url=url, timeout=30) as api:
                 until = time.monotonic() + 120
-                while len(api.post("/deployments/filter", json={}).json()) < 5:
+                while len(api.post("/deployments/filter", json={}).json()) < 6:
                     assert process.poll() is None, log
                     assert time.monotonic() < until
                     time.sleep(0.5)
@@ -51,7 +51,7 @@ def served(server):
 
 def test_a_deployment_is_triggered_with_parameters_and_completes(served, reproduced):
     deployments = {d["name"]: d for d in served.post("/deployments/filter", json={}).json()}
-    assert set(deployments) == {"prepare", "train", "publish", "explain", "reproduce"}
+    assert set(deployments) == {"prepare", "train", "publish", "explain", "report", "reproduce"}
     assert [s["active"] for s in deployments["reproduce"]["schedules"]] == [False]
     path = f"/deployments/{deployments['reproduce']['id']}/create_flow_run"
     bad = served.post(path, json={"parameters": {"request": {"study": "digist"}}})
@@ -69,4 +69,4 @@ def test_a_deployment_is_triggered_with_parameters_and_completes(served, reprodu
     assert state["type"] == "COMPLETED", state
     assert table.exists()
     artifacts = served.post("/artifacts/filter", json={}).json()
-    assert {"smoke-table", "smoke-results"} <= {a["key"] for a in artifacts}
+    assert {"smoke-table", "smoke-results", "smoke-report"} <= {a["key"] for a in artifacts}

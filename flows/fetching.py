@@ -1,0 +1,37 @@
+"""What `strive table` and `strive pull` answer: published things as they lie in the store."""
+
+from pathlib import Path
+
+import typer
+
+from flows.answers import say
+from pipeline.paper.refused import Refused
+from pipeline.runs.columns import FILES
+from pipeline.runs.pull import pull
+from pipeline.runs.store import Store, StudyFolder
+
+ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
+
+
+def table(store: Store, folder: StudyFolder, kind: str, ending: str, as_json: bool) -> None:
+    """The latest table of a kind."""
+    if kind not in FILES:
+        raise Refused(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
+    if ending not in ENDINGS:
+        where = store.where(folder.object(f"{FILES[kind]}.parquet"))
+        raise Refused(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
+    path = folder.object(f"{FILES[kind]}.{'json' if as_json else ending}")
+    text = store.find(path)
+    if text is None:
+        raise Refused(f"{store.where(path)} is not there yet: run `strive reproduce {folder.name}` first")
+    if as_json:
+        return say({"store": store.url} | store.read_json(path), "", True)
+    typer.echo(text.decode().rstrip("\n"))
+
+
+def pulled(store: Store, study: str, to: Path, as_json: bool) -> None:
+    """What was fetched, and where to begin reading."""
+    done, folder = pull(store, study, to), StudyFolder(study)
+    report = to / folder.report
+    text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
+    say({"fetched": done.fetched, "kept": done.kept, "bytes": done.bytes, "report": str(report)}, text, as_json)

@@ -1,0 +1,124 @@
+"""The columns of every table, as data: name, type, unit and meaning. What other programs read; kept stable.
+
+SCHEMA rises when a column is renamed, removed or means something else; a new one at the end leaves it.
+"""
+
+from dataclasses import asdict, dataclass
+
+# 1  error %, std, seeds: the first table
+# 2  four tables, intervals, verdicts; names without blanks
+SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; `shown` is its heading where people read, and there only those that have one are shown."""
+
+    name: str
+    type: str  # text, number, count or flag
+    meaning: str
+    shown: str = ""
+    form: str = ""  # of numbers, where people read
+    once: bool = False  # people see it only where it differs from the row above
+
+
+PERCENT = ".2f"
+OF_THE_RUNS = "of the runs in this row"
+
+CELLS = (
+    Column("network", "text", "name of the network", "network"),
+    Column("dataset", "text", "data set it is trained and tested on", "data"),
+    Column("augmented", "flag", "whether its training images are varied", "augmented"),
+    Column("rule", "text", "how the learning rate was chosen: paper (best test error of seed 0), held-out (best error "
+           "on held-out training images), or one rate (nothing to choose)", "rate by"),
+    Column("lr", "number", "the learning rate chosen", "rate", "g"),
+    Column("paper_error", "number", "error in print, percent", "paper %", PERCENT),
+    Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
+    Column("std", "number", "standard deviation over seeds, percentage points; none for one seed", "std", PERCENT),
+    Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
+    Column("low", "number", "lower end of the 95 % interval of the error, percent"),
+    Column("high", "number", "upper end"),
+    Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
+           "how test images were drawn"),
+    Column("difference", "number", "error less the paper's, percentage points; the paper's is taken as exact",
+           "difference", "+.2f"),
+    Column("difference_low", "number", "lower end of its 95 % interval"),
+    Column("difference_high", "number", "upper end"),
+    Column("verdict", "text", "reproduced, better, worse, inconclusive, diverged, crashed, not run, refused, "
+           "not comparable, or no number", "verdict"),
+    Column("because", "text", "the verdict in a sentence"),
+    Column("outcomes", "text", f"outcomes {OF_THE_RUNS}", "outcomes"),
+    Column("parameters", "count", "weights and biases of our network", "parameters", ",d"),
+    Column("paper_parameters", "text", "as the paper prints them"),
+    Column("epochs", "count", "epochs trained, the most of any run"),
+    Column("seconds", "number", "training time of a finished run, mean", "s a run", ".1f"),
+    Column("device_seconds", "number", f"devices x seconds {OF_THE_RUNS}, wasted work apart"),
+    Column("wasted_seconds", "number", "device-seconds of attempts that were lost"),
+    Column("cost", "number", "device_seconds at STRIVE_PRICE_PER_DEVICE_HOUR; none without a price"),
+    Column("devices", "text", "what they ran on"),
+    Column("modes", "text", "number formats they computed in"),
+    Column("commits", "text", "code they were trained by; + marks a checkout with changes"),
+    Column("raw_sha256", "text", "digest of the raw data, one for a row"),
+    Column("revision", "count", "revision of the numerics, one for a row"),
+    Column("whitening_sha256", "text", "digests of the whitening as computed; it may differ between machines"),
+    Column("runs", "text", "ids, separated by blanks"),
+)  # fmt: skip
+
+RATES = (
+    Column("network", "text", "name of the network", "network"),
+    Column("dataset", "text", "data set", "data"),
+    Column("augmented", "flag", "whether its training images are varied", "augmented"),
+    Column("lr", "number", "learning rate", "rate", "g"),
+    Column("held_out_error", "number", "error on held-out training images, percent", "held-out %", PERCENT),
+    Column("first_error", "number", "test error of seed 0, by which the paper's rule chooses, percent", "seed 0 %",
+           PERCENT),
+    Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
+    Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
+    Column("outcomes", "text", "outcomes of the runs with this rate", "outcomes"),
+    Column("by_paper", "flag", "whether the best test error chooses this rate", "by test"),
+    Column("by_held_out", "flag", "whether the held-out error chooses it", "by held-out"),
+    Column("flatters", "number", "of the rate that test errors chose: mean of the further seeds less the error that "
+           "chose it, percentage points: what choosing on test images makes look better than it is", "flatters",
+           "+.2f"),
+    Column("because", "text", "why a row is refused"),
+)  # fmt: skip
+
+CLAIMS = (
+    Column("claim", "count", "number of the claim, 1 to 14", "claim", "d"),
+    Column("sentence", "text", "what the paper says, in our words", "the paper says", once=True),
+    Column("rule", "text", "how learning rates were chosen", "rate by"),
+    Column("comparison", "text", "the difference that decides", "comparison"),
+    Column("holds_when", "text", "where the difference must lie, percentage points", "holds when"),
+    Column("effect", "number", "the difference found, percentage points", "effect", "+.2f"),
+    Column("low", "number", "lower end of its 95 % interval"),
+    Column("high", "number", "upper end"),
+    Column("interval", "text", "what the interval measures", "interval"),
+    Column("n", "count", "runs, or pairs of runs, behind it", "n", "d"),
+    Column("p", "number", "p-value of the comparison holding (one-sided; two one-sided for a range), after Holm over "
+           "all comparisons of the table by one rule", "p", ".3g"),
+    Column("p_against", "number", "p-value of its contrary, adjusted alike"),
+    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, not run or not comparable", "it"),
+    Column("verdict", "text", "of the whole claim: holds when every comparison does", "claim so far"),
+    Column("because", "text", "the verdict in a sentence"),
+)  # fmt: skip
+
+NEIGHBOURS = (
+    Column("panel", "text", "part of Table 4", "panel"),
+    Column("method", "text", "as the paper names it", "method"),
+    Column("source", "text", "publication, or whose number this is", "source"),
+    Column("error", "number", "test error, percent", "error %", PERCENT),
+    Column("low", "number", "lower end of the 95 % interval, ours alone"),
+    Column("high", "number", "upper end"),
+    Column("seeds", "count", "finished runs, ours alone", "seeds", "d"),
+    Column("parameters", "text", "as printed, or counted", "parameters"),
+    Column("support", "text", "how the number is known", "known by"),
+    Column("verdict", "text", "of our row", "verdict"),
+)  # fmt: skip
+
+TABLES = {"cells": CELLS, "rates": RATES, "claims": CLAIMS, "neighbours": NEIGHBOURS}
+FILES = {"cells": "table", "rates": "rates", "claims": "claims", "neighbours": "neighbours"}  # their names in the store
+
+
+def described() -> dict:
+    """The schema as JSON."""
+    return {"schema": SCHEMA, "tables": {kind: [asdict(column) for column in TABLES[kind]] for kind in TABLES}}

@@ -1,0 +1,126 @@
+"""A table as a file: for programs whole (Parquet, CSV, JSON), for people the columns that have a heading (Markdown,
+LaTeX, HTML). The same table gives the same bytes."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+from pipeline.runs.columns import SCHEMA, TABLES, Column
+
+TITLES = {
+    "cells": "Errors beside the paper's",
+    "rates": "Learning rates and who chose them",
+    "claims": "The paper's fourteen claims",
+    "neighbours": "Table 4 with our row",
+}
+
+
+def files(kind: str, table: pd.DataFrame, study: str) -> dict[str, bytes]:
+    """The table in every format, by file ending."""
+    return {ending: write(kind, table, study) for ending, write in FORMATS.items()}
+
+
+def _parquet(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+    about = {"strive.schema": str(SCHEMA), "strive.study": study, "strive.table": kind}
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **about}), out)
+    return out.getvalue()
+
+
+def _csv(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def _json(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    value = {"schema": SCHEMA, "study": study, "table": kind, "rows": records(table)}
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _markdown(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    return (markdown(kind, table) + "\n").encode()
+
+
+def _latex(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    shown = readable(kind, table)
+    style = shown.style.hide(axis="index")
+    style.format(escape="latex").format_index(lambda heading: heading.replace("%", r"\%"), axis="columns")
+    text = style.to_latex(
+        hrules=True,
+        position="t",
+        position_float="centering",
+        column_format="".join(_latex_column(c) for c in _shown(kind, shown)),
+        caption=f"{TITLES[kind]}: study {study}.",
+        label=f"tab:{study}-{kind}",
+    )
+    return f"% needs \\usepackage{{booktabs}}\n{text}".encode()
+
+
+def _html(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    body = readable(kind, table).to_html(index=False, border=0)
+    title = f"{TITLES[kind]}: study {study}"
+    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<h1>{title}</h1>\n{body}\n'
+    return f"{page}</html>\n".encode()
+
+
+FORMATS: dict[str, Callable[[str, pd.DataFrame, str], bytes]] = {
+    "parquet": _parquet,
+    "csv": _csv,
+    "json": _json,
+    "md": _markdown,
+    "tex": _latex,
+    "html": _html,
+}
+
+
+def markdown(kind: str, table: pd.DataFrame) -> str:
+    """The table for people."""
+    shown = readable(kind, table)
+    align = ["left" if _is_left(c) else "right" for c in _shown(kind, shown)]
+    return shown.to_markdown(index=False, disable_numparse=True, colalign=align)
+
+
+def readable(kind: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that have a heading and anything below it, as text: numbers to their digits."""
+    shown = pd.DataFrame({c.shown: [said(c, v) for v in table[c.name]] for c in TABLES[kind] if c.shown}, dtype=str)
+    for column in (c.shown for c in TABLES[kind] if c.once):
+        shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
+    return shown.loc[:, (shown != "").any()]
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain JSON values."""
+    return [{name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def said(column: Column, value: Any) -> str:
+    """A value as people read it."""
+    if pd.isna(value):
+        return ""
+    if column.type == "flag":
+        return "yes" if value else ""
+    return format(value, column.form) if column.form else str(value)
+
+
+def _latex_column(column: Column) -> str:
+    return r"p{0.3\linewidth}" if column.once else "l" if _is_left(column) else "r"
+
+
+def _is_left(column: Column) -> bool:
+    return column.type in ("text", "flag")
+
+
+def _shown(kind: str, shown: pd.DataFrame) -> list[Column]:
+    """The columns that people see of this table."""
+    return [c for c in TABLES[kind] if c.shown in shown]
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,161 @@
+"""A study's page: one HTML file that needs nothing beside it, from its tables, its results and what the store holds."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from pipeline.plan.studies import Study
+from pipeline.runs import plots
+from pipeline.runs.cells import commit_of, device_seconds, wasted_seconds
+from pipeline.runs.columns import FILES, SCHEMA, TABLES
+from pipeline.runs.curves import curves
+from pipeline.runs.formats import readable, records
+from pipeline.runs.results import Run
+from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
+
+PICTURES = 4  # shown on the page; the gallery has them all
+VERDICTS = (  # in this order, good news no sooner than bad
+    "reproduced", "better", "worse", "inconclusive", "diverged", "crashed", "refused", "not run", "not comparable",
+    "no number",
+)  # fmt: skip
+FACTS = {
+    "commit": "commit", "lock_sha256": "uv.lock", "raw_sha256": "raw data", "whitening_sha256": "whitening as computed",
+    "revision": "revision of the numerics", "device": "device", "processor": "processor", "mode": "number format",
+    "torch": "torch", "python": "Python",
+}  # fmt: skip
+
+
+def make(
+    store: Store, study: Study, made: Mapping[str, pd.DataFrame], results: Mapping[str, dict], edition: str
+) -> tuple[bytes, list[plots.Plot]]:
+    """The page, and its plots for use elsewhere. The same store gives the same bytes."""
+    rows = {kind: records(table) for kind, table in made.items()}
+    drawn = _plots(store, study, rows, results)
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            study=study,
+            edition=edition,
+            schema=SCHEMA,
+            verdicts=_counted(rows["cells"], VERDICTS),
+            cells=rows["cells"],
+            tables={kind: _shown(kind, made[kind]) for kind in TABLES},
+            claims=_claims(rows["claims"]),
+            plots=drawn,
+            pictures=_pictures(store, study, rows["cells"]),
+            gallery=store.exists(StudyFolder(study.name).gallery),
+            cost=_cost(study, rows["cells"], results),
+            facts=_facts(study, results),
+            where=store.url,
+            files=FILES,
+        )
+    )
+    return page.encode(), drawn
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("pipeline.runs", "pages")
+    return Environment(
+        loader=loader, autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _plots(
+    store: Store, study: Study, rows: dict[str, list[dict[str, Any]]], results: Mapping[str, dict]
+) -> list[plots.Plot]:
+    cells = rows["cells"]
+    read = curves(store, results, dict.fromkeys(id for row in cells for id in row["runs"].split()))
+    panels = {}
+    for row in cells:  # where both rules chose the same rate there is one panel
+        found = [read[id] for id in row["runs"].split() if id in read]
+        panels.setdefault(
+            row["runs"],
+            plots.Panel(plots.cell_name(row), found, row["paper_error"] * 1.0 if _printed(study, row) else None),
+        )
+    main = plots.forest(cells) or plots.errors(cells)
+    return [p for p in (main, plots.learning(list(panels.values())), plots.sensitivity(rows["rates"])) if p]
+
+
+def _printed(study: Study, row: dict[str, Any]) -> bool:
+    return study.comparable and row["paper_error"] is not None
+
+
+def _counted(rows: Iterable[dict[str, Any]], order: Iterable[str]) -> list[tuple[str, int]]:
+    found = Counter(row["verdict"] for row in rows)
+    return [(verdict, found[verdict]) for verdict in order if found[verdict]]
+
+
+def _shown(kind: str, table: pd.DataFrame) -> dict[str, Any]:
+    """A table as people read it: headings, whether each is of numbers, and rows of text."""
+    shown = readable(kind, table)
+    types = {c.shown: c.type for c in TABLES[kind] if c.shown}
+    numeric = [types[heading] in ("number", "count") for heading in shown]
+    return {"headings": list(shown), "numeric": numeric, "rows": shown.to_numpy().tolist()}
+
+
+def _claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a claim, with its comparisons by either rule."""
+    out: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        claim = out.setdefault(row["claim"], {"number": row["claim"], "sentence": row["sentence"], "rules": {}})
+        rule = claim["rules"].setdefault(
+            row["rule"], {"verdict": row["verdict"], "because": row["because"], "comparisons": []}
+        )
+        if row["comparison"]:
+            rule["comparisons"].append(row)
+    return list(out.values())
+
+
+def _pictures(store: Store, study: Study, cells: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Pictures of the best cells' first runs, as data in the page."""
+    measured = sorted((row for row in cells if row["error"] is not None), key=lambda row: row["error"])
+    ids = list(dict.fromkeys(row["runs"].split()[0] for row in measured))[:PICTURES]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda id: _picture(store, id), ids)
+        return [picture for picture in found if picture]
+
+
+def _picture(store: Store, id: str) -> dict[str, str] | None:
+    top = f"{RunFolder(id).top}/figures"
+    names = [name for name in store.names(top) if name.endswith(".png")]
+    if not names:
+        return None
+    name = next((name for name in names if name.startswith("guided")), names[0])
+    data = base64.b64encode(store.read(f"{top}/{name}")).decode()
+    what = name.removesuffix(".png").replace("-", " ")
+    return {"title": f"{id}: {what}", "data": f"data:image/png;base64,{data}", "href": f"../../{top}/{name}"}
+
+
+def _cost(study: Study, cells: list[dict[str, Any]], results: Mapping[str, dict]) -> dict[str, Any]:
+    """What the study has taken so far, those runs included that only chose a rate."""
+    spent, wasted = (sum(count(result) for result in results.values()) for count in (device_seconds, wasted_seconds))
+    priced = [row for row in cells if row["cost"] is not None and row["device_seconds"]]
+    price = priced[0]["cost"] / priced[0]["device_seconds"] * 3600 if priced else None
+    return {
+        "planned": len(study.wanted),
+        "outcomes": Counter(result["outcome"] for result in results.values()),
+        "device_hours": spent / 3600,
+        "wasted_hours": wasted / 3600,
+        "price": price,
+        "money": None if price is None else (spent + wasted) / 3600 * price,
+    }
+
+
+def _facts(study: Study, results: Mapping[str, dict]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """What the results rest on: every value of every fact, with the number of runs that have it."""
+    facts = [Run(e, results[e.id]).facts for e in study.wanted if e.id in results]
+    counted = [(label, Counter(_fact(fact, name) for fact in facts)) for name, label in FACTS.items()]
+    return [(label, sorted((v, n) for v, n in values.items() if v)) for label, values in counted if any(values)]
+
+
+def _fact(fact: dict[str, Any], name: str) -> str:
+    if name == "commit":
+        return commit_of(fact)
+    value = str(fact.get(name) or "")
+    return value[:16] if name.endswith("sha256") else value
