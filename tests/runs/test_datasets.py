@@ -1,5 +1,7 @@
 """Prepared data: what a recipe is fed, from which bytes. Witnesses: numpy's linear algebra, numerics on raw pixels."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -149,6 +151,13 @@ def test_a_view_is_the_object_and_writing_to_it_changes_nothing_else(store):
     assert two[0] == store.read("a/b")[0] == 0
     with pytest.raises(FileNotFoundError):
         store.view("a/c")
+
+
+def test_whoever_trains_needs_no_library_that_only_preparing_needs():
+    foreign = {"PIL", "ray", "prefect", "s3fs", "scipy", "sklearn", "torchvision"}
+    code = f"import sys, pipeline.runs.job; print(*({foreign} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
 @pytest.mark.slow
