@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pipeline.numerics.inside import output_of
 from pipeline.numerics.saliency_check import check
-from pipeline.numerics.saliency_rules import Way, output_of, under
+from pipeline.numerics.saliency_rules import Way, under
 from pipeline.paper.refused import Refused, unknown
 from pipeline.paper.rules import RULES
 

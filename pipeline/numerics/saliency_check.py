@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.numerics.saliency_rules import RECTIFIERS, Way, output_of, replaced, under
+from pipeline.numerics.inside import output_of, replaced
+from pipeline.numerics.saliency_rules import RECTIFIERS, Way, under
 from pipeline.numerics.streams import stream
 from pipeline.paper.refused import Refused
 

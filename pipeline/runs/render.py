@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
-from pipeline.runs.figures import Drawn, drawn
+from pipeline.runs.drawn import Drawn
+from pipeline.runs.figures import drawn
 from pipeline.runs.pictures import Picture
 from pipeline.runs.store import RunFolder, Store, to_json
 from pipeline.runs.subject import Subject
@@ -89,7 +90,7 @@ class Uploads:
                 continue  # keep taking, so that nobody waits for us
             try:
                 self._write(sheet)
-            except BaseException as error:
+            except BaseException as error:  # a thread's own; whoever hands over the next sheet raises it
                 self._failed.append(error)
 
     def _write(self, sheet: Drawn) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs.fleet import Driver, obey
 from pipeline.runs.pictures import Picture, Wanted, fitting, flops, missing, runs_of, shown
 from pipeline.runs.progress import SECONDS_PER_FLOP, Progress
-from pipeline.runs.store import RunFolder, Store, open_store
+from pipeline.runs.store import DatasetFolder, RunFolder, Store, open_store
 
 if TYPE_CHECKING:
     from pipeline.runs.cluster import Placement
@@ -34,7 +35,13 @@ def to_draw(store: Store, experiments: Sequence[Experiment], wanted: Wanted) -> 
     """Every run with the pictures that it lacks; refused when what is wanted does not fit the runs."""
     fitting(experiments, wanted)
     lacking = ((e, missing(store, e, store.read_json(RunFolder(e.id).result)["digests"], wanted)) for e in experiments)
-    return [(experiment, pictures) for experiment, pictures in lacking if pictures]
+    work = [(experiment, pictures) for experiment, pictures in lacking if pictures]
+    for dataset, how in dict.fromkeys((e.dataset, e.recipe.preprocess) for e, _ in work):
+        if not store.exists(DatasetFolder(dataset, how).manifest):
+            raise Refused(
+                f"{store.url} no longer holds {dataset.name} as these runs saw it: the flow `prepare` makes it"
+            )
+    return work
 
 
 def seconds(work: Work) -> float:

@@ -43,7 +43,7 @@ class Subject:
 
     def all(self) -> Iterator[Tensor]:
         """Every image as the model sees it, batch by batch."""
-        return (images for images, _ in self.feed.evaluation())
+        return (images for images, _ in self.feed.evaluation(self._batch))
 
     def pixels(self, index: Sequence[int]) -> Tensor:
         """These images as people see them, cut or framed as the model sees them: (N, 3, H, W) from 0 to 1."""
@@ -102,8 +102,11 @@ class Subject:
         return torch.autocast(self.device, getattr(torch, self.precision))
 
     def _batches(self, index: Sequence[int]) -> list[list[int]]:
-        size = BATCH if self.device == "cpu" else BATCH_GPU
-        return [list(index[i : i + size]) for i in range(0, len(index), size)]
+        return [list(index[i : i + self._batch]) for i in range(0, len(index), self._batch)]
+
+    @property
+    def _batch(self) -> int:
+        return BATCH if self.device == "cpu" else BATCH_GPU
 
     @property
     def _labels(self) -> Tensor:

@@ -1,0 +1,69 @@
+"""Figure 3: the patches that excite the most active channels most, and what in them does."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.numerics.saliency import Target
+from pipeline.numerics.saliency_patches import Strongest, strongest
+from pipeline.numerics.units import crop, output_name
+from pipeline.paper.units import Layer, layer
+from pipeline.runs.drawn import Drawn, on_sheet
+from pipeline.runs.pictures import Picture
+from pipeline.runs.sheet import Rgba, of_images, of_maps, wrapped
+from pipeline.runs.subject import Subject
+
+
+def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+    """Every layer's sheets, after one pass over the data for all of them."""
+    by_layer: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        by_layer.setdefault(picture.layer, []).append(picture)
+    shown = {name: layer(subject.network, name) for name in by_layer}
+    outputs = {name: output_name(of) for name, of in shown.items()}
+    top = max(picture.top for picture in pictures)
+    best = strongest(subject.model, subject.all(), list(outputs.values()), top)
+    for name, wanted in by_layer.items():
+        yield from _patches(subject, shown[name], best[outputs[name]], wanted)
+
+
+def _patches(subject: Subject, shown: Layer, best: Strongest, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+    channels = best.most_active(pictures[0].channels)
+    images = best.images_CK[channels].flatten().tolist()
+    each = channels.repeat_interleave(best.images_CK.shape[1])
+    places = best.places_CK2[channels].flatten(0, 1)
+    boxes = [shown.box((row, column)) for row, column in places.tolist()]
+    rules = [picture.method for picture in pictures if picture.method != "image"]
+    maps = subject.maps(images, Target(each, output_name(shown), places), rules) if rules else {}
+    columns = best.images_CK.shape[1]
+    note = {
+        "title": f"{shown.name}'s most active channels, a row each, and the patches that excite them most",
+        "receptive": shown.step.receptive,
+        "rows": [{"channel": int(c), "mean": round(float(best.mean_C[c]), 4)} for c in channels],
+        "cells": [
+            {"image": image, "label": label, "value": round(float(value), 4), "place": place, "box": list(box)}
+            for image, label, value, place, box in zip(
+                images,
+                subject.labels(images),
+                best.values_CK[channels].flatten(),
+                places.tolist(),
+                boxes,
+                strict=True,
+            )
+        ],
+    }
+    for picture in pictures:
+        if picture.method == "image":
+            tiles = _cropped(subject.pixels(images), boxes, of_images)
+        else:
+            tiles = _cropped(maps[picture.method], boxes, of_maps)
+        count = 0 if picture.method == "image" else len(images)
+        yield on_sheet(subject, picture, wrapped(tiles, columns), count, note)
+
+
+def _cropped(values_NCHW: Tensor, boxes: Sequence[tuple[int, int, int]], colour: Callable) -> list[Rgba]:
+    """Each image's box, transparent where it reaches beyond the image."""
+    inside = torch.ones_like(values_NCHW[:1, :1])
+    crops = torch.stack([crop(value, box) for value, box in zip(values_NCHW, boxes, strict=True)])
+    return colour(crops, torch.cat([crop(inside, box) for box in boxes]))
