@@ -5,7 +5,7 @@ signal as that multiple of the map. Of a unit behind a ReLU, its own ReLU is par
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from pipeline.paper.rules import RULES
 class Target:
     """What is explained: of each image one unit of one layer."""
 
-    channels_N: Tensor  # int64; the classes, where the layer is the model's output
+    channels_N: Tensor | None = None  # int64; of the model's output the classes. None: each image's strongest
     layer: str | None = None  # a module's name; None: the model's output
     places_N2: Tensor | None = None  # row and column; None: where the channel is strongest in this image
 
@@ -51,6 +51,13 @@ def compared(
     checked: bool = False,
 ) -> dict[tuple[str, bool], Tensor]:
     """The maps by several rules over one forward pass, by (rule, switches)."""
+    return explained(model, images, target, rules, switches, checked)[0]
+
+
+def explained(
+    model: nn.Module, images: Tensor, target: Target, rules: Sequence[str], switches: Sequence[bool], checked: bool
+) -> tuple[dict[tuple[str, bool], Tensor], Target]:
+    """The maps as `compared` has them, and the target with every channel and place that was left open filled in."""
     for rule in rules:
         if rule not in RULES:
             raise unknown("method", rule, RULES)
@@ -61,29 +68,39 @@ def compared(
     with torch.inference_mode(False), torch.enable_grad(), under(model, way):
         pixels = images.detach().clone().requires_grad_()
         output = output_of(model, pixels, target.layer)
+        target = _found(output.detach(), target)
         start = _start(output, target)
         for number, (way.rule, way.switches) in enumerate(ways, 1):
             (out[way.rule, way.switches],) = torch.autograd.grad(output, pixels, start, retain_graph=number < len(ways))
-    return out
+    return out, target
+
+
+def _found(output: Tensor, target: Target) -> Target:
+    """The target with nothing left open; refused when it is not there."""
+    channels, places = target.channels_N, target.places_N2
+    if channels is None:
+        channels = (output if output.dim() == 2 else output.flatten(2).amax(2)).argmax(1)
+    if len(channels) != len(output):
+        raise Refused(f"{len(output)} images want as many channels, not {len(channels)}")
+    _within("channel", channels, output.shape[1])
+    if output.dim() == 2:
+        if places is not None:
+            raise Refused("this layer has one value a channel: give no places")
+        return replace(target, channels_N=channels)
+    if places is None:
+        places = strongest_places(output[torch.arange(len(output)), channels])
+    for name, place, size in zip(("row", "column"), places.unbind(1), output.shape[2:], strict=True):
+        _within(name, place, size)
+    return replace(target, channels_N=channels, places_N2=places)
 
 
 def _start(output: Tensor, target: Target) -> Tensor:
     """1 at every image's unit, 0 elsewhere."""
-    channels, places = target.channels_N, target.places_N2
-    _within("channel", channels, output.shape[1])
-    if len(channels) != len(output):
-        raise Refused(f"{len(output)} images want as many channels, not {len(channels)}")
     start, each = torch.zeros_like(output), torch.arange(len(output))
-    if output.dim() == 2:
-        if places is not None:
-            raise Refused("this layer has one value a channel: give no places")
-        start[each, channels] = 1
-        return start
-    if places is None:
-        places = strongest_places(output.detach()[each, channels])
-    for name, place, size in zip(("row", "column"), places.unbind(1), output.shape[2:], strict=True):
-        _within(name, place, size)
-    start[each, channels, places[:, 0], places[:, 1]] = 1
+    if target.places_N2 is None:
+        start[each, target.channels_N] = 1
+    else:
+        start[each, target.channels_N, target.places_N2[:, 0], target.places_N2[:, 1]] = 1
     return start
 
 

@@ -48,9 +48,9 @@ def _maps(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
     for images in dict.fromkeys(picture.images for picture in pictures):
         wanted = [picture for picture in pictures if picture.images == images]
         index = images_of(subject, wanted[0])
-        predicted = subject.predicted(index)
         rules = [picture.method for picture in wanted if picture.method != "image"]
-        found = subject.maps(index, Target(torch.tensor(predicted)), rules) if rules else {}
+        found, target = subject.maps(index, Target(), rules)
+        predicted = [] if target.channels_N is None else target.channels_N.tolist()
         cells = [
             {"image": i, "label": label, "predicted": p}
             for i, label, p in zip(index, subject.labels(index), predicted, strict=True)

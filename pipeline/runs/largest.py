@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import nn
 
-from pipeline.numerics.inside import output_of
-from pipeline.numerics.saliency import Target, strongest_places
+from pipeline.numerics.saliency import Target
 from pipeline.numerics.units import output_name
 from pipeline.paper.layers import Pool
 from pipeline.paper.networks import Network, with_pools
@@ -22,11 +20,12 @@ def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
     for picture in pictures:
         index = images_of(subject, picture)
         network, model, words = _pooling(subject, picture.switches)
-        target, rows = _target(subject, picture.layer, network, model, index)
-        maps = subject.maps(index, target, picture.methods, picture.switches, model)
+        name = None if picture.layer == "scores" else output_name(layer(network, picture.layer))
+        maps, target = subject.maps(index, Target(layer=name), picture.methods, picture.switches, model)
         columns = [of_images(subject.pixels(index)), *(of_maps(maps[rule]) for rule in picture.methods)]
         scores = picture.layer == "scores"
         what = "the score of the predicted class" if scores else f"{picture.layer}'s largest activation"
+        rows = _rows(subject, index, target)
         note = {"title": f"What {what} rests on, {words}", "columns": ["image", *picture.methods], "rows": rows}
         count = len(index) * len(picture.methods)
         yield on_sheet(subject, picture, list(zip(*columns, strict=True)), count, note)
@@ -43,18 +42,11 @@ def _pooling(subject: Subject, switches: bool) -> tuple[Network, nn.Module, str]
     return subject.network, subject.model, "without pooling, as it was trained"
 
 
-@torch.no_grad()
-def _target(
-    subject: Subject, name: str, network: Network, model: nn.Module, index: list[int]
-) -> tuple[Target, list[dict]]:
-    """Each image's largest value of the layer, or its highest class score; and what these are."""
-    about = [{"image": i, "label": label} for i, label in zip(index, subject.labels(index), strict=True)]
-    if name == "scores":
-        predicted = model(subject.seen(index)).argmax(1).cpu()
-        return Target(predicted), [a | {"predicted": int(p)} for a, p in zip(about, predicted, strict=True)]
-    module = output_name(layer(network, name))
-    found = output_of(model, subject.seen(index), module).cpu()
-    channels = found.flatten(2).amax(2).argmax(1)
-    places = strongest_places(found[torch.arange(len(index)), channels])
-    rows = [a | {"channel": int(c), "place": p} for a, c, p in zip(about, channels, places.tolist(), strict=True)]
-    return Target(channels, module, places), rows
+def _rows(subject: Subject, index: list[int], target: Target) -> list[dict]:
+    """What each image's row explains."""
+    rows = [{"image": i, "label": label} for i, label in zip(index, subject.labels(index), strict=True)]
+    channels = [] if target.channels_N is None else target.channels_N.tolist()
+    if target.places_N2 is None:
+        return [row | {"predicted": channel} for row, channel in zip(rows, channels, strict=True)]
+    places = target.places_N2.tolist()
+    return [row | {"channel": c, "place": p} for row, c, p in zip(rows, channels, places, strict=True)]

@@ -35,7 +35,7 @@ def _patches(subject: Subject, shown: Layer, best: Strongest, pictures: Sequence
     places = best.places_CK2[channels].flatten(0, 1)
     boxes = [shown.box((row, column)) for row, column in places.tolist()]
     rules = [picture.method for picture in pictures if picture.method != "image"]
-    maps = subject.maps(images, Target(each, output_name(shown), places), rules) if rules else {}
+    maps, _ = subject.maps(images, Target(each, output_name(shown), places), rules) if rules else ({}, None)
     columns = best.images_CK.shape[1]
     note = {
         "title": f"{shown.name}'s most active channels, a row each, and the patches that excite them most",

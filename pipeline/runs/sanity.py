@@ -65,14 +65,13 @@ def _ranks(values_NCHW: Tensor) -> np.ndarray:
 
 def compared(subject: Subject, index: Sequence[int], methods: Sequence[str]) -> Compared:
     """The predicted class's maps of the trained network against those of every stage, for the same classes."""
-    target = Target(torch.tensor(subject.predicted(index)))
-    trained = subject.maps(index, target, methods)
+    trained, predicted = subject.maps(index, Target(), methods)
     before = {method: views(maps) for method, maps in trained.items()}
     names = _paper_names(subject.model)
     stages, rows, shown = [], [], {method: [trained[method][:1]] for method in methods}
     for module, random in cascade(subject.model):
         stages.append(names[module])
-        found = subject.maps(index, target, methods, model=random)
+        found, _ = subject.maps(index, predicted, methods, model=random)
         for method in methods:
             rows.append(likeness(method, names[module], before[method], views(found[method])))
             shown[method].append(found[method][:1])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.numerics import augment
 from pipeline.numerics.network import build, transplant
-from pipeline.numerics.saliency import Target, compared
+from pipeline.numerics.saliency import Target, explained
 from pipeline.numerics.saliency_check import check
 from pipeline.paper.networks import Network, with_pools
 from pipeline.runs import datasets
@@ -53,11 +53,6 @@ class Subject:
     def labels(self, index: Sequence[int]) -> list[int]:
         return self._labels[torch.tensor(index)].tolist()
 
-    def predicted(self, index: Sequence[int]) -> list[int]:
-        """The class of the highest score, 0 where all are equal."""
-        with torch.no_grad():
-            return [int(label) for some in self._batches(index) for label in self.model(self.seen(some)).argmax(1)]
-
     def of_every_class(self, count: int) -> list[int]:
         """The first image of every class, then the second of every class, and so on."""
         rank, seen = [], {}
@@ -73,17 +68,23 @@ class Subject:
         rules: Sequence[str],
         switches: bool = True,
         model: nn.Module | None = None,
-    ) -> dict[str, Tensor]:
-        """Maps (N, C, H, W) of each image's target by each rule, on the CPU."""
+    ) -> tuple[dict[str, Tensor], Target]:
+        """Maps (N, C, H, W) of each image's target by each rule, and the target with what it left open, on the CPU."""
         out: dict[str, list[Tensor]] = {rule: [] for rule in rules}
-        for at, some in zip(self._batches(range(len(index))), self._batches(index), strict=True):
-            places = None if target.places_N2 is None else target.places_N2[at].to(self.device)
-            part = Target(target.channels_N[at].to(self.device), target.layer, places)
+        targets = []
+        for at in self._batches(range(len(index))):
+            part = Target(self._part(target.channels_N, at), target.layer, self._part(target.places_N2, at))
+            some = self.seen([index[i] for i in at])
             with self._autocast():
-                found = compared(model or self.model, self.seen(some), part, rules, (switches,), checked=True)
+                found, part = explained(model or self.model, some, part, rules, (switches,), checked=True)
+            targets.append(part)
             for rule in rules:
                 out[rule].append(found[rule, switches].float().cpu())
-        return {rule: torch.cat(parts) for rule, parts in out.items()}
+        channels, places = (_joined([getattr(t, name) for t in targets]) for name in ("channels_N", "places_N2"))
+        return {rule: torch.cat(parts) for rule, parts in out.items()}, Target(channels, target.layer, places)
+
+    def _part(self, values: Tensor | None, at: list[int]) -> Tensor | None:
+        return None if values is None else values[at].to(self.device)
 
     @cached_property
     def pooled(self) -> nn.Module | None:
@@ -111,3 +112,8 @@ class Subject:
     @property
     def _labels(self) -> Tensor:
         return self._data.test_pixels.labels
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor | None:
+    there = [part.cpu() for part in parts if part is not None]
+    return torch.cat(there) if there else None

@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
-from pipeline.numerics.saliency import Target, compared, maps, patterns
+from pipeline.numerics.saliency import Target, compared, explained, maps, patterns
 from pipeline.numerics.saliency_rules import Way, under
 from pipeline.numerics.units import output_name
 from pipeline.paper.networks import TWELVE, narrow
@@ -142,6 +142,21 @@ def test_without_a_place_the_strongest_one_of_the_image_is_explained():
     assert torch.equal(
         maps(model, IMAGES, Target(channels, "relu6")), maps(model, IMAGES, Target(channels, "relu6", places))
     )
+
+
+def test_without_a_channel_the_strongest_one_is_explained():
+    model = network("convpool-cnn-c")
+    with torch.no_grad():
+        predicted = model(IMAGES).argmax(1)
+        deep = model[: list(dict(model.named_children())).index("relu7") + 1](IMAGES)
+    assert torch.equal(maps(model, IMAGES, Target()), maps(model, IMAGES, Target(predicted)))
+    channels = deep.flatten(2).amax(2).argmax(1)
+    found, target = explained(model, IMAGES, Target(layer="relu7"), ("guided",), (True,), checked=False)
+    assert torch.equal(target.channels_N, channels)
+    assert [deep[n, c, y, x] for n, (c, (y, x)) in enumerate(zip(channels, target.places_N2, strict=True))] == [
+        deep[n].max() for n in range(3)
+    ]
+    assert torch.equal(found["guided", True], maps(model, IMAGES, Target(channels, "relu7")))
 
 
 @pytest.mark.parametrize("rule", RULES)

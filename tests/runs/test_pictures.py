@@ -91,7 +91,11 @@ def test_maps_lie_there_as_arrays_too_and_are_those_of_the_model(finished):
     subject, index = Subject(store, ONE.id), [cell["image"] for cell in note["cells"]]
     assert [cell["label"] for cell in note["cells"]] == [0, 1, 2, 3]  # one of every class
     predicted = torch.tensor([cell["predicted"] for cell in note["cells"]])
-    again = subject.maps(index, Target(predicted), ["guided"])["guided"]
+    maps, target = subject.maps(index, Target(), ["guided"])
+    assert torch.equal(target.channels_N, predicted)
+    assert torch.equal(subject.model(subject.seen(index)).argmax(1), predicted)
+    again = subject.maps(index, Target(predicted), ["guided"])[0]["guided"]
+    assert torch.equal(maps["guided"], again)
     np.testing.assert_array_equal(kept, again.numpy().astype(np.float16))
     drawn = tile(picture_of(store, note), note["grid"], 0, 1)
     expected = (around_grey(again[1:2])[0] * 255).round().byte().permute(1, 2, 0).numpy()
@@ -124,7 +128,7 @@ def test_pooled_networks_show_switches_and_all_convolutional_ones_pools_put_in_a
     pooled, other = experiment("model-a"), open_store(str(tmp_path))
     finish(other, pooled)
     subject, target = Subject(other, pooled.id), Target(torch.tensor([1, 2]))
-    with_, without = (subject.maps([0, 1], target, ["guided"], switches)["guided"] for switches in (True, False))
+    with_, without = (subject.maps([0, 1], target, ["guided"], switches)[0]["guided"] for switches in (True, False))
     assert not torch.equal(with_, without)
 
 
