@@ -222,3 +222,21 @@ def kept(store: Store, study: Study) -> str:
         f"{done} of {known} runs have their outcome, the others their checkpoints, in {store.url}; "
         "the same command goes on from there."
     )
+
+
+def measured(found: dict, as_json: bool) -> None:
+    """What a measurement found beside its steps, whose lines were printed as they came."""
+    around = found["around"]
+    parts = [
+        "times the plain loop: "
+        + ", ".join(f"{ratio:.2f} at width {width}" for width, ratio in found["ratio"].items()),
+        f"of an All-CNN-C run: images {found['data_share']:.1%}, evaluation {around['evaluation_share']:.1%}, "
+        f"checkpoints {around['checkpoint_share']:.1%}",
+        f"first step {around['first_step_seconds']:.2f} s; imports "
+        + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["imports"].items()),
+        f"whitening fitted to {found['zca']['images']:,} images in {found['zca']['fit_seconds']:.1f} s",
+        f"peak memory {found['memory']['peak_bytes'] / 2**30:.2f} GiB",
+        *(f"not run here: {line}" for line in found["unrun"]),
+        f"\nkept in {found['address']}",
+    ]
+    say(found, "\n".join(parts), as_json)

@@ -291,6 +291,21 @@ def serve() -> None:
 
 @app.command()
 @answered
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise twenty.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the training steps beside a plain loop, and all that surrounds them, on this machine."""
+    opened = open_store(settings(store).store)
+    from pipeline.runs.bench.report import measure
+
+    found = measure(opened, quick, lambda line: None if as_json else typer.echo(line))
+    answers.measured(found, as_json)
+
+
+@app.command()
+@answered
 def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Check what the other commands need, and say how to mend what is missing."""
     from flows.checkup import examine_all

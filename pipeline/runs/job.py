@@ -23,6 +23,7 @@ from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs import checkpoint, datasets, history
 from pipeline.runs.claims import Claim, Lost
 from pipeline.runs.held import is_verified, proof_of
+from pipeline.runs.memory import keep_freed
 from pipeline.runs.provenance import provenance
 from pipeline.runs.settings import settings
 from pipeline.runs.store import RunFolder, Store, sha256
@@ -66,6 +67,7 @@ def run(held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_
     Those that make the same steps are trained side by side, the others one after the other.
     """
     torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
+    keep_freed()
     with ExitStack() as alive:
         for claim in held:
             alive.enter_context(claim)

@@ -1,0 +1,76 @@
+"""Several processes at once: what each loses to the others, and what a fleet on Ray needs to get to work."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+
+from pipeline.paper.networks import Network
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import study
+from pipeline.runs import datasets, history
+from pipeline.runs.bench.side import Side
+from pipeline.runs.bench.work import Work
+from pipeline.runs.fleet import Fleet
+from pipeline.runs.store import RunFolder, Store, open_store
+
+EPOCHS = 12  # of a run of the measured fleet
+START = 600.0  # seconds that a fleet is given to begin
+
+
+def crowd(sides: list[Side], network: Network, work: Work) -> dict[str, float]:
+    """One process alone and all of them at once, in turns; efficiencies are of `cores` times the one."""
+    for side in sides:
+        side.prepare([network], work)
+    alone, together = [], []
+    for _ in range(work.repeats):
+        alone.append(sides[0].run())
+        for side in sides:
+            side.start()
+        together += [side.finish() for side in sides]
+    return {
+        "processes": len(sides),
+        "images_per_second_alone": 1 / median(one.wall for one in alone),
+        "images_per_second_together": len(sides) / median(one.wall for one in together),
+        "efficiency": median(one.wall for one in alone) / median(one.wall for one in together),
+        "efficiency_by_cpu_time": median(one.work for one in alone) / median(one.work for one in together),
+    }
+
+
+def fleet(workers: int) -> dict[str, float]:
+    """A real fleet on a Ray of its own, every worker with one run of the digits study, against the same run alone."""
+    with TemporaryDirectory(prefix="strive-bench-") as folder:
+        store = open_store(str(Path(folder, "store")))
+        one = next(e for e in study("digits").experiments if e.network.name == "convpool-cnn-c")
+        one = replace(one, recipe=replace(one.recipe, epochs=EPOCHS))
+        datasets.make(store, one.dataset, one.recipe.preprocess)
+        alone = _run([replace(one, seed=0)], store, workers=1)
+        runs = [replace(one, seed=seed) for seed in range(1, workers + 1)]
+        together = _run(runs, store, workers)
+    rate = sum(1 / seconds for seconds in together["epoch_seconds"])
+    return {
+        "workers": workers,
+        "seconds_to_first_claim": together["began"],
+        "seconds_in_all": together["ended"],
+        "efficiency": rate * mean(alone["epoch_seconds"]) / workers,
+    }
+
+
+def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
+    """Start a fleet and wait for it; epochs count while all workers are at work: not the first, not the last."""
+    start = time.monotonic()
+    work = Fleet(runs, store.url, workers)
+    try:
+        while not any(store.exists(f"{RunFolder(e.id).claims}/1.json") for e in runs):
+            if time.monotonic() - start > START:
+                raise RuntimeError(f"the fleet has not begun within {START:.0f} s")
+            time.sleep(0.1)
+        began = time.monotonic() - start
+        work.wait()
+    except BaseException:
+        work.stop()
+        raise
+    ended = time.monotonic() - start
+    epochs = [median(row.seconds for row in history.read(store, RunFolder(e.id), 1)[2:-2]) for e in runs]
+    return {"began": began, "ended": ended, "epoch_seconds": epochs}

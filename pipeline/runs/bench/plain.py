@@ -1,0 +1,104 @@
+"""The loop that a tutorial would write for this job, as the yardstick: float32, NCHW, one image at a time.
+
+torchvision's RandomCrop, RandomHorizontalFlip, ToTensor and Normalize on every image, a DataLoader that stacks them;
+model, dropout, loss and optimizer are torch.nn's and torch.optim's own.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader, Dataset
+
+from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.networks import Network
+from pipeline.paper.recipes import Recipe
+
+PIXELS = 5  # of the largest translation
+
+
+class Samples(Dataset):
+    """Images, varied one by one: translations of up to PIXELS, and mirrored one time in two."""
+
+    def __init__(self, images: Tensor, labels: Tensor):
+        self.labels = labels.tolist()
+        self.images, self.vary = _torchvision(images) or (list(images), _varied)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.vary(self.images[index]), self.labels[index]
+
+
+def _torchvision(images: Tensor) -> tuple[list[Any], Callable[[Any], Tensor]] | None:
+    """The images as PIL has them, and what becomes of each; None on a host without torchvision."""
+    try:
+        from torchvision import transforms
+        from torchvision.transforms.functional import to_pil_image
+    except ImportError:
+        return None
+    bytes_NCHW = (images * 64 + 128).clamp(0, 255).byte()
+    return [to_pil_image(image) for image in bytes_NCHW], transforms.Compose(
+        [
+            transforms.RandomCrop(images.shape[-1], padding=PIXELS),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        ]
+    )
+
+
+def _varied(image: Tensor) -> Tensor:
+    """The same on a tensor that is normalised already, which is faster."""
+    high, wide = image.shape[-2:]
+    image = pad(image, [PIXELS] * 4)
+    top, left = (int(torch.randint(2 * PIXELS + 1, (1,))) for _ in range(2))
+    image = image[:, top : top + high, left : left + wide]
+    return image.flip(-1) if torch.rand(1) < 0.5 else image
+
+
+class Loop:
+    """Training, a step at a time, for ever."""
+
+    def __init__(self, network: Network, recipe: Recipe, images: Tensor, labels: Tensor, device: str, workers: int = 0):
+        self.device = device
+        self.model = modules(network).to(device)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+        samples = Samples(images, labels)
+        self.loader = DataLoader(samples, recipe.batch, shuffle=True, drop_last=True, num_workers=workers)
+        self.batches = self._batches()
+
+    def step(self) -> int:
+        """One update; returns the images it took."""
+        images, labels = next(self.batches)
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.model(images.to(self.device)), labels.to(self.device))
+        loss.backward()
+        self.optimizer.step()
+        return len(labels)
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from self.loader
+
+
+def modules(network: Network) -> nn.Sequential:
+    """The network as a tutorial would write it."""
+    out: list[nn.Module] = []
+    channels = network.channels
+    for layer in network.layers:
+        match layer:
+            case Conv():
+                out.append(nn.Conv2d(channels, layer.width, layer.size, layer.stride, layer.padding))
+                out.append(nn.LeakyReLU(layer.slope) if layer.slope else nn.ReLU())
+                channels = layer.width
+            case Pool():
+                out.append(nn.MaxPool2d(layer.size, layer.stride, ceil_mode=True))
+            case Drop():
+                out.append(nn.Dropout(layer.share))
+    return nn.Sequential(*out, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -1,0 +1,148 @@
+"""A whole measurement: taken, put into the store under bench/<time>/, and worded for people."""
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import pyarrow
+import pyarrow.parquet
+import torch
+
+from pipeline.numerics.fast.precision import bfloat16_gain
+from pipeline.paper.networks import TWELVE, Network, narrow
+from pipeline.runs.bench import costs, crowd, growth
+from pipeline.runs.bench.side import Side
+from pipeline.runs.bench.steps import Cost, alone, compare, data_share
+from pipeline.runs.bench.unrun import UNRUN
+from pipeline.runs.bench.work import Work
+from pipeline.runs.memory import keep_freed
+from pipeline.runs.provenance import provenance
+from pipeline.runs.settings import cores
+from pipeline.runs.store import Store
+
+WIDTHS = {"1/4": 4, "1": 1}  # of the paper's: what they are divided by
+PACKS = (1, 2, 4)  # experiments side by side on a GPU
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    work: dict[str, Work]  # by width
+    images: tuple[int, ...]  # of the epochs that show how the cost grows
+    zca: int  # images
+    fleet: bool  # a real one, on Ray
+    rate_seconds: float
+
+
+QUICK = Plan({"1/4": Work(64, 2, 2), "1": Work(32, 1, 1)}, (256, 512, 1024), 1000, False, 0.5)
+FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, (1024, 4096, 16384), 50_000, True, 2.0)
+ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), (4096, 16384, 65536), 50_000, False, 2.0)
+
+
+def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
+    """Measure, keep it in the store, and return what bench.json holds; `say` hears of each line as it comes."""
+    torch.set_num_threads(1)
+    keep_freed()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    plan = ON_A_GPU if device == "cuda" else QUICK if quick else FULL
+    slow, fast = Side("plain", device), Side("fast", device)
+    others = [Side("fast", device) for _ in range(cores() - 1)] if device == "cpu" else []
+    try:
+        found = _measured(plan, slow, fast, others, device, store, say)
+    finally:
+        for side in (slow, fast, *others):
+            side.close()
+    if plan.fleet:
+        say("a fleet on Ray: one run alone, then one on every core")
+        found["fleet"] = crowd.fleet(cores())
+    found["provenance"] = provenance(device, "", None, "")
+    found["unrun"] = [] if device == "cuda" else [f"{where}: {what}" for where, what in UNRUN]
+    return found | {"address": _keep(store, found)}
+
+
+def _measured(
+    plan: Plan, slow: Side, fast: Side, others: list[Side], device: str, store: Store, say: Callable[[str], None]
+) -> dict:
+    rates = {precision: fast.matrix_rate(precision, plan.rate_seconds) for precision in ("float32", "bfloat16")}
+    say(
+        f"matrix products: {rates['float32'] / 1e9:,.0f} GFLOP/s in float32, {rates['bfloat16'] / 1e9:,.0f} in bfloat16"
+    )
+    table: list[Cost] = []
+    for width, by in WIDTHS.items():
+        say(HEAD.format(width))
+        for network in TWELVE.values():
+            thin = narrow(network, by) if by > 1 else network
+            pair = compare(slow, fast, thin, width, plan.work[width], rates["bfloat16"])
+            table += pair
+            say(_line(pair[1]))
+        say(f"all twelve: {_ratio(table, width):.2f} times the plain loop")
+    packs = _packs(plan, fast, device, rates["bfloat16"], say)
+    quarter = [cost for cost in table if cost.path == "fast" and cost.width == "1/4"]
+    points = growth.networks(quarter) + growth.images(fast, plan.images) + growth.width(fast, plan.work["1"])
+    crowded: dict = {}
+    if others:
+        points += growth.workers([fast, *others], plan.work["1/4"])
+        crowded = crowd.crowd([fast, *others], narrow(TWELVE["all-cnn-c"], 4), plan.work["1/4"])
+        say(f"{cores()} processes at once: {crowded['efficiency_by_cpu_time']:.2f} of as many alone, by CPU time")
+    whole: Network = TWELVE["all-cnn-c"]
+    return {
+        "device": device,
+        "matrix_rate": rates,
+        "bfloat16_gain": bfloat16_gain() if device == "cpu" else None,
+        "ratio": {width: _ratio(table, width) for width in WIDTHS},
+        "data_share": data_share(whole, plan.work["1"], device),
+        "around": costs.around(whole, plan.work["1"], device, store),
+        "imports": costs.imports(),
+        "zca": costs.zca(plan.zca, device),
+        "memory": costs.peak_memory(device),
+        "crowd": crowded,
+        "steps": [asdict(cost) for cost in table + packs],
+        "growth": [asdict(point) for point in points],
+    }
+
+
+def _packs(plan: Plan, fast: Side, device: str, rate: float, say: Callable[[str], None]) -> list[Cost]:
+    """Several at once: on a GPU, where alone it can pay."""
+    if device == "cpu":
+        return []
+    out = []
+    for network in TWELVE.values():
+        for together in PACKS:
+            out.append(alone(fast, [network] * together, "1", plan.work["1"], rate))
+            say(f"{together} of {_line(out[-1])}")
+    return out
+
+
+def _ratio(table: list[Cost], width: str) -> float:
+    """Of the time that one image takes through all networks."""
+    plain, fast = (
+        sum(1 / cost.images_per_second for cost in table if cost.path == path and cost.width == width)
+        for path in ("plain", "fast")
+    )
+    return plain / fast
+
+
+HEAD = "width {}: network, mode, images/s (slowest, fastest), of the matrix rate, times the plain loop (least)"
+
+
+def _line(cost: Cost) -> str:
+    ratio = f"{cost.ratio:.2f} ({cost.least_ratio:.2f})" if cost.ratio else ""
+    speeds = f"{cost.images_per_second:,.0f} ({cost.slowest:,.0f}, {cost.fastest:,.0f})"
+    return f"{cost.network:16} {cost.mode:9} {speeds:>26} {cost.share_of_matrix_rate:6.0%} {ratio}"
+
+
+def _keep(store: Store, found: dict) -> str:
+    folder = f"bench/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    store.write_json(f"{folder}/bench.json", found)
+    for name in ("steps", "growth"):
+        out = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(found[name]), out)
+        store.write(f"{folder}/{name}.parquet", out.getvalue())
+    try:
+        points = [growth.Point(**point) for point in found["growth"]]
+        store.write(f"{folder}/growth.png", growth.picture(points))
+    except ImportError:  # no matplotlib: the numbers are there all the same
+        pass
+    return store.where(folder)
