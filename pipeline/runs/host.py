@@ -4,8 +4,6 @@ import os
 import socket
 from pathlib import Path
 
-import psutil
-
 
 def host_name() -> str:
     """The host's name; containers on one machine differ in their process namespace."""
@@ -20,6 +18,8 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
+        import psutil  # not on a GPU host, and Linux needs none of it
+
         return str(int(psutil.boot_time()))
 
 
@@ -34,6 +34,8 @@ def process_started(pid: int) -> str | None:
         return None
     if Path("/proc/self/stat").exists():
         return None
+    import psutil
+
     try:
         return str(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:

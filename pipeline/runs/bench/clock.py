@@ -17,9 +17,9 @@ def matrix_rate(device: str, dtype: torch.dtype, seconds: float) -> float:
     """Floating-point operations a second of the best of several products of two square matrices."""
     side = 8192 if device == "cuda" else 1024
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    best, until = 0.0, time.monotonic() + seconds
     torch.mm(a, b)
-    while time.monotonic() < until:
+    best, until = 0.0, time.monotonic() + seconds
+    while best == 0 or time.monotonic() < until:
         began = now(device)
         torch.mm(a, b)
         best = max(best, 2 * side**3 / max(now(device) - began, 1e-9))

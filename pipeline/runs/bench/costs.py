@@ -17,7 +17,7 @@ from pipeline.runs.bench.work import Fast, Work
 from pipeline.runs.store import RunFolder, Store
 
 IMPORTS = ("torch", "ray", "prefect", "pandas", "pipeline.runs.job", "flows.cli")
-_IMPORT = "import time; b = time.perf_counter(), time.process_time(); import {}; print(time.perf_counter() - b[0])"
+_IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
 
 
 def imports() -> dict[str, float]:
@@ -55,8 +55,11 @@ def around(network: Network, work: Work, device: str, store: Store) -> dict[str,
     step, began = (now(device) - began) / images, now(device)
     count_wrong(lane.model, lane.test)
     evaluation, began = (now(device) - began) / len(lane.test), time.perf_counter()
-    checkpoint.save(store, RunFolder("bench"), 1, 1, lane.model, lane.weights)
+    run = RunFolder("bench")
+    checkpoint.save(store, run, 1, 1, lane.model, lane.weights)
     saved = time.perf_counter() - began
+    for name in store.names(run.top):
+        store.delete(f"{run.top}/{name}")
     return {
         "first_step_seconds": first,  # capture included, where there is one
         "evaluation_share": evaluation * 10_000 / (step * 50_000 * 10),
