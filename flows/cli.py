@@ -204,7 +204,11 @@ def figures(
     chosen = study(of_study, seeds) if of_study else None
     found = drawing.finished_of(opened, chosen) if chosen else [drawing.finished(opened, _find(opened, run or ""))]
     _raise_on_sigterm()
-    drawn = drawing.draw(opened, found, wanted, configured.workers)
+    try:
+        drawn = drawing.draw(opened, found, wanted, configured.workers)
+    except KeyboardInterrupt:
+        typer.echo("\nstrive: stopped. What was drawn is kept; the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
     answers.drew(drawn | ({"gallery": drawing.hang(opened, chosen)} if chosen else {}), as_json)
 
 

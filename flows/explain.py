@@ -42,14 +42,14 @@ def explain(request: ExplainRequest) -> str:
         for experiment, pictures in work:
             render(experiment, pictures, store.url)
     else:
-        _on_cluster(study.name, work, store.url)
+        _on_cluster(study.name, work, store.url, settings(workers=request.workers).workers)
     if work or not store.exists(StudyFolder(study.name).gallery):
         hang(study.name, runs_of(study), store.url)
     return StudyFolder(study.name).gallery
 
 
-def _on_cluster(study: str, work: rendering.Work, store_url: str) -> None:
-    at_work = rendering.Rendering(work, store_url, settings().workers)
+def _on_cluster(study: str, work: rendering.Work, store_url: str, workers: int | None) -> None:
+    at_work = rendering.Rendering(work, store_url, workers)
     try:
         render_on_cluster(study, at_work)
     except BaseException:  # cancelled, or Ctrl-C

@@ -13,7 +13,7 @@ from pipeline.numerics.saliency_rules import RECTIFIERS, Way, under
 from pipeline.numerics.streams import stream
 from pipeline.paper.refused import Refused
 
-SCALES = (1.0, 100.0)  # of the images' own: the larger one outweighs any bias that holds an activation open
+SCALES = (1.0, 100.0)  # of the images' own, or of 1: the larger one outweighs a bias that holds an activation open
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of a layer's largest value; others are 16 bits wide: 0.1
 
 
@@ -39,7 +39,7 @@ def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
 def _probes(images: Tensor) -> Tensor:
     """Two random images at each scale, and the point of their line that lies as far again behind the first."""
     draws = torch.randn(2, *images.shape[1:], generator=stream(0, "saliency check")).to(images)
-    one, two = draws * images.detach().float().std(correction=0).clamp(min=1e-3).to(images)
+    one, two = draws * images.detach().float().std(correction=0).clamp(min=1).to(images)
     return torch.stack([image * scale for scale in SCALES for image in (one, two, 2 * one - two)])
 
 

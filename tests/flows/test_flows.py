@@ -8,7 +8,7 @@ import pytest
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
 from pipeline.runs import claims
-from pipeline.runs.store import RunFolder, open_store
+from pipeline.runs.store import DatasetFolder, RunFolder, open_store
 
 ONE, TWO = study("smoke").experiments
 
@@ -123,6 +123,78 @@ def test_an_interrupted_flow_stops_its_fleet(harness, fleet, request_, monkeypat
     with pytest.raises(KeyboardInterrupt):
         flows.train.train(request_)
     assert fleet.stopped == 1
+
+
+@pytest.fixture
+def renderers(monkeypatch):
+    """Stands in for the cluster, which would be asked however small the work is: calls what a test sets as `draw`."""
+    from pipeline.runs import rendering
+    from pipeline.runs.render import Rate
+
+    fake = SimpleNamespace(draw=lambda: Rate(9, 3, 1.0, 2.0), asked=[], stopped=0)
+
+    class Rendering:
+        def __init__(self, work, store_url, workers):
+            fake.asked.append((work, store_url, workers))
+
+        def rate(self):
+            return fake.draw()
+
+        def stop(self):
+            fake.stopped += 1
+
+    monkeypatch.setattr(rendering, "HERE_SECONDS", 0)
+    monkeypatch.setattr(rendering, "Rendering", Rendering)
+    return fake
+
+
+@pytest.fixture
+def to_explain(tmp_path):
+    """A request about one finished run and one that diverged, whose data set is prepared."""
+    from flows.parameters import ExplainRequest
+
+    store = open_store(str(tmp_path))
+    done(store, ONE, digests={"model": "1", "dataset": "2"})
+    done(store, TWO, outcome="diverged", digests={})
+    store.write_json(DatasetFolder(ONE.dataset, ONE.recipe.preprocess).manifest, {})
+    return ExplainRequest(study="smoke", store=str(tmp_path), images="0:20", workers=3)
+
+
+@pytest.mark.prefect
+def test_much_to_draw_goes_to_the_cluster_and_the_page_is_hung(harness, renderers, to_explain):
+    from flows.explain import explain
+
+    page = explain(to_explain)
+    [(work, url, workers)] = renderers.asked
+    assert [(e.id, [p.images for p in pictures if p.kind == "maps"]) for e, pictures in work] == [
+        (ONE.id, [tuple(range(20))] * 4)
+    ]
+    assert (url, workers, renderers.stopped) == (to_explain.opened().url, 3, 0)
+    assert to_explain.opened().exists(page)
+
+
+@pytest.mark.prefect
+def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_explain):
+    from flows.explain import explain
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    renderers.draw = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        explain(to_explain)
+    assert renderers.stopped == 1
+
+
+@pytest.mark.parametrize("field", [{"images": "0:9999"}, {"methods": ["guidde"]}, {"layers": ["conv99"]}, {"top": 0}])
+def test_a_request_that_cannot_be_drawn_is_refused_when_it_is_made(field):
+    from pydantic import ValidationError
+
+    from flows.parameters import ExplainRequest, ReproduceRequest
+
+    for kind in (ExplainRequest, ReproduceRequest):
+        with pytest.raises(ValidationError):
+            kind(study="smoke", **field)
 
 
 def test_the_form_of_every_deployment_has_enums_of_two_and_descriptions():

@@ -1,0 +1,26 @@
+"""What is measured beside captum is the same maps."""
+
+import sys
+
+import pytest
+
+from pipeline.paper.refused import Refused
+from pipeline.runs.saliency_bench import WAYS, measure
+
+
+def test_every_way_computes_captums_maps():
+    one, batches, ours, quick = measure("strided-cnn-a", images=3)
+    assert [row.way for row in (one, batches, ours, quick)] == list(WAYS)
+    assert one.times_captum == 1
+    assert max(batches.difference, ours.difference) < 1e-6
+    assert quick.difference > 0
+    assert quick.correlation > 0.9
+    assert all(row.maps_per_cpu_second > 0 for row in (one, batches, ours, quick))
+
+
+def test_without_captum_it_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    with pytest.raises(Refused, match="captum is not installed"):
+        measure()
+    with pytest.raises(Refused, match="Did you mean all-cnn-c"):
+        measure("all-cn-c")
