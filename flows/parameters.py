@@ -66,7 +66,10 @@ class ExplainRequest(Request):
     sanity: int = Field(16, ge=1, le=1000, description="Test images for the checks with random weights.")
     precision: Precision = Field(Precision("float32"), description="bfloat16 is quicker where it is native.")
     workers: int | None = Field(
-        None, ge=1, le=4096, description="Processes, where Ray is worth starting; empty: every GPU, else every CPU core."
+        None,
+        ge=1,
+        le=4096,
+        description="Processes, where Ray is worth it; empty: one for every GPU, else every core.",
     )
 
     @model_validator(mode="after")
