@@ -17,7 +17,7 @@ from pipeline.numerics.saliency import Target
 from pipeline.paper.refused import Refused
 from pipeline.paper.units import layers
 from pipeline.plan.studies import study
-from pipeline.runs import render, rendering, sanity, sources
+from pipeline.runs import gallery, render, rendering, sanity, sources
 from pipeline.runs.pictures import Wanted, fitting, missing, parse_images, picture, pictures, shown
 from pipeline.runs.sheet import around_grey, of_images, of_maps, sheet, wrapped
 from pipeline.runs.store import RunFolder, open_store
@@ -300,3 +300,13 @@ def test_small_work_stays_in_this_process_and_large_work_is_split():
         p.name({"model": "", "dataset": ""}) for p in work[0][1]
     )
     assert len(portions) == 2000 // (100 * rendering.BLOCKS) + 1
+
+
+def test_pictures_and_their_page_reach_either_kind_of_store(store):
+    finish(store, ONE)
+    few = Wanted(images=2, kinds=("patterns", "maps"))
+    rendering.render_here(store, [(ONE, missing(store, ONE, digests(store), few))])
+    assert missing(store, ONE, digests(store), few) == []
+    assert len(notes(store)) == len(pictures(ONE.network, few))
+    page = store.read(gallery.publish(store, "noise", [ONE])).decode()
+    assert all(f"../../../runs/{ONE.id}/figures/{note['name']}.png" in page for note in notes(store))

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.numerics.fast.precision import bfloat16_gain
 from pipeline.paper.networks import TWELVE, Network, narrow
-from pipeline.runs.bench import costs, crowd, growth
+from pipeline.runs.bench import costs, crowd, growth, maps
 from pipeline.runs.bench.side import Side
 from pipeline.runs.bench.steps import Cost, alone, compare, data_share
 from pipeline.runs.bench.unrun import UNRUN
@@ -34,11 +34,12 @@ class Plan:
     zca: int  # images
     fleet: bool  # a real one, on Ray
     rate_seconds: float
+    maps: int  # of saliency, beside captum's
 
 
-QUICK = Plan({"1/4": Work(64, 2, 2), "1": Work(32, 1, 1)}, (256, 512, 1024), 1000, False, 0.5)
-FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, (1024, 4096, 16384), 50_000, True, 2.0)
-ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), (4096, 16384, 65536), 50_000, False, 2.0)
+QUICK = Plan({"1/4": Work(64, 2, 2), "1": Work(32, 1, 1)}, (256, 512, 1024), 1000, False, 0.5, 16)
+FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, (1024, 4096, 16384), 50_000, True, 2.0, 64)
+ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), (4096, 16384, 65536), 50_000, False, 2.0, 512)
 
 
 def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
@@ -96,6 +97,7 @@ def _measured(
         "around": costs.around(whole, plan.work["1"], device, store),
         "imports": costs.imports(),
         "zca": costs.zca(plan.zca, device),
+        "maps": maps.beside_captum(plan.maps, say),
         "memory": costs.peak_memory(device),
         "crowd": crowded,
         "steps": [asdict(cost) for cost in table + packs],
