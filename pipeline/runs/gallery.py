@@ -14,6 +14,7 @@ from pipeline.runs.sheet import SCALING
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 
 READERS = 16  # notes read at once
+UNSHOWN = {"run", "network", "data", "scaling", "precision"}  # said once a run or a page
 METHODS = {"backprop": "backpropagation", "deconvnet": "deconvnet", "guided": "guided backpropagation"}
 
 
@@ -69,11 +70,13 @@ def _size(note: dict) -> tuple[bool, int]:
 
 
 def _without_twins(note: dict) -> dict:
-    """The note as the page needs it: what a map shows is said once, beside the image."""
-    left_out = {"run", "network", "data", "scaling", "precision"}
-    if note["method"] not in ("", "image") and note["kind"] == "strongest":
-        left_out |= {"cells", "rows"}
-    return {key: value for key, value in note.items() if key not in left_out}
+    """The note as the page needs it: what the tiles of a map show is said once, by the sheet of the images."""
+    short = {key: value for key, value in note.items() if key not in UNSHOWN}
+    if note["kind"] == "strongest" and note["method"] != "image":
+        return {key: value for key, value in short.items() if key not in ("cells", "rows")}
+    if note["kind"] == "maps" and note["method"] != "image":
+        return short | {"cells": [{"image": cell["image"]} for cell in note["cells"]]}
+    return short
 
 
 def rendered(study: str, runs: list[dict]) -> str:

@@ -73,6 +73,8 @@ class Wanted:
                     raise unknown(what, word, known)
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if isinstance(self.images, int) and not 1 <= self.images <= BLOCK:
+            raise Refused(f"--images {self.images}: a number is at most {BLOCK}; for more images write a range, 0:1000")
         if not 1 <= self.top <= 100 or not 1 <= self.channels <= 1000 or not self.methods:
             raise Refused("--top must lie between 1 and 100, --channels between 1 and 1000, and a method be named")
 
@@ -177,8 +179,6 @@ def flops(experiment: Experiment, pictures: Sequence[Picture]) -> int:
 def parse_images(text: str) -> int | tuple[int, ...]:
     """`10` for as many, of every class in turn; `0:1000` (with or without a step) and `3,17,200:300` for these."""
     if text.isdigit():
-        if int(text) < 1:
-            raise Refused("--images 0 would show none; for the first image alone write --images 0:1")
         return int(text)
     out: list[int] = []
     for part in text.split(","):

@@ -246,7 +246,7 @@ def test_images_are_named_in_three_ways():
     assert parse_images("10") == 10
     assert parse_images("0:5") == (0, 1, 2, 3, 4)
     assert parse_images("7,3, 10:16:2,3") == (7, 3, 10, 12, 14)
-    for text in ("", "x", "0", "5:", "-3", "0:5:0", "9:3", "1.5"):
+    for text in ("", "x", "5:", "-3", "0:5:0", "9:3", "1.5"):
         with pytest.raises(Refused, match="--images"):
             parse_images(text)
 
@@ -269,6 +269,8 @@ def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
         ({"kinds": ("pattern",)}, "Did you mean patterns"),
         ({"top": 0}, "--top"),
         ({"layers": ("conv99",)}, "unknown layer 'conv99'"),
+        ({"images": 0}, "--images 0"),
+        ({"images": 101}, "0:1000"),
         ({"images": TEST + 1}, f"has {TEST} test images"),
         ({"images": (3, TEST)}, f"no image {TEST}"),
     ],
