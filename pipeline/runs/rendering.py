@@ -1,8 +1,9 @@
 """Many runs' pictures: in this process while that takes about a minute, over the cluster when it would take longer."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pipeline.paper.refused import Refused
@@ -69,14 +70,16 @@ class Rendering(Driver):
     """Draws them on the cluster, in parallel over runs and, within a run, over kinds and blocks of images."""
 
     def __init__(self, work: Work, store_url: str, workers: int | None):
+        self._began = time.monotonic()
         portions = [[id, [asdict(p) for p in pictures]] for id, pictures in _portions(work)]
         super().__init__("pipeline.runs.rendering", {"portions": portions, "store": store_url, "workers": workers})
 
     def rate(self) -> "Rate":
-        """Wait for all of it; seconds are those of the workers, one after the other."""
+        """Wait for all of it; the seconds are those since it began, Ray's start included."""
         from pipeline.runs.render import Rate
 
-        return Rate(**json.loads(self.wait()))
+        rate = Rate(**json.loads(self.wait()))
+        return replace(rate, seconds=time.monotonic() - self._began)
 
 
 def _portions(work: Work) -> Iterator[tuple[str, list[Picture]]]:
