@@ -36,10 +36,10 @@ CELLS = (
     Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
     Column("std", "number", "standard deviation over seeds, percentage points; none for one seed", "std", PERCENT),
     Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
-    Column("low", "number", "lower end of the 95 % interval of the error, percent"),
-    Column("high", "number", "upper end"),
+    Column("low", "number", "lower end of the 95 % interval of the error, percent", "95 % from", PERCENT),
+    Column("high", "number", "upper end", "to", PERCENT),
     Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
-           "how test images were drawn"),
+           "how test images were drawn", "interval"),
     Column("difference", "number", "error less the paper's, percentage points; the paper's is taken as exact",
            "difference", "+.2f"),
     Column("difference_low", "number", "lower end of its 95 % interval"),

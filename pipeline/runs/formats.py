@@ -58,7 +58,8 @@ def _latex(kind: str, table: pd.DataFrame, study: str) -> bytes:
         caption=f"{TITLES[kind]}: study {study}.",
         label=f"tab:{study}-{kind}",
     )
-    return f"% needs \\usepackage{{booktabs}}\n{text}".encode()
+    tight = text.replace("\\centering\n", "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n")
+    return f"% needs \\usepackage{{booktabs}}\n{tight}".encode()
 
 
 def _html(kind: str, table: pd.DataFrame, study: str) -> bytes:
@@ -87,10 +88,17 @@ def markdown(kind: str, table: pd.DataFrame) -> str:
 
 def readable(kind: str, table: pd.DataFrame) -> pd.DataFrame:
     """The columns that have a heading and anything below it, as text: numbers to their digits."""
+    table = joined(table) if kind == "cells" else table
     shown = pd.DataFrame({c.shown: [said(c, v) for v in table[c.name]] for c in TABLES[kind] if c.shown}, dtype=str)
     for column in (c.shown for c in TABLES[kind] if c.once):
         shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
     return shown.loc[:, (shown != "").any()]
+
+
+def joined(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells for people: where both rules chose the same runs there is one row for both."""
+    same = cells["runs"].where(cells["runs"] != "", cells["network"] + cells["dataset"] + cells["rule"])
+    return cells.assign(rule=cells.groupby(same)["rule"].transform(", ".join)).loc[~same.duplicated(), :]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.paper.statements import MARGIN
+from pipeline.plan.choose import RULES
 from pipeline.runs.curves import Curve
 
 # what matplotlib draws with stands for a variable of the page; the second colour is for where there is no page
@@ -184,11 +185,11 @@ def _rows(count: int) -> tuple[Figure, Axes]:
 
 def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) -> None:
     """A dot with its interval on a line for every row, the first on top; the rules of choosing in two colours."""
-    colours = [SERIES[1] if row["rule"] == "held-out" else SERIES[0] for row in rows]
+    colours = [SERIES[1] if row["rule"] == "paper" else SERIES[0] for row in rows]
     places = range(len(rows))
     axes.hlines(places, [row[low] for row in rows], [row[high] for row in rows], colors=colours, linewidth=1.6)
     axes.scatter([row[middle] for row in rows], places, c=colours, s=18, zorder=3)
-    axes.set_yticks(list(places), [_row_name(row) for row in rows])
+    axes.set_yticks(list(places), [row_name(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
 
@@ -199,12 +200,12 @@ def cell_name(row: Row) -> str:
     return f"{row['network']}{more}{', augmented' if augmented else ''}"
 
 
-def _row_name(row: Row) -> str:
-    return cell_name(row) if row["rule"] == "one rate" else f"{cell_name(row)}, by {row['rule']}"
+def row_name(row: Row) -> str:
+    return f"{cell_name(row)}, by {row['rule']}" if row["rule"] in RULES else cell_name(row)
 
 
 def _told(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:
-    return " ".join(f"{_row_name(row)}: {row[middle]:.2f} {unit} ({row[low]:.2f} to {row[high]:.2f})." for row in rows)
+    return " ".join(f"{row_name(row)}: {row[middle]:.2f} {unit} ({row[low]:.2f} to {row[high]:.2f})." for row in rows)
 
 
 def _ending(panel: Panel) -> str:

@@ -14,7 +14,7 @@ from pipeline.runs import plots
 from pipeline.runs.cells import commit_of, device_seconds, wasted_seconds
 from pipeline.runs.columns import FILES, SCHEMA, TABLES
 from pipeline.runs.curves import curves
-from pipeline.runs.formats import readable, records
+from pipeline.runs.formats import joined, readable, records
 from pipeline.runs.results import Run
 from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
 
@@ -34,7 +34,7 @@ def make(
     store: Store, study: Study, made: Mapping[str, pd.DataFrame], results: Mapping[str, dict], edition: str
 ) -> tuple[bytes, list[plots.Plot]]:
     """The page, and its plots for use elsewhere. The same store gives the same bytes."""
-    rows = {kind: records(table) for kind, table in made.items()}
+    rows = {kind: records(joined(table) if kind == "cells" else table) for kind, table in made.items()}
     drawn = _plots(store, study, rows, results)
     page = (
         _environment()
@@ -71,19 +71,16 @@ def _plots(
 ) -> list[plots.Plot]:
     cells = rows["cells"]
     read = curves(store, results, dict.fromkeys(id for row in cells for id in row["runs"].split()))
-    panels = {}
-    for row in cells:  # where both rules chose the same rate there is one panel
-        found = [read[id] for id in row["runs"].split() if id in read]
-        panels.setdefault(
-            row["runs"],
-            plots.Panel(plots.cell_name(row), found, row["paper_error"] * 1.0 if _printed(study, row) else None),
+    panels = [
+        plots.Panel(
+            plots.row_name(row),
+            [read[id] for id in row["runs"].split() if id in read],
+            row["paper_error"] if study.comparable else None,
         )
+        for row in cells
+    ]
     main = plots.forest(cells) or plots.errors(cells)
-    return [p for p in (main, plots.learning(list(panels.values())), plots.sensitivity(rows["rates"])) if p]
-
-
-def _printed(study: Study, row: dict[str, Any]) -> bool:
-    return study.comparable and row["paper_error"] is not None
+    return [plot for plot in (main, plots.learning(panels), plots.sensitivity(rows["rates"])) if plot]
 
 
 def _counted(rows: Iterable[dict[str, Any]], order: Iterable[str]) -> list[tuple[str, int]]:
@@ -109,6 +106,10 @@ def _claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         )
         if row["comparison"]:
             rule["comparisons"].append(row)
+    for claim in out.values():
+        claim["verdicts"] = {}
+        for rule, found in claim["rules"].items():
+            claim["verdicts"].setdefault(found["verdict"], []).append(rule)
     return list(out.values())
 
 

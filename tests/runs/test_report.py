@@ -1,0 +1,227 @@
+"""Laws of what is published: nothing changes when nothing has changed, the page is whole and alone, a pull is exact."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs.synthetic import result, results
+
+from pipeline.numerics.train import Epoch
+from pipeline.paper.claims import claimed
+from pipeline.paper.refused import Refused
+from pipeline.plan.studies import study
+from pipeline.runs import curves, editions, formats, history, plots, pull, report, tables
+from pipeline.runs.columns import FILES, TABLES
+from pipeline.runs.store import RunFolder, StudyFolder, open_store
+
+TABLE_3, SMOKE = study("table-3"), study("smoke")
+
+
+def train(store, experiment, error, seed=0):
+    """A finished run in the store, without the training."""
+    epochs = [Epoch(n, 0.05, 1.0, 500 - n, 1000, *((90 - n, 100) if n % 2 else (None, None)), 1.0) for n in range(20)]
+    run = RunFolder(experiment.id)
+    history.write(store, run, 1, epochs)
+    store.write_json(run.result, result(experiment, error) | {"digests": {"model": "m"}})
+    store.write(f"{run.top}/figures/guided-backprop.png", b"a picture")
+
+
+def publish(store, study):
+    made = tables.from_store(store, study)
+    digest = editions.publish(store, study, made)
+    found = tables.collect(store, study.wanted)
+    html, drawn = report.make(store, study, made, found, digest)
+    store.write(StudyFolder(study.name).report, html)
+    pull.write_list(store, study.name, found)
+    return digest, html.decode(), drawn
+
+
+def contents(store):
+    return {name: store.read(name) for name in store.names("")}
+
+
+@pytest.fixture
+def smoke(store):
+    for number, experiment in enumerate(SMOKE.experiments):
+        train(store, experiment, 3.0 + number)
+    return store
+
+
+def test_publishing_twice_changes_no_byte(smoke):
+    publish(smoke, SMOKE)
+    before = contents(smoke)
+    publish(smoke, SMOKE)
+    assert contents(smoke) == before
+
+
+def test_an_earlier_edition_stays_and_is_listed(smoke):
+    first, *_ = publish(smoke, SMOKE)
+    folder = StudyFolder("smoke")
+    table = smoke.read(folder.table("parquet"))
+    smoke.write_json(RunFolder(SMOKE.experiments[0].id).result, result(SMOKE.experiments[0], 9.0))
+    second, *_ = publish(smoke, SMOKE)
+    assert [edition["digest"] for edition in smoke.read_json(folder.editions)] == [first, second]
+    assert smoke.read(folder.edition(first, "table.parquet")) == table
+    assert smoke.read(folder.edition(second, "table.parquet")) == smoke.read(folder.table("parquet")) != table
+
+
+def test_every_table_is_there_in_every_format(smoke):
+    publish(smoke, SMOKE)
+    names = set(smoke.names(StudyFolder("smoke").top))
+    assert {f"{FILES[kind]}.{ending}" for kind in TABLES for ending in formats.FORMATS} <= names
+    assert {"schema.json", "report.html", "files.json", "manifest.json", "editions.json"} <= names
+    described = smoke.read_json(StudyFolder("smoke").object("schema.json"))["tables"]["cells"]
+    rows = json.loads(smoke.read(StudyFolder("smoke").table("json")))["rows"]
+    assert list(rows[0]) == [column["name"] for column in described]
+
+
+def test_one_line_of_pandas_reads_the_table(smoke):
+    publish(smoke, SMOKE)
+    frame = pd.read_parquet(smoke.where(StudyFolder("smoke").table("parquet")))
+    assert frame["error"].tolist() == [3.0, 4.0]
+
+
+def test_a_pull_is_exact_and_is_gone_on_with(smoke, tmp_path):
+    publish(smoke, SMOKE)
+    to = tmp_path / "here"
+    first = pull.pull(smoke, "smoke", to)
+    files = smoke.read_json(StudyFolder("smoke").files)
+    assert first.fetched == len(files)
+    assert {name: (to / name).read_bytes() for name in files} == {name: smoke.read(name) for name in files}
+    assert f"{RunFolder(SMOKE.experiments[0].id).top}/figures/guided-backprop.png" in files
+    assert not any("editions/" in name for name in files)
+    (to / "studies/smoke/table.csv").unlink()
+    (to / "studies/smoke/table.md").write_text("broken off")
+    again = pull.pull(smoke, "smoke", to)
+    assert (again.fetched, again.kept) == (2, len(files) - 2)
+    assert (to / "studies/smoke/table.md").read_bytes() == smoke.read("studies/smoke/table.md")
+
+
+def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
+    with pytest.raises(Refused, match="strive reproduce smoke"):
+        pull.pull(smoke, "smoke", tmp_path)
+    publish(smoke, SMOKE)
+    smoke.write("studies/smoke/table.csv", b"something else")
+    with pytest.raises(Refused, match=r"table.csv is not what the study's list names"):
+        pull.pull(smoke, "smoke", tmp_path)
+    assert not (tmp_path / "studies/smoke/table.csv").exists()
+
+
+class Page(HTMLParser):
+    """What the page asks for, shows, and closes."""
+
+    VOID = ("meta", "img", "br", "link", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.sources, self.images, self.ids = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.sources += [found[name] for name in ("src", "data") if name in found]
+        self.images += [found] if tag in ("img", "svg") else []
+        self.ids += [found["id"]] if "id" in found else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.ids += [dict(attributes)["id"]] if "id" in dict(attributes) else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def whole(text):
+    page = Page(text)
+    assert page.open == []
+    assert all(source.startswith("data:") for source in page.sources)
+    assert not re.search(r"<link|<script|@import|url\((?!#)", text)
+    assert all(image.get("alt") or image.get("aria-label") for image in page.images)
+    return page
+
+
+def test_the_page_of_another_task_compares_nothing(smoke):
+    _, text, drawn = publish(smoke, SMOKE)
+    page = whole(text)
+    assert [plot.name for plot in drawn] == ["errors", "learning"]
+    assert len(page.images) == 2 + 2
+    assert "Nothing here is compared with the paper" in text
+
+
+def paper_at_005(e):
+    return claimed(e.network.name).error + (0 if e.recipe.lr == 0.05 else 5)
+
+
+def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):
+    store = open_store(str(tmp_path))
+    found = results(TABLE_3.wanted, paper_at_005, 0.1)
+    made = tables.make(TABLE_3, found, price=2.0)
+    html, drawn = report.make(store, TABLE_3, made, found, "edition")
+    text = html.decode()
+    whole(text)
+    assert [plot.name for plot in drawn] == ["forest", "sensitivity"]  # there are no histories
+    assert "all-cnn-c" in drawn[0].svg
+    assert re.search(r'class="reproduced">12</b>reproduced', text)
+    assert "at 2.00 a device-hour" in text
+    assert text.count('class="claim"') == 14
+
+
+def test_a_page_without_any_result_says_so(tmp_path):
+    html, drawn = report.make(open_store(str(tmp_path)), TABLE_3, tables.make(TABLE_3, {}), {}, "edition")
+    whole(html.decode())
+    assert drawn == []
+    assert re.search(r'class="not-run">24</b>not run', html.decode())
+
+
+def test_a_hostile_name_is_text_on_the_page(smoke):
+    first = SMOKE.experiments[0]
+    smoke.write_json(RunFolder(first.id).result, result(first, 3.0, summary={"device": "<img src=x onerror=y>"}))
+    _, text, _ = publish(smoke, SMOKE)
+    assert "<img src=x" not in text
+    assert "&lt;img src=x" in text
+
+
+def test_curves_are_the_histories(smoke):
+    one = SMOKE.experiments[0]
+    found = tables.collect(smoke, [one])
+    curve = curves.curves(smoke, found, [one.id, "another"])[one.id]
+    np.testing.assert_allclose(curve.train[0], range(1, 21))
+    np.testing.assert_allclose(curve.train[1], [50 - n / 10 for n in range(20)])
+    np.testing.assert_allclose(curve.test[0], range(2, 21, 2))  # evaluated every other epoch
+    np.testing.assert_allclose(curve.test[1], [90 - n for n in range(1, 20, 2)])
+
+
+def test_long_curves_are_thinned_and_keep_their_ends(store):
+    one = SMOKE.experiments[0]
+    history.write(store, RunFolder(one.id), 1, [Epoch(n, 0.1, 1.0, n, 1000, n, 1000, 1.0) for n in range(350)])
+    epochs, errors = curves.curves(store, {one.id: {"attempt": 1, "digests": {}}}, [one.id])[one.id].test
+    assert len(epochs) <= curves.POINTS
+    assert (epochs[0], epochs[-1], errors[-1]) == (1, 350, 34.9)
+
+
+def test_a_damaged_history_costs_its_curve_alone(smoke):
+    one, two = SMOKE.experiments
+    smoke.write(RunFolder(one.id).history(1), b"no parquet")
+    assert list(curves.curves(smoke, tables.collect(smoke, [one, two]), [one.id, two.id])) == [two.id]
+
+
+def test_the_forest_has_a_mark_where_the_difference_is(tmp_path):
+    """matplotlib draws differences -1, 0 and 2 at places whose distances are as 1 to 2."""
+    rows = [
+        {"network": n, "dataset": "cifar10", "augmented": False, "rule": "one rate", "difference": d,
+         "difference_low": d - 0.1, "difference_high": d + 0.1}
+        for n, d in (("a", -1.0), ("b", 0.0), ("c", 2.0))
+    ]  # fmt: skip
+    svg = plots.forest(rows).svg
+    x = [float(found) for found in re.findall(r'<use xlink:href="#C0_[^"]*" x="([\d.]+)"', svg)] or [
+        float(found)
+        for found in re.findall(r'<use xlink:href="#[^"]*" x="([\d.]+)" y="[\d.]+" style="fill: var\(--first', svg)
+    ]
+    assert len(x) == 3
+    assert (x[2] - x[1]) / (x[1] - x[0]) == pytest.approx(2, rel=1e-3)
+    assert "#0102" not in svg  # every colour has become a variable of the page
+    assert "var(--" not in plots.forest(rows).alone()
