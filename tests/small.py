@@ -30,8 +30,9 @@ def fresh(network=POOLED, seed=0):
     return model
 
 
-def lane(network=POOLED, recipe=RECIPE, seed=0, mode=None, **more):
-    return Lane(fresh(network, seed), network, recipe, feed(recipe), feed(recipe, 20, 1), seed, mode or Mode(), **more)
+def lane(network=POOLED, recipe=RECIPE, seed=0, mode=None, device="cpu", **more):
+    train, test = (Feed(given.source.to(device), recipe) for given in (feed(recipe), feed(recipe, 20, 1)))
+    return Lane(fresh(network, seed).to(device), network, recipe, train, test, seed, mode or Mode(), **more)
 
 
 def weights(model):

@@ -30,6 +30,7 @@ class Plan:
     """How much is measured."""
 
     work: dict[str, Work]  # by width
+    networks: dict[str, tuple[str, ...]]  # that are measured, by width
     images: tuple[int, ...]  # of the epochs that show how the cost grows
     zca: int  # images
     fleet: bool  # a real one, on Ray
@@ -37,9 +38,11 @@ class Plan:
     maps: int  # of saliency, beside captum's
 
 
-QUICK = Plan({"1/4": Work(64, 2, 2), "1": Work(32, 1, 1)}, (256, 512, 1024), 1000, False, 0.5, 16)
-FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, (1024, 4096, 16384), 50_000, True, 2.0, 64)
-ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), (4096, 16384, 65536), 50_000, False, 2.0, 512)
+THREE = ("strided-cnn-a", "model-b", "all-cnn-c")  # a light, a middling and a heavy one
+EVERY = dict.fromkeys(WIDTHS, tuple(TWELVE))
+QUICK = Plan({"1/4": Work(128, 1, 2), "1": Work(128, 1, 1)}, EVERY | {"1": THREE}, (256, 512, 1024), 1000, False, 0.5, 16)
+FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, EVERY, (1024, 4096, 16384), 50_000, True, 2.0, 64)
+ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), EVERY, (4096, 16384, 65536), 50_000, False, 2.0, 512)
 
 
 def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
@@ -73,12 +76,12 @@ def _measured(
     table: list[Cost] = []
     for width, by in WIDTHS.items():
         say(HEAD.format(width))
-        for network in TWELVE.values():
-            thin = narrow(network, by) if by > 1 else network
+        for name in plan.networks[width]:
+            thin = narrow(TWELVE[name], by) if by > 1 else TWELVE[name]
             pair = compare(slow, fast, thin, width, plan.work[width], rates["bfloat16"])
             table += pair
             say(_line(pair[1]))
-        say(f"all twelve: {_ratio(table, width):.2f} times the plain loop")
+        say(f"all {len(plan.networks[width])} of them: {_ratio(table, width):.2f} times the plain loop")
     packs = _packs(plan, fast, device, rates["bfloat16"], say)
     quarter = [cost for cost in table if cost.path == "fast" and cost.width == "1/4"]
     points = growth.networks(quarter) + growth.images(fast, plan.images) + growth.width(fast, plan.work["1"])

@@ -1,0 +1,140 @@
+"""One slice of time on a borrowed GPU: checks, a measurement, then as many of a study's missing runs as fit.
+
+    python infra/gpu_slice.py --study table-3 --store results --data-dir DIR --seconds 570
+
+Run it again, here or elsewhere, and it goes on from the last checkpoints in the store. It needs torch, numpy, pandas,
+pyarrow, fsspec and safetensors alone: no Ray, no Prefect, no network. The store is one like any other, and
+`strive table table-3 --store results` reads it. What is too large to be kept with the code, prepared images and
+checkpoints, is left out by .gitignore; the weights are there in half precision besides.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import torch  # noqa: E402
+from safetensors.torch import load, save  # noqa: E402
+
+from pipeline.paper.refused import Refused  # noqa: E402
+from pipeline.plan.studies import Study, study  # noqa: E402
+from pipeline.runs import claims, datasets, job  # noqa: E402
+from pipeline.runs.progress import Progress, open_runs  # noqa: E402
+from pipeline.runs.store import RunFolder, Store, open_store  # noqa: E402
+
+TOGETHER = 4  # experiments side by side on a GPU, until one has shown that more pays
+RESERVE = 20.0  # seconds kept for writing down what there is
+
+
+class TimeIsUp(BaseException):
+    """The slice ends: like Ctrl-C, it is nobody's failure."""
+
+
+def main() -> int:
+    words = _arguments()
+    began = time.monotonic()
+    signal.signal(signal.SIGALRM, _time_is_up)
+    signal.setitimer(signal.ITIMER_REAL, max(1.0, words.seconds - RESERVE))
+    store = open_store(words.store)
+    try:
+        if not words.skip_checks and not check():
+            return 1
+        if not words.skip_bench:
+            measure(store, words.quick)
+        left = train(store, study(words.study, words.seeds), words.data_dir, words.together)
+        print(f"{left} runs left" if left else "nothing is left to train")
+    except TimeIsUp:
+        print("time is up: run this again to go on")
+    except Refused as refused:
+        print(f"cannot: {refused}")
+        return 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        halve(store, study(words.study, words.seeds))
+        print(f"{time.monotonic() - began:.0f} s")
+    return 0
+
+
+def check() -> bool:
+    """What only a GPU can show; without pytest too."""
+    if not torch.cuda.is_available():
+        print("no GPU: its checks are left out")
+        return True
+    from gpu_checks import CHECKS
+
+    bad = 0
+    for name, holds in CHECKS.items():
+        try:
+            holds()
+        except (
+            Exception
+        ) as error:  # every check is to be heard, and the slice goes on to none of the others if one fails
+            bad += 1
+            print(f"FAILED {name}: {type(error).__name__}: {error}")
+        else:
+            print(f"holds  {name}")
+    return bad == 0
+
+
+def measure(store: Store, quick: bool) -> None:
+    from pipeline.runs.bench.report import measure as bench
+
+    print(f"measured: {bench(store, quick, print)['address']}")
+
+
+def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> int:
+    """Work through what the study needs, worthiest first; how many runs are left."""
+    owner, watch = claims.Owner(), claims.Watch(store)
+    progress = Progress(store, list(wanted.wanted))
+    while needed := [standing.experiment for standing in open_runs(wanted, progress.standings())]:
+        held, settled = claims.take(store, needed, together if torch.cuda.is_available() else 1, owner, watch)
+        if settled:
+            continue
+        if not held:
+            time.sleep(1)  # somebody else's, who may be gone: that shows within a minute
+            continue
+        for claim in held:
+            this = claim.experiment
+            datasets.make(store, this.dataset, this.recipe.preprocess, data_dir)
+            print(f"{this.id}, attempt {claim.attempt}", flush=True)
+        for result in job.run(held, store):
+            print(f"{result.experiment_id}: {result.outcome}, {result.wrong} wrong of {result.seen}", flush=True)
+    return len(needed)
+
+
+def halve(store: Store, wanted: Study) -> None:
+    """The weights of finished runs in half precision: small enough to be kept with the code."""
+    for experiment in wanted.wanted:
+        run = RunFolder(experiment.id)
+        small = f"{run.top}/model.float16.safetensors"
+        if store.exists(run.result) and store.exists(run.model) and not store.exists(small):
+            weights = {name: tensor.half() for name, tensor in load(bytes(store.read(run.model))).items()}
+            store.create(small, save(weights))
+
+
+def _time_is_up(_number: int, _frame: object) -> None:
+    raise TimeIsUp
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add: Callable = parser.add_argument
+    add("--study", default="table-3")
+    add("--seeds", type=int, default=None)
+    add("--store", default="results")
+    add("--data-dir", default=None, help="a folder that holds the unpacked data sets")
+    add("--seconds", type=float, default=570.0, help="of this slice")
+    add("--together", type=int, default=TOGETHER, help="experiments side by side")
+    add("--quick", action="store_true", help="a short measurement")
+    add("--skip-checks", action="store_true")
+    add("--skip-bench", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""A rehearsal on the CPU: on a host without most libraries, cut off and gone on with, as a table's store at the end."""
+
+import subprocess
+import sys
+
+from pipeline.plan.studies import study
+from pipeline.runs import claims, datasets, job
+from pipeline.runs.store import RunFolder, open_store
+
+# what a GPU host has not
+ABSENT = ("ray", "prefect", "s3fs", "botocore", "psutil", "pydantic", "typer", "sklearn", "scipy", "rich", "matplotlib")
+BARE = """
+import runpy, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+sys.argv = {words}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def slice_of(root, store, seconds):
+    words = [str(root / "infra" / "gpu_slice.py"), "--study", "smoke", "--store", str(store), "--skip-bench"]
+    script = BARE.format(absent=ABSENT, words=[*words, "--seconds", str(seconds)])
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=200, cwd=store.parent
+    )
+
+
+def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
+    wanted = study("smoke")
+    runs = [RunFolder(experiment.id) for experiment in wanted.experiments]
+    results, unbroken = open_store(str(tmp_path / "results")), open_store(str(tmp_path / "unbroken"))
+    for store in (results, unbroken):
+        datasets.make(store, wanted.experiments[0].dataset, wanted.experiments[0].recipe.preprocess)
+
+    cut = slice_of(root, tmp_path / "results", seconds=1)
+    assert cut.returncode == 0, cut.stderr
+    assert "time is up" in cut.stdout
+    assert not all(results.exists(run.result) for run in runs)
+    ended = slice_of(root, tmp_path / "results", seconds=500)
+    assert ended.returncode == 0, ended.stderr
+    assert "nothing is left to train" in ended.stdout
+
+    for experiment, run in zip(wanted.experiments, runs, strict=True):
+        held, _ = claims.take(unbroken, [experiment], 1, claims.Owner(), claims.Watch(unbroken))
+        [expected] = job.run(held, unbroken)
+        assert results.read_json(run.result)["digests"]["model"] == expected.digests["model"]
+        half, whole = (
+            len(results.read(f"{run.top}/{name}")) for name in ("model.float16.safetensors", "model.safetensors")
+        )
+        assert 0.4 < half / whole < 0.8

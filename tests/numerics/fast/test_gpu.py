@@ -1,0 +1,13 @@
+"""The checks that only a GPU can pass or fail."""
+
+import pytest
+
+pytest.importorskip("triton")
+
+from gpu_checks import CHECKS
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_on_a_gpu(check):
+    check()
