@@ -1,14 +1,28 @@
 """The gate before training: a live model held against the table it claims to be, layer by layer."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, leaky_relu, max_pool2d
 
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.numerics.dropout import Dropout, begin_batch, dropouts, epoch_keys
+from pipeline.paper.layers import Conv, Drop, Layer, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.refused import Refused
 from pipeline.paper.shapes import Step, steps
 
-Leaf = tuple[str, nn.Module, tuple[int, ...]]  # name, module, shape of what left it
+KINDS = {Conv: nn.Conv2d, Pool: nn.MaxPool2d, Drop: Dropout}
+NEAR = 1e-3  # of the largest value: what two ways to compute one layer may differ by
+
+
+class Leaf(NamedTuple):
+    """A module without children, as it was called."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]  # of what left it, without the batch
+    out: Tensor
 
 
 def conform(model: nn.Module, network: Network) -> None:
@@ -16,7 +30,9 @@ def conform(model: nn.Module, network: Network) -> None:
 
     Held against the table: parameters and output shape of every convolution, no weights used twice, a rectifier (of
     the right slope) behind every convolution that has one, pools and dropout in their places, the maps averaged to
-    one score a class, and two evaluation passes equal bit for bit. The model comes back as it was.
+    one score a class, and two evaluation passes equal bit for bit. What leaves each layer, in training and in
+    evaluation, is computed again as the table says from what left the one before it: nothing may come between them
+    that is no module. The model comes back as it was.
     """
     was_training = model.training
     model.eval()
@@ -24,14 +40,18 @@ def conform(model: nn.Module, network: Network) -> None:
         image = torch.randn(1, network.channels, network.side, network.side, generator=torch.Generator().manual_seed(0))
         image = image.to(next(model.parameters()).device)
         leaves, first = _walk(model, image)
-        _layers(leaves, network)
-        _distinct(model, leaves, network)
         with torch.no_grad():
             if not torch.equal(first, model(image)):
                 raise _refused(network, "two evaluation passes differ: some layer is random while it is evaluated")
-        if first.shape != (1, network.classes):
-            raise _refused(network, f"an image gets {tuple(first.shape[1:])} scores, not {network.classes}")
+            _layers(leaves, network)
+            _distinct(model, leaves, network)
+            _values(leaves, first, network, image)
+            model.train()
+            begin_batch(model, epoch_keys(0, 0, len(dropouts(model)), 1).to(image.device))
+            _values(*_walk(model, image), network, image)
     finally:
+        for module in dropouts(model):
+            module.keys_B = None
         model.train(was_training)
 
 
@@ -42,7 +62,7 @@ def _walk(model: nn.Module, image: Tensor) -> tuple[list[Leaf], Tensor]:
     names = {module: name for name, module in model.named_modules()}
 
     def note(module: nn.Module, _given: object, out: Tensor) -> None:
-        seen.append((names[module], module, tuple(out.shape[1:])))
+        seen.append(Leaf(names[module], module, tuple(out.shape[1:]), out.clone()))
 
     hooks = [module.register_forward_hook(note) for module in names if not list(module.children())]
     try:
@@ -62,22 +82,53 @@ def _layers(leaves: list[Leaf], network: Network) -> None:
             raise _refused(network, f"{row} is missing: the model ends before it")
         problem = _differs(leaf, step)
         if problem:
-            raise _refused(network, f"{row} is not what {leaf[0]!r} does: {problem}")
+            raise _refused(network, f"{row} is not what {leaf.name!r} does: {problem}")
         if isinstance(step.layer, Conv) and step.layer.rectify:
             rectifier = next(called, None)
-            if rectifier is None or _slope(rectifier[1]) != step.layer.slope:
-                found = f"{type(rectifier[1]).__name__} {rectifier[0]!r}" if rectifier else "nothing"
-                raise _refused(network, f"behind {row}, {leaf[0]!r}, a ReLU is missing: {found} follows")
-    for name, module, shape in called:
-        if any(True for _ in module.parameters()) or shape != (network.classes,):
-            raise _refused(network, f"{name!r} ({type(module).__name__}) is behind the table's last row")
+            if rectifier is None or _slope(rectifier.module) != step.layer.slope:
+                found = f"{type(rectifier.module).__name__} {rectifier.name!r}" if rectifier else "nothing"
+                raise _refused(network, f"behind {row}, {leaf.name!r}, a ReLU is missing: {found} follows")
+    for leaf in called:
+        if any(True for _ in leaf.module.parameters()) or leaf.shape != (network.classes,):
+            raise _refused(network, f"{leaf.name!r} ({type(leaf.module).__name__}) is behind the table's last row")
+
+
+def _values(leaves: list[Leaf], scores: Tensor, network: Network, image: Tensor) -> None:
+    """What left each layer against what its row makes of what left the one before."""
+    called, x = iter(leaves), image
+    for number, step in enumerate(steps(network), 1):
+        leaf = next(called)
+        where = f"behind layer {number} of the table ({_words(step)}), {leaf.name!r},"
+        _near(leaf.out, _made(step.layer, leaf, x), network, where)
+        x = leaf.out
+        if isinstance(step.layer, Conv) and step.layer.rectify:
+            leaf = next(called)
+            _near(leaf.out, leaky_relu(x, step.layer.slope), network, where)
+            x = leaf.out
+    _near(scores, x.mean((2, 3)), network, "for the scores, the average of the last maps,")
+
+
+def _made(layer: Layer, leaf: Leaf, x: Tensor) -> Tensor:
+    """What a row makes of its input, with the weights of its module and what its dropout kept."""
+    match layer:
+        case Conv():
+            assert isinstance(leaf.module, nn.Conv2d)
+            return conv2d(x, leaf.module.weight, leaf.module.bias, layer.stride, layer.padding)
+        case Pool():
+            return max_pool2d(x, layer.size, layer.stride, ceil_mode=True)
+        case Drop():
+            return x / (1 - layer.share) * (leaf.out != 0) if leaf.module.training else x
+
+
+def _near(found: Tensor, expected: Tensor, network: Network, where: str) -> None:
+    if found.shape != expected.shape or not (found - expected).abs().max() <= NEAR * expected.abs().max():
+        raise _refused(network, f"{where} other values come out than the table's layers give")
 
 
 def _differs(leaf: Leaf, step: Step) -> str:
     """What sets the module apart from the row; nothing when they agree."""
-    _, module, shape = leaf
-    kinds = {Conv: (nn.Conv2d,), Pool: (nn.MaxPool2d,), Drop: (nn.Module,)}
-    if not isinstance(module, kinds[type(step.layer)]):
+    module, shape = leaf.module, leaf.shape
+    if not isinstance(module, KINDS[type(step.layer)]):
         return f"it is a {type(module).__name__}"
     count = sum(p.numel() for p in module.parameters())
     if count != step.parameters:
@@ -91,8 +142,7 @@ def _setting(module: nn.Module, step: Step) -> str:
     """Size and stride, which neither shape nor count show for sure."""
     layer = step.layer
     if isinstance(layer, Drop):
-        share = getattr(module, "share", getattr(module, "p", None))
-        return "" if share == layer.share else f"it drops {share}, the table {layer.share}"
+        return "" if module.share == layer.share else f"it drops {module.share}, the table {layer.share}"
     found = (_one(getattr(module, "kernel_size", None)), _one(getattr(module, "stride", None)))
     return "" if found == (layer.size, layer.stride) else f"its size and stride are {found}"
 
@@ -101,7 +151,7 @@ def _distinct(model: nn.Module, leaves: list[Leaf], network: Network) -> None:
     """As many weights as convolutions: none is called twice, and none shares its memory."""
     owner: dict[int, str] = {}
     called: set[int] = set()
-    for name, module, _ in leaves:
+    for name, module, *_ in leaves:
         for parameter in module.parameters():
             other = owner.setdefault(parameter.data_ptr(), name)
             if other != name or id(module) in called:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.numerics.conformance import conform
+from pipeline.numerics.dropout import Dropout
 from pipeline.numerics.network import GlobalAverage, build
 from pipeline.paper.layers import Conv, Drop, Pool
 from pipeline.paper.networks import ABLATIONS, TWELVE, narrow, padded_head, unrectified_scores, with_dropout
@@ -128,3 +129,65 @@ def test_weights_that_nothing_passes_through_and_the_wrong_average_are_refused()
 def test_a_refusal_says_that_nothing_was_trained():
     with pytest.raises(Refused, match=r"^the model is not convpool-cnn-b: .* Nothing was trained\.$"):
         conform(build(padded_head(NET)), NET)
+
+
+class _Between(nn.Sequential):
+    """The network's model, but for what happens behind conv3 and is no module."""
+
+    def __init__(self, network, between):
+        super().__init__(OrderedDict(build(network).named_children()))
+        self.between = between
+
+    def forward(self, x):
+        for name, module in self.named_children():
+            x = self.between(self, module(x), x) if name == "conv3" else module(x)
+        return x
+
+
+class _Averaged(nn.Module):
+    """What comes in place of the average over positions."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.forward = how
+
+
+class _NoReLU(nn.ReLU):
+    def forward(self, x):
+        return x
+
+
+class _KeepsAll(Dropout):
+    def forward(self, x):
+        return x
+
+
+C = narrow(TWELVE["convpool-cnn-c"], 12)
+HIDDEN = {
+    "dilated": (changed(C, conv3=nn.Conv2d(8, 8, 3, padding=2, dilation=2)), "'conv3', other values"),
+    "mirrored border": (changed(C, conv3=nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect")), "'conv3', other"),
+    # the same sizes as in ceil mode, but windows that begin at -1
+    "padded pool": (changed(C, pool5=nn.MaxPool2d(3, 2, padding=1)), "'pool5', other values"),
+    "dropout of whole maps": (changed(C, drop1=nn.Dropout2d(0.2)), "it is a Dropout2d"),
+    "dropout that keeps all": (changed(C, drop1=_KeepsAll(0.2)), "'drop1', other values"),
+    "ReLU that is none": (changed(C, relu3=_NoReLU()), "'conv3', other values"),
+    "a sum for a ReLU": (_Between(C, lambda model, x, before: x + x.relu()), "'conv3', other values"),
+    "residual": (_Between(C, lambda model, x, before: x + before), "'conv3', other values"),
+    "further dropout": (
+        _Between(C, lambda model, x, before: nn.functional.dropout(x, 0.5, model.training)),
+        "'conv3', other values",
+    ),
+    "maximum for average": (changed(C, average=_Averaged(lambda x: x.amax((2, 3)))), "the average of the last maps"),
+    "sum for average": (changed(C, average=_Averaged(lambda x: x.sum((2, 3)))), "the average of the last maps"),
+    "softmax twice": (
+        changed(C, average=_Averaged(lambda x: x.mean((2, 3)).softmax(1))),
+        "the average of the last maps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_what_neither_shapes_nor_counts_show_is_refused_too(name):
+    model, message = HIDDEN[name]
+    with pytest.raises(Refused, match=message):
+        conform(model, C)
