@@ -7,6 +7,7 @@ have no attributes that could be set, and arrays are built by us from bytes whos
 import io
 import math
 import pickle
+import pickletools
 import struct
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 PLAIN = {"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8"}  # the kinds of numbers an array may hold
 DEPTH = 8  # of lists in lists
+TUPLES = 1000  # an array has four or five; hashing or printing many within each other overflows the stack
 BROKEN = (
     pickle.UnpicklingError,
     AttributeError,
@@ -22,6 +24,7 @@ BROKEN = (
     KeyError,
     MemoryError,
     OverflowError,
+    RecursionError,
     TypeError,
     ValueError,
     struct.error,
@@ -35,11 +38,23 @@ class Untrusted(ValueError):
 def unpickle(data: bytes) -> Any:
     """The arrays, lists, dicts, texts, bytes and whole numbers in a pickle; Untrusted when it holds anything else."""
     try:
-        return _plain(_Unpickler(io.BytesIO(data), encoding="bytes").load())
+        _sized(data)
+        return _plain(_Unpickler(io.BytesIO(data), encoding="bytes").load(), {})
     except Untrusted:
         raise
     except BROKEN as error:
         raise Untrusted(f"no whole pickle ({type(error).__name__}: {error})") from error
+
+
+def _sized(data: bytes) -> None:
+    """Untrusted when reading these bytes would take more memory, or a deeper stack, than bytes of plain data do."""
+    tuples = 0
+    for operation, given, _ in pickletools.genops(data):
+        if operation.name.endswith("PUT") and int(given) > len(data):
+            raise Untrusted(f"it wants to remember {given} values, and has {len(data)} bytes")
+        tuples += operation.name.startswith("TUPLE")
+        if tuples > TUPLES:
+            raise Untrusted(f"it holds more than {TUPLES} tuples")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -116,20 +131,25 @@ _STAND_INS: dict[tuple[str, str], Any] = {
 }
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """The value without stand-ins."""
+def _plain(value: Any, known: dict[int, Any], depth: int = 0) -> Any:
+    """The value without stand-ins; a list that lies in several places is looked through once, and `known` after."""
     if depth > DEPTH:
         raise Untrusted(f"it holds more than {DEPTH} lists within each other")
+    if id(value) in known:
+        return known[id(value)]
     match value:
         case _Array(value=np.ndarray() as array):
             return array
         case dict():
-            return {_word(key): _plain(part, depth + 1) for key, part in value.items()}
+            made = {_word(key): _plain(part, known, depth + 1) for key, part in value.items()}
         case list():
-            return [_plain(part, depth + 1) for part in value]
+            made = [_plain(part, known, depth + 1) for part in value]
         case str() | bytes() | int() if type(value) is not bool and value is not _NDARRAY:
             return value
-    raise Untrusted(f"it holds a {type(value).__name__.lstrip('_')}")
+        case _:
+            raise Untrusted(f"it holds a {type(value).__name__.lstrip('_')}")
+    known[id(value)] = made
+    return made
 
 
 def _word(key: Any) -> str:

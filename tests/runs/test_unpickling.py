@@ -120,3 +120,35 @@ def test_anything_else_is_refused_and_runs_nothing(name, tmp_path):
 def test_the_poison_is_poison(name, tmp_path):
     pickle.loads(poisons(tmp_path / "mark")[name])
     assert (tmp_path / "mark").exists()
+
+
+def laughs(levels, width):
+    """A list of `width` times a list of `width` times ..., in few bytes."""
+    lists = (b"0]q" + bytes([n + 1]) + b"(" + (b"h" + bytes([n])) * width + b"e" for n in range(levels))
+    return b"\x80\x02]q\x00" + b"".join(lists) + b"."
+
+
+def bombs():
+    """Small pickles that make a reader's memory, stack or time overflow."""
+    return {
+        "a tuple as deep as the stack for a key": b"\x80\x02})" + b"\x85" * 2_000_000 + b"K\x01s.",
+        "a place for 2^31 values": b"\x80\x02]r" + struct.pack("<I", 2**31 - 16) + b".",
+        "a text of a terabyte": b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b".",
+        "a deep tuple in a kind": b"cnumpy\ndtype\nU\x02u1\x85R(K\x03)" + b"\x85" * 100_000 + b"NNNtb.",
+        "a deep list in a kind": b"\x80\x02cnumpy\ndtype\nU\x02u1\x85R(K\x03"
+        + b"]" * 100_000
+        + b"a" * 99_999
+        + b"NNNtb.",
+    }
+
+
+@pytest.mark.parametrize("name", list(bombs()))
+def test_a_small_pickle_that_would_be_too_much_is_refused(name):
+    with pytest.raises(Untrusted):
+        unpickle(bombs()[name])
+
+
+def test_lists_that_lie_in_several_places_are_looked_through_once():
+    assert unpickle(laughs(2, 3)) == [[[]] * 3] * 3
+    whole = unpickle(laughs(7, 60))  # 60^7 lists, were each copied
+    assert len(whole) == 60
