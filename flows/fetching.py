@@ -6,14 +6,17 @@ import typer
 
 from flows.answers import say
 from pipeline.paper.refused import Refused
+from pipeline.plan.studies import study
 from pipeline.runs.columns import FILES
 from pipeline.runs.pull import pull
+from pipeline.runs.results import collect
+from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder
 
 ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 
 
-def table(store: Store, folder: StudyFolder, kind: str, ending: str, as_json: bool) -> None:
+def table(store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool, as_json: bool) -> None:
     """The latest table of a kind."""
     if kind not in FILES:
         raise Refused(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
@@ -21,6 +24,8 @@ def table(store: Store, folder: StudyFolder, kind: str, ending: str, as_json: bo
         where = store.where(folder.object(f"{FILES[kind]}.parquet"))
         raise Refused(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
     path = folder.object(f"{FILES[kind]}.{'json' if as_json else ending}")
+    if fresh or not store.exists(path):
+        _made(store, folder.name)
     text = store.find(path)
     if text is None:
         raise Refused(f"{store.where(path)} is not there yet: run `strive reproduce {folder.name}` first")
@@ -29,9 +34,18 @@ def table(store: Store, folder: StudyFolder, kind: str, ending: str, as_json: bo
     typer.echo(text.decode().rstrip("\n"))
 
 
-def pulled(store: Store, study: str, to: Path, as_json: bool) -> None:
+def _made(store: Store, name: str) -> None:
+    """Make the tables, as after runs that were trained without the flows; nothing when nothing has come out there."""
+    chosen = study(name)
+    if results := collect(store, chosen.wanted):
+        from pipeline.runs import editions, tables  # pandas: tables that lie there need none of it
+
+        editions.publish(store, chosen, tables.make(chosen, results, settings().price))
+
+
+def pulled(store: Store, name: str, to: Path, as_json: bool) -> None:
     """What was fetched, and where to begin reading."""
-    done, folder = pull(store, study, to), StudyFolder(study)
+    done, folder = pull(store, name, to), StudyFolder(name)
     report = to / folder.report
     text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
     say({"fetched": done.fetched, "kept": done.kept, "bytes": done.bytes, "report": str(report)}, text, as_json)

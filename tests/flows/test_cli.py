@@ -25,6 +25,7 @@ COMMANDS = [
     "run",
     "retry",
     "serve",
+    "bench",
     "doctor",
 ]
 
@@ -79,6 +80,17 @@ def test_status_says_who_works_and_what_came_out(store):
     assert str(held[0].owner.pid) in first["where"]
     assert (second["state"], second["why"]) == ("crashed", ["no memory"])
     assert "no memory" in strive("status", "smoke", "--store", store.url).output
+
+
+def test_a_table_is_made_from_results_that_no_flow_has_published(store):
+    one, two = study("smoke").experiments
+    store.write_json(RunFolder(two.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    shown = strive("table", "smoke", "--store", store.url).output
+    assert "1 crashed" in shown
+    assert "1 not run" in shown
+    store.write_json(RunFolder(one.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    assert strive("table", "smoke", "--store", store.url).output == shown
+    assert "1 not run" not in strive("table", "smoke", "--fresh", "--store", store.url).output
 
 
 def test_retry_makes_a_crashed_run_missing(store):
