@@ -47,8 +47,11 @@ class Driver:
     def wait(self) -> str:
         """The last line it said, when all is done; FleetFailed when that did not come about."""
         code = self._process.wait()
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with self._said:
+            self._said.seek(0)
+            lines = self._said.read().decode(errors="replace").strip().splitlines()
         if code != 0:
             raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {code}")
         return lines[-1] if lines else ""
