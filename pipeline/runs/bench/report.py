@@ -40,7 +40,9 @@ class Plan:
 
 THREE = ("strided-cnn-a", "model-b", "all-cnn-c")  # a light, a middling and a heavy one
 EVERY = dict.fromkeys(WIDTHS, tuple(TWELVE))
-QUICK = Plan({"1/4": Work(128, 1, 2), "1": Work(128, 1, 1)}, EVERY | {"1": THREE}, (256, 512, 1024), 1000, False, 0.5, 16)
+QUICK = Plan(
+    {"1/4": Work(128, 1, 2), "1": Work(128, 1, 1)}, EVERY | {"1": THREE}, (256, 512, 1024), 1000, False, 0.5, 16
+)
 FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, EVERY, (1024, 4096, 16384), 50_000, True, 2.0, 64)
 ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), EVERY, (4096, 16384, 65536), 50_000, False, 2.0, 512)
 
