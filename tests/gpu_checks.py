@@ -4,18 +4,16 @@ import contextlib
 from dataclasses import replace
 
 import torch
-from small import LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
+from small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
 
 from pipeline.numerics import train
 from pipeline.numerics.dropout import epoch_keys, kept
 from pipeline.numerics.fast import fused, kernels, precision
 from pipeline.numerics.fast.loop import epochs, stepper
 from pipeline.numerics.fast.precision import Mode
-from pipeline.paper.augment import Shift
 
 EXACT = Mode("bfloat16", deterministic=True, graph=True)
 FAST = Mode("bfloat16", deterministic=False, graph=True)
-FIFTY = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))
 
 
 @contextlib.contextmanager
@@ -91,8 +89,17 @@ def fifty_steps_are_those_of_the_plain_loop():
         for mode, of_way in ((replace(FAST, precision="float32"), 1e-3), (FAST, 0.1)):
             with settled(mode):
                 model = fresh(network)
-                list(train.epochs(model, train.Momentum(model, FIFTY), FIFTY, feed(FIFTY), feed(FIFTY, 20, 1), seed=0))
-                one = lane(network, FIFTY, mode=mode, device="cuda")
+                list(
+                    train.epochs(
+                        model,
+                        train.Momentum(model, FIFTY_STEPS),
+                        FIFTY_STEPS,
+                        feed(FIFTY_STEPS),
+                        feed(FIFTY_STEPS, 20, 1),
+                        seed=0,
+                    )
+                )
+                one = lane(network, FIFTY_STEPS, mode=mode, device="cuda")
                 rows(one)
                 begin, end = weights(fresh(network)), weights(model)
                 assert (weights(one.model).cpu() - end).norm() < of_way * (end - begin).norm()

@@ -9,6 +9,7 @@ from pipeline.numerics.fast.lane import Lane
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
+from pipeline.paper.augment import Shift
 from pipeline.paper.layers import Conv, Drop, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
@@ -16,6 +17,7 @@ from pipeline.paper.recipes import Recipe
 POOLED = Network("pooled", 8, (Drop(0.2), Conv(3, 8), Pool(), Drop(0.5), Conv(3, 16, 2), Drop(0.3), Conv(1, 4)))
 LEAKY = Network("leaky", 8, (Conv(2, 8, pad=0, slope=0.3), Drop(0.1), Conv(3, 4, 2, rectify=False)))
 RECIPE = Recipe(lr=0.05, epochs=3, lr_drops=(2,), batch=16, weight_decay=0.01)
+FIFTY_STEPS = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of five steps each, the last one smaller
 
 
 def feed(recipe=RECIPE, images=70, seed=0):

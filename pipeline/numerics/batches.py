@@ -108,9 +108,9 @@ class Feed:
         mirrored = index_B >= len(self) if augment.copies(walk.how) > 1 else None
         return self._ready(augment.varied(images, walk.how, walk.draws_EK[place_B], mirrored)), labels
 
-    def evaluation(self, batch: int = 500) -> Iterator[Batch]:
-        """Every image once, as it lies, not varied."""
-        for index in torch.arange(len(self)).split(batch):
+    def evaluation(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
+        """Every image once, as it lies, not varied; or the batches that fall to one of several workers."""
+        for index in torch.arange(len(self)).split(batch)[rank::workers]:
             yield self.seen(index)
 
     def seen(self, index_B: Tensor) -> Batch:

@@ -4,13 +4,16 @@ import torch
 from torch import nn
 
 from pipeline.numerics.batches import Feed
+from pipeline.numerics.workers import ALONE, Workers
 
 
 @torch.inference_mode()
-def count_wrong(model: nn.Module, feed: Feed) -> tuple[int, int]:
-    """(wrong, seen) with dropout off; the model comes back in the mode it was in."""
+def count_wrong(model: nn.Module, feed: Feed, workers: Workers = ALONE) -> tuple[int, int]:
+    """(wrong, seen) with dropout off, of all workers together; the model comes back in the mode it was in."""
     was_training = model.training
     model.eval()
-    wrong = sum(int((model(images).argmax(1) != labels).sum()) for images, labels in feed.evaluation())
+    shown = feed.evaluation(rank=workers.rank, workers=workers.count)
+    wrong = sum(int((model(images).argmax(1) != labels).sum()) for images, labels in shown)
     model.train(was_training)
-    return wrong, len(feed)
+    device = next(model.parameters(), torch.empty(0)).device
+    return workers.total(wrong, device), len(feed)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -18,6 +19,25 @@ class Workers:
             from torch.distributed import all_reduce
 
             all_reduce(value)
+
+    def copy_first(self, value: Tensor) -> None:
+        """Replace a tensor on every worker by that of the first."""
+        if self.count > 1:
+            from torch.distributed import broadcast
+
+            broadcast(value, src=0)
+
+    def total(self, count: int, device: str | torch.device = "cpu") -> int:
+        """The sum of a whole number over all workers."""
+        held = torch.tensor([count], device=device)
+        self.sum(held)
+        return int(held.item())
+
+    def first(self, value: int, device: str | torch.device = "cpu") -> int:
+        """The first worker's number, on every worker."""
+        held = torch.tensor([value], device=device)
+        self.copy_first(held)
+        return int(held.item())
 
 
 ALONE = Workers()

@@ -22,13 +22,15 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from pipeline.paper.refused import Refused
+from pipeline.plan.choose import flops
 from pipeline.plan.experiment import Experiment
 from pipeline.runs import claims
-from pipeline.runs.store import RunFolder, open_store
+from pipeline.runs.store import RunFolder, Store, open_store
 
 T = TypeVar("T")
 R = TypeVar("R")
 POLL_SECONDS = 1.0
+LARGE = 10**17  # floating-point operations of a run that all workers train at once: Tables 5 and 6
 NODE_SECONDS = 60.0  # for a node with CPUs to join
 
 
@@ -71,31 +73,32 @@ def disconnect() -> None:
 
 def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -> None:
     """Work through `experiments` on the cluster until each is done, diverged or crashed; raises when that fails."""
-    store = open_store(store_url)
+    large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
+    for experiment in large:
+        group(experiment, store_url, placement)
+    rest = [e for e in experiments if e not in large]
+    if not rest:
+        return
     name = f"fleet-{uuid4().hex[:12]}"
-    folder, filesystem = _storage(store_url)
     DataParallelTrainer(
-        _worker(name, experiments, store_url, placement.together),
-        scaling_config=ScalingConfig(
-            num_workers=placement.workers,
-            use_gpu=placement.gpus_per_worker > 0,
-            resources_per_worker=_resources(placement),
-        ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=folder,
-            storage_filesystem=filesystem,
-            # a run that ends its worker is out after claims.DEATHS of them; more restarts than that help nobody
-            failure_config=FailureConfig(max_failures=claims.DEATHS * len(experiments) + claims.DEATHS),
-            callbacks=[_Coroner(name, experiments, store_url)],
-        ),
+        _worker(name, rest, store_url, placement.together),
+        scaling_config=_scaling(placement),
+        run_config=_run_config(name, rest, store_url),
     ).fit()
-    for note in store.names(f"fleets/{name}"):  # Ray's own, of no use afterwards
-        store.delete(f"fleets/{name}/{note}")
-    for experiment in experiments:
-        run = RunFolder(experiment.id)
-        if not store.exists(run.result):
-            raise RuntimeError(f"{experiment.id} has no outcome: {claims.last_words(store, run)}")
+    _tidy(name, rest, store_url)
+
+
+def group(experiment: Experiment, store_url: str, placement: Placement) -> None:
+    """Train one experiment on all workers at once, each on its share of every batch; returns once it has an outcome."""
+    from ray.train.torch import TorchTrainer  # torch and seconds: a fleet of small experiments needs neither here
+
+    name = f"fleet-{uuid4().hex[:12]}"
+    TorchTrainer(
+        _member(name, experiment, store_url),
+        scaling_config=_scaling(placement),
+        run_config=_run_config(name, [experiment], store_url),
+    ).fit()
+    _tidy(name, [experiment], store_url)
 
 
 def each(call: Callable[[T], R], items: Sequence[T], placement: Placement) -> list[R]:
@@ -104,6 +107,67 @@ def each(call: Callable[[T], R], items: Sequence[T], placement: Placement) -> li
         num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=claims.DEATHS
     )
     return ray.get([task.remote(item) for item in items])
+
+
+def _scaling(placement: Placement) -> ScalingConfig:
+    return ScalingConfig(
+        num_workers=placement.workers,
+        use_gpu=placement.gpus_per_worker > 0,
+        resources_per_worker=_resources(placement),
+    )
+
+
+def _run_config(name: str, experiments: list[Experiment], store_url: str) -> RunConfig:
+    folder, filesystem = _storage(store_url)
+    return RunConfig(
+        name=name,
+        storage_path=folder,
+        storage_filesystem=filesystem,
+        # a run that ends its worker is out after claims.DEATHS of them; more restarts than that help nobody
+        failure_config=FailureConfig(max_failures=claims.DEATHS * len(experiments) + claims.DEATHS),
+        callbacks=[_Coroner(name, experiments, store_url)],
+    )
+
+
+def _tidy(name: str, experiments: list[Experiment], store_url: str) -> None:
+    """Drop Ray's own notes, of no use afterwards; raises where an experiment has no outcome."""
+    store = open_store(store_url)
+    for note in store.names(f"fleets/{name}"):
+        store.delete(f"fleets/{name}/{note}")
+    for experiment in experiments:
+        run = RunFolder(experiment.id)
+        if not store.exists(run.result):
+            raise RuntimeError(f"{experiment.id} has no outcome: {claims.last_words(store, run)}")
+
+
+def _member(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
+    """What one worker of a group does: the first holds the claim and writes, the others take their shares."""
+
+    def work() -> None:
+        from pipeline.numerics.workers import Workers
+        from pipeline.runs import job
+
+        context, store = get_context(), open_store(store_url)
+        workers = Workers(context.get_world_rank(), context.get_world_size())
+        held = _held(fleet, experiment, store) if workers.rank == 0 else []
+        if not workers.first(len(held), job.device()):
+            return  # it has its outcome
+        if held:
+            job.run(held, store, workers=workers)
+        else:
+            job.follow(experiment, store, workers)
+
+    return work
+
+
+def _held(fleet: str, experiment: Experiment, store: Store) -> list[claims.Claim]:
+    """The claim on it, once nobody else is at work on it; none when it has an outcome."""
+    owner, watch = claims.Owner(fleet=fleet, rank=0), claims.Watch(store)
+    while True:
+        held, settled = claims.take(store, [experiment], 1, owner, watch)
+        if held or settled:
+            return held
+        time.sleep(POLL_SECONDS)
 
 
 def _worker(fleet: str, experiments: list[Experiment], store_url: str, together: int) -> Callable[[], None]:

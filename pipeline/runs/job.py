@@ -19,6 +19,7 @@ from pipeline.numerics.fast.loop import epochs
 from pipeline.numerics.fast.precision import Mode, choose, settle
 from pipeline.numerics.initialise import SAMPLE, initialise
 from pipeline.numerics.network import build, count_parameters
+from pipeline.numerics.workers import ALONE, Workers
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs import checkpoint, datasets, history
 from pipeline.runs.claims import Claim, Lost
@@ -61,19 +62,34 @@ class _Begun:
     dataset: str  # digest of its manifest
 
 
-def run(held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> list[Result]:
+def run(
+    held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS, workers: Workers = ALONE
+) -> list[Result]:
     """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile.
 
-    Those that make the same steps are trained side by side, the others one after the other.
+    Those that make the same steps are trained side by side, the others one after the other. Of several workers this
+    is the first, and the others `follow` each experiment.
     """
     torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
     keep_freed()
     with ExitStack() as alive:
         for claim in held:
             alive.enter_context(claim)
-        results = [result for group in _groups(held) for result in _train(group, store, checkpoint_seconds)]
+        groups = _groups(held) if workers.count == 1 else [[claim] for claim in held]
+        results = [result for group in groups for result in _train(group, store, checkpoint_seconds, workers)]
     of = {result.experiment_id: result for result in results}
     return [of[claim.experiment.id] for claim in held]
+
+
+def follow(this: Experiment, store: Store, workers: Workers) -> None:
+    """Take a share of every step of an experiment that the first worker `run`s."""
+    torch.set_num_threads(1)
+    keep_freed()
+    data = datasets.load(store, this.dataset, this.recipe.preprocess)
+    lane = _lane(this, data, workers)
+    lane.agree()
+    for _ in epochs([lane]):
+        pass
 
 
 def _groups(held: list[Claim]) -> list[list[Claim]]:
@@ -87,10 +103,10 @@ def _groups(held: list[Claim]) -> list[list[Claim]]:
     return list(groups.values())
 
 
-def _train(group: list[Claim], store: Store, checkpoint_seconds: float) -> Iterator[Result]:
+def _train(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:
     begun = {}
     for claim in group:
-        one = _begin(claim, store)
+        one = _begin(claim, store, workers)
         begun[one.lane] = one
     for claim in group:
         claim.begun = True
@@ -108,26 +124,32 @@ def _train(group: list[Claim], store: Store, checkpoint_seconds: float) -> Itera
         yield _finish(one, store)
 
 
-def _begin(claim: Claim, store: Store) -> _Begun:
+def _begin(claim: Claim, store: Store, workers: Workers) -> _Begun:
     """Data, model and the newest checkpoint; what fails here is this claim's fault and no other's."""
     claim.begun = True
-    this, folder, device, mode = claim.experiment, claim.run, _device(), _mode(claim.experiment)
+    this, folder = claim.experiment, claim.run
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(folder.experiment, this.plain())
-    facts = provenance(device, data.manifest_sha256, data.whitening_sha256, str(mode))
+    facts = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(_mode(this)), workers.count)
     store.write_json(folder.provenance(claim.attempt), facts)
-    train_feed, test_feed = data.feeds(this.recipe, device)
+    lane = _lane(this, data, workers)
+    rows = _resume(store, folder, lane.model, lane.weights)
+    lane.epoch = len(rows)
+    lane.agree()
+    claim.begun = False
+    return _Begun(claim, lane, rows, data.manifest_sha256)
+
+
+def _lane(this: Experiment, data: datasets.Prepared, workers: Workers) -> Lane:
+    """The experiment on this process's device, as it begins."""
+    where, mode = device(), _mode(this)
+    train_feed, test_feed = data.feeds(this.recipe, where)
     model = build(this.network)
     conform(model, this.network)
     sample, _ = train_feed.seen(torch.arange(min(SAMPLE, len(train_feed))))
     initialise(model, this.recipe.initialise, this.seed, sample.cpu())
-    model.to(device)
     settle(mode)
-    lane = Lane(model, this.network, this.recipe, train_feed, test_feed, this.seed, mode)
-    rows = _resume(store, folder, model, lane.weights)
-    lane.epoch = len(rows)
-    claim.begun = False
-    return _Begun(claim, lane, rows, data.manifest_sha256)
+    return Lane(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
 
 
 def _resume(store: Store, folder: RunFolder, model: nn.Module, weights: Weights) -> list[train.Epoch]:
@@ -205,8 +227,8 @@ def verify(store: Store, id: str) -> dict:
     torch.set_num_threads(1)
     this, model, result = load_model(store, id)
     data = datasets.load(store, this.dataset, this.recipe.preprocess)
-    _, test_feed = data.feeds(this.recipe, _device())
-    wrong, seen = count_wrong(model.to(_device()), test_feed)
+    _, test_feed = data.feeds(this.recipe, device())
+    wrong, seen = count_wrong(model.to(device()), test_feed)
     if (wrong, seen) != (result["wrong"], result["seen"]):
         raise ValueError(
             f"run {id} reported {result['wrong']} wrong of {result['seen']}, "
@@ -218,8 +240,9 @@ def verify(store: Store, id: str) -> dict:
 
 def _mode(this: Experiment) -> Mode:
     configured = settings()
-    return choose(this.network, _device(), configured.precision, configured.deterministic)
+    return choose(this.network, device(), configured.precision, configured.deterministic)
 
 
-def _device() -> str:
+def device() -> str:
+    """Where this process computes."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from processes import free_port
+from safetensors.torch import load
 
 from pipeline.plan.studies import study
-from pipeline.runs import datasets
+from pipeline.runs import claims, datasets, job
 from pipeline.runs.store import RunFolder, open_store
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -81,3 +82,39 @@ def test_a_fleet_works_on_a_cluster_with_its_store_on_s3(head, s3):
     assert "channels" in results[0]["why"][-1]
     owner = store.read_json(f"{RunFolder(good.id).claims}/1.json")
     assert owner["fleet"].startswith("fleet-")
+
+
+GROUP = """
+import sys
+from pipeline.plan.experiment import experiment
+from pipeline.runs import cluster
+from pipeline.runs.store import open_store
+store = open_store(sys.argv[1])
+placement = cluster.connect(2)
+try:
+    cluster.group(experiment(store.read_json("plan.json")), store.url, placement)
+finally:
+    cluster.disconnect()
+"""
+
+
+@pytest.mark.ray
+def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
+    """The same errors to an image or two, and the weights as near as sums in another order leave them."""
+    shared, single = open_store(str(tmp_path / "shared")), open_store(str(tmp_path / "single"))
+    one = study("smoke").experiments[0]
+    for store in (shared, single):
+        datasets.make(store, one.dataset, one.recipe.preprocess)
+    shared.write_json("plan.json", one.plain())
+    done = reach(dict(os.environ), GROUP, shared.url)
+    assert done.returncode == 0, done.stderr
+    held, _ = claims.take(single, [one], 1, claims.Owner(), claims.Watch(single))
+    [alone] = job.run(held, single)
+    run = RunFolder(one.id)
+    together = shared.read_json(run.result)
+    assert (together["outcome"], together["attempt"], together["epochs"]) == ("done", 1, 2)
+    assert abs(together["wrong"] - alone.wrong) <= 5
+    assert shared.read_json(run.provenance(1))["devices"] == 2
+    theirs, ours = (load(bytes(store.read(run.model))) for store in (shared, single))
+    for name, weight in ours.items():
+        assert (theirs[name] - weight).norm() < 0.01 * weight.norm() + 0.01

@@ -50,8 +50,15 @@ class Piece:
 class Weights:
     """Momentum's update on one vector; `leaves` are what the forward pass uses, in its precision."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, dtype: torch.dtype = torch.float32, channels: int = 3):
-        """`channels` pads the image's: kernels like multiples of 8."""
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        dtype: torch.dtype = torch.float32,
+        channels: int = 3,
+        summed: torch.dtype | None = None,
+    ):
+        """`channels` pads the image's: kernels like multiples of 8. Gradients lie in `summed`, else in `dtype`."""
         named = dict(model.named_parameters())
         device = next(iter(named.values())).device
         self.recipe = recipe
@@ -59,7 +66,7 @@ class Weights:
         length = self.pieces[-1].begin + self.pieces[-1].room
         self.master_P = torch.zeros(length, device=device)
         self.velocity_P = torch.zeros_like(self.master_P)
-        self.gradient_P = torch.zeros_like(self.master_P, dtype=dtype)
+        self.gradient_P = torch.zeros_like(self.master_P, dtype=summed or dtype)
         for piece, parameter in zip(self.pieces, named.values(), strict=True):
             piece.real_of(self.master_P).copy_(parameter.detach())
             parameter.data = piece.real_of(self.master_P)

@@ -56,7 +56,8 @@ class Lane:
         channels = CHANNELS if device.type == "cuda" else network.channels
         self.table = rows(network)
         self.dropped = sum(row.number >= 0 for row in self.table)
-        self.weights = Weights(model, recipe, mode.dtype, channels)
+        summed = torch.float32 if workers.count > 1 else None  # shares add up exactly enough in float32 alone
+        self.weights = Weights(model, recipe, mode.dtype, channels, summed)
         self.resident = Resident(train, str(device), mode.dtype, channels)
         self.device, self.lr = device, torch.zeros((), device=device)
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # summed loss, wrong
@@ -82,6 +83,12 @@ class Lane:
             out.append(Chunk(at, min(most, left // batch), batch))
             at += out[-1].steps * batch
         return [*out, Chunk(at, 1, left)] if left else out
+
+    def agree(self) -> None:
+        """All workers go on from where the first one is."""
+        self.epoch = self.workers.first(self.epoch, self.device)
+        for flat_P in (self.weights.master_P, self.weights.velocity_P):
+            self.workers.copy_first(flat_P)
 
     def begin_epoch(self) -> None:
         """Everything random of the epoch is drawn here, on the CPU."""
@@ -120,7 +127,7 @@ class Lane:
         epoch, began = self.epoch, time.perf_counter()
         self.diverged = not math.isfinite(loss)
         look = self.diverged or is_evaluated(self.recipe, epoch)
-        test_wrong, test_seen = count_wrong(self.model, self.test) if look else (None, None)
+        test_wrong, test_seen = count_wrong(self.model, self.test, self.workers) if look else (None, None)
         self.epoch += 1
         seconds += time.perf_counter() - began
         return Epoch(epoch, self.recipe.lr_at(epoch), loss / seen, wrong, seen, test_wrong, test_seen, seconds)

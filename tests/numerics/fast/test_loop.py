@@ -4,18 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
+from small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
 
 from pipeline.numerics import train
 from pipeline.numerics.fast.lane import Chunk
 from pipeline.numerics.fast.loop import epochs
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.fast.steppers import Eager, Recorded
-from pipeline.paper.augment import Shift
 
 # after 50 steps: of every epoch's loss, and of the way that the weights have gone. A bfloat16 has 8 bits, 1 in 256
 NEAR = {"float32": (1e-5, 1e-4), "bfloat16": (0.03, 0.1)}
-FIFTY = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of five steps, the last one smaller
 
 
 def alone(*lanes):
@@ -26,8 +24,12 @@ def alone(*lanes):
 @pytest.mark.parametrize("precision", NEAR)
 def test_fifty_steps_are_those_of_the_plain_loop(network, precision):
     model, of_loss, of_way = fresh(network), *NEAR[precision]
-    plain = list(train.epochs(model, train.Momentum(model, FIFTY), FIFTY, feed(FIFTY), feed(FIFTY, 20, 1), seed=0))
-    one = lane(network, FIFTY, mode=Mode(precision))
+    plain = list(
+        train.epochs(
+            model, train.Momentum(model, FIFTY_STEPS), FIFTY_STEPS, feed(FIFTY_STEPS), feed(FIFTY_STEPS, 20, 1), seed=0
+        )
+    )
+    one = lane(network, FIFTY_STEPS, mode=Mode(precision))
     fast = alone(one)
     assert [row.train_loss for row in fast] == pytest.approx([row.train_loss for row in plain], rel=of_loss)
     begin, end = weights(fresh(network)), weights(model)
