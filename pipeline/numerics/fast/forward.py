@@ -1,7 +1,7 @@
 """A network's table computed directly: the numbers of network.build's model, from weights in any precision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,26 +14,30 @@ from pipeline.paper.networks import Network
 
 @dataclass(frozen=True)
 class Row:
-    """A convolution or pool with the dropout behind it; a dropout alone stands on the image."""
+    """A convolution with the pool and the dropout behind it; or one of these where no convolution is before it."""
 
     layer: Layer
+    pool: Pool | None = None
     drop: float = 0.0
     number: int = -1  # of the dropout among all
 
 
 def rows(network: Network) -> list[Row]:
-    """The table with every dropout joined to the layer before it."""
+    """The table with what can be computed together in one row."""
     out: list[Row] = []
     number = 0
     for layer in network.layers:
-        if not isinstance(layer, Drop):
-            out.append(Row(layer))
-            continue
-        if out and out[-1].number < 0:
-            out[-1] = Row(out[-1].layer, layer.share, number)
-        else:
-            out.append(Row(layer, layer.share, number))
-        number += 1
+        before = out[-1] if out else None
+        match layer:
+            case Pool() if before and isinstance(before.layer, Conv) and not before.pool and before.number < 0:
+                out[-1] = replace(before, pool=layer)
+            case Drop() if before and before.number < 0:
+                out[-1] = replace(before, drop=layer.share, number=number)
+            case Drop():
+                out.append(Row(layer, None, layer.share, number))
+            case _:
+                out.append(Row(layer))
+        number += isinstance(layer, Drop)
     return out
 
 
@@ -44,23 +48,25 @@ def scores(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: T
         keys = keys_LB[row.number] if row.drop else None
         match row.layer:
             case Conv():
-                x = _convolved(row.layer, x, next(weights), next(weights), keys, row.drop)
-            case Pool(size=size, stride=stride):
-                x = activate(_pooled(x, size, stride), None, 1.0, keys, row.drop)
+                x = _convolved(row, row.layer, x, next(weights), next(weights), keys)
+            case Pool():
+                x = activate(_pooled(x, row.layer), None, 1.0, keys, row.drop)
             case Drop():
                 x = activate(x, None, 1.0, keys, row.drop, real)
     return x.mean((2, 3), dtype=torch.float32)
 
 
-def _pooled(x: Tensor, size: int, stride: int) -> Tensor:
+def _convolved(row: Row, layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None) -> Tensor:
+    """Pooled before it is rectified: the largest of a window is the same either way, and there are fewer to rectify."""
+    given = None if x.is_cuda else bias  # oneDNN adds it in passing
+    x = conv2d(x, weight, given, layer.stride, layer.padding)
+    if row.pool:
+        x = _pooled(x, row.pool)
+    return activate(x, bias if x.is_cuda else None, layer.slope if layer.rectify else 1.0, keys, row.drop)
+
+
+def _pooled(x: Tensor, pool: Pool) -> Tensor:
     if x.is_cuda and torch.backends.cudnn.deterministic:  # channels last, its backward pass adds in any order
         x = x.contiguous()
-        return max_pool2d(x, size, stride, ceil_mode=True).contiguous(memory_format=torch.channels_last)
-    return max_pool2d(x, size, stride, ceil_mode=True)
-
-
-def _convolved(layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None, drop: float) -> Tensor:
-    slope = layer.slope if layer.rectify else 1.0
-    if x.is_cuda:
-        return activate(conv2d(x, weight, None, layer.stride, layer.padding), bias, slope, keys, drop)
-    return activate(conv2d(x, weight, bias, layer.stride, layer.padding), None, slope, keys, drop)  # oneDNN adds it
+        return max_pool2d(x, pool.size, pool.stride, ceil_mode=True).contiguous(memory_format=torch.channels_last)
+    return max_pool2d(x, pool.size, pool.stride, ceil_mode=True)
