@@ -25,9 +25,9 @@ from pipeline.paper.refused import Refused  # noqa: E402
 from pipeline.plan.studies import Study, study  # noqa: E402
 from pipeline.runs import claims, datasets, job  # noqa: E402
 from pipeline.runs.progress import Progress, open_runs  # noqa: E402
+from pipeline.runs.settings import TOGETHER  # noqa: E402
 from pipeline.runs.store import RunFolder, Store, open_store  # noqa: E402
 
-TOGETHER = 4  # experiments side by side on a GPU, until one has shown that more pays
 RESERVE = 20.0  # seconds kept for writing down what there is
 
 

@@ -25,6 +25,7 @@ from pipeline.paper.refused import Refused
 from pipeline.plan.choose import flops
 from pipeline.plan.experiment import Experiment
 from pipeline.runs import claims
+from pipeline.runs.settings import TOGETHER
 from pipeline.runs.store import RunFolder, Store, open_store
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def connect(workers: int | None = None) -> Placement:
     count = workers or gpus or cpus
     if count > cpus:
         raise RuntimeError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
-    return Placement(count, gpus_per_worker=min(1, gpus / count))
+    return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1)
 
 
 def _resources_within(seconds: float) -> tuple[int, int]:

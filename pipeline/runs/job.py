@@ -76,7 +76,7 @@ def run(
         for claim in held:
             alive.enter_context(claim)
         groups = _groups(held) if workers.count == 1 else [[claim] for claim in held]
-        results = [result for group in groups for result in _train(group, store, checkpoint_seconds, workers)]
+        results = [result for group in groups for result in _trained(group, store, checkpoint_seconds, workers)]
     of = {result.experiment_id: result for result in results}
     return [of[claim.experiment.id] for claim in held]
 
@@ -101,6 +101,21 @@ def _groups(held: list[Claim]) -> list[list[Claim]]:
         kind = (this.dataset, this.recipe.preprocess, this.recipe.batch, images, _mode(this))
         groups.setdefault(kind, []).append(claim)
     return list(groups.values())
+
+
+def _trained(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:
+    """Side by side; where that fails, one after the other, so that each answers for itself alone."""
+    try:
+        yield from _train(group, store, checkpoint_seconds, workers)
+    except RuntimeError as error:  # out of memory, for one
+        if isinstance(error, Lost) or len(group) == 1:
+            raise
+        log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)
+        left = [claim for claim in group if not claim.finished]
+        for claim in left:
+            claim.begun = False
+        for claim in left:
+            yield from _train([claim], store, checkpoint_seconds, workers)
 
 
 def _train(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pipeline.paper.refused import Refused
 
+TOGETHER = 4  # experiments that are trained side by side on a GPU, until one has shown that more pays
+
 
 @dataclass(frozen=True)
 class Settings:

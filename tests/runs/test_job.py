@@ -170,6 +170,30 @@ def test_several_claims_are_alive_while_one_is_trained(prepared):
     assert not any(name.endswith("end.json") for name in prepared.names("runs"))
 
 
+def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
+    """And only a run that fails alone has failed."""
+    two, bad = replace(ONE, seed=1), replace(ONE, seed=2)
+    epochs = job.epochs
+
+    def crowded(lanes):
+        if len(lanes) > 1 or lanes[0].seed == 2:
+            raise RuntimeError("out of memory")
+        return epochs(lanes)
+
+    monkeypatch.setattr(job, "epochs", crowded)
+    held, _ = take(prepared, [ONE, two, bad], 3, Owner(), Watch(prepared))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        job.run(held, prepared, checkpoint_seconds=0)
+    assert [prepared.exists(RunFolder(e.id).result) for e in (ONE, two, bad)] == [True, True, False]
+    assert prepared.read_json(f"{RunFolder(bad.id).claims}/1.end.json")["how"] == "failed"
+
+
+def test_the_setting_decides_the_precision_and_provenance_says_so(prepared, monkeypatch):
+    monkeypatch.setenv("STRIVE_PRECISION", "bfloat16")
+    train(prepared)
+    assert prepared.read_json(RunFolder(ONE.id).provenance(1))["mode"] == "bfloat16"
+
+
 def test_two_checkpoints_are_kept(prepared):
     train(prepared)
     names = prepared.names(f"{RunFolder(ONE.id).attempt(1)}/checkpoint")
@@ -190,6 +214,7 @@ def test_a_loss_that_is_not_finite_is_an_outcome(prepared):
     wild = replace(ONE, recipe=replace(ONE.recipe, lr=1e30))
     result = train(prepared, wild)
     assert result.outcome == "diverged"
+    assert result.why == [f"diverged at epoch {result.epochs - 1}"]
     assert result.epochs < 4
     assert take(prepared, [wild], 1, Owner(), Watch(prepared)) == ([], True)
 

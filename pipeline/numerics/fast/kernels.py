@@ -30,9 +30,10 @@ def activate(
     out = torch.empty_like(x_NCHW)
     count = x_NCHW.numel()
     drop = keys_N is not None
+    keys_N = keys_N.contiguous() if drop else x_NCHW  # of a worker's share every n-th
     table = words(-(-(values // channels * real) // LANES), str(x_NCHW.device)) if drop else x_NCHW
     _activate[(triton.cdiv(count, BLOCK),)](
-        x_NCHW, x_NCHW if bias is None else bias, keys_N if drop else x_NCHW, table, out,
+        x_NCHW, x_NCHW if bias is None else bias, keys_N, table, out,
         count, values, channels, real, slope, 1 / (1 - share) if drop else 1.0, threshold(share) if drop else 0,
         MIX, BIAS=bias is not None, DROP=drop, BLOCK=BLOCK,
     )  # fmt: skip
