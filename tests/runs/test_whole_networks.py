@@ -48,7 +48,7 @@ def cifar(pytestconfig):
     """Real test images of CIFAR-10 (10,000, 3, 32, 32), unsigned bytes, and their labels."""
     file = real_data(pytestconfig, "cifar-10-batches-py/test_batch") / "cifar-10-batches-py" / "test_batch"
     part = unpickle(file.read_bytes())
-    return part["data"].reshape(-1, 3, 32, 32), np.array(part["labels"], np.uint8)
+    return part["data"].reshape(-1, 3, 32, 32).copy(), np.array(part["labels"], np.uint8)
 
 
 @pytest.fixture(scope="session")
