@@ -20,7 +20,7 @@ from pipeline.runs.store import RunFolder, StudyFolder, open_store
 TABLE_3, SMOKE = study("table-3"), study("smoke")
 
 
-def train(store, experiment, error, seed=0):
+def train(store, experiment, error):
     """A finished run in the store, without the training."""
     epochs = [Epoch(n, 0.05, 1.0, 500 - n, 1000, *((90 - n, 100) if n % 2 else (None, None)), 1.0) for n in range(20)]
     run = RunFolder(experiment.id)
@@ -43,11 +43,20 @@ def contents(store):
     return {name: store.read(name) for name in store.names("")}
 
 
-@pytest.fixture
-def smoke(store):
+def trained(store):
     for number, experiment in enumerate(SMOKE.experiments):
         train(store, experiment, 3.0 + number)
     return store
+
+
+@pytest.fixture
+def smoke(tmp_path):
+    return trained(open_store(str(tmp_path / "store")))
+
+
+@pytest.fixture
+def anywhere(store):
+    return trained(store)
 
 
 def test_publishing_twice_changes_no_byte(smoke):
@@ -78,26 +87,26 @@ def test_every_table_is_there_in_every_format(smoke):
     assert list(rows[0]) == [column["name"] for column in described]
 
 
-def test_one_line_of_pandas_reads_the_table(smoke):
-    publish(smoke, SMOKE)
-    frame = pd.read_parquet(smoke.where(StudyFolder("smoke").table("parquet")))
+def test_one_line_of_pandas_reads_the_table(anywhere):
+    publish(anywhere, SMOKE)
+    frame = pd.read_parquet(anywhere.where(StudyFolder("smoke").table("parquet")))
     assert frame["error"].tolist() == [3.0, 4.0]
 
 
-def test_a_pull_is_exact_and_is_gone_on_with(smoke, tmp_path):
-    publish(smoke, SMOKE)
+def test_a_pull_is_exact_and_is_gone_on_with(anywhere, tmp_path):
+    publish(anywhere, SMOKE)
     to = tmp_path / "here"
-    first = pull.pull(smoke, "smoke", to)
-    files = smoke.read_json(StudyFolder("smoke").files)
+    first = pull.pull(anywhere, "smoke", to)
+    files = anywhere.read_json(StudyFolder("smoke").files)
     assert first.fetched == len(files)
-    assert {name: (to / name).read_bytes() for name in files} == {name: smoke.read(name) for name in files}
+    assert {name: (to / name).read_bytes() for name in files} == {name: anywhere.read(name) for name in files}
     assert f"{RunFolder(SMOKE.experiments[0].id).top}/figures/guided-backprop.png" in files
     assert not any("editions/" in name for name in files)
     (to / "studies/smoke/table.csv").unlink()
     (to / "studies/smoke/table.md").write_text("broken off")
-    again = pull.pull(smoke, "smoke", to)
+    again = pull.pull(anywhere, "smoke", to)
     assert (again.fetched, again.kept) == (2, len(files) - 2)
-    assert (to / "studies/smoke/table.md").read_bytes() == smoke.read("studies/smoke/table.md")
+    assert (to / "studies/smoke/table.md").read_bytes() == anywhere.read("studies/smoke/table.md")
 
 
 def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
