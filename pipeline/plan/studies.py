@@ -87,6 +87,7 @@ def ablations(seeds: int = 5) -> Study:
         "ablations",
         "what do other heads, more dropout and the usual misreadings change?",
         _grid(ABLATIONS.values(), "cifar10", CIFAR, seeds),
+        comparable=True,
         search=_grid(ABLATIONS.values(), "cifar10-held-out", CIFAR, 1),
     )
 

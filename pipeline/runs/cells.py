@@ -27,13 +27,19 @@ def grouped(experiments: Iterable[Experiment]) -> dict[Cell, list[Experiment]]:
     return out
 
 
+def answering(study: Study) -> list[Study]:
+    """The parts of a study, or itself; those whose runs only choose the rates of other parts are left out."""
+    searched = {e for part in study.parts for e in part.search}
+    return [part for part in study.parts if not searched.issuperset(part.experiments)] or [study]
+
+
 def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], list[Run]]:
     """The runs that stand for each cell by each rule; none where the rule cannot choose yet."""
     by_rule = {rule: rates(study, results, rule) for rule in RULES}
     out = {}
     for this, planned in grouped(study.experiments).items():
         one = len({e.recipe.lr for e in planned}) == 1
-        for rule in (ONE_RATE,) if one else RULES:
+        for rule in (ONE_RATE,) if one else RULES if study.search else RULES[:1]:
             lr = by_rule[RULES[0] if one else rule].get(this)
             out[this, rule] = [Run(e, results.get(e.id, {})) for e in planned if e.recipe.lr == lr]
     return out
@@ -42,7 +48,7 @@ def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], lis
 def rows(study: Study, results: dict[str, dict], price: float | None = None) -> list[dict[str, Any]]:
     """One row for each cell and rule; `price` is that of a device-hour."""
     if study.parts:
-        parts = [row for part in study.parts for row in rows(part, results, price)]
+        parts = [row for part in answering(study) for row in rows(part, results, price)]
         return list({(r["network"], r["dataset"], r["augmented"], r["rule"]): r for r in parts}.values())
     planned = grouped(study.experiments)
     found = chosen(study, results).items()

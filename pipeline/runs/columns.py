@@ -38,8 +38,6 @@ CELLS = (
     Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
     Column("low", "number", "lower end of the 95 % interval of the error, percent", "95 % from", PERCENT),
     Column("high", "number", "upper end", "to", PERCENT),
-    Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
-           "how test images were drawn", "interval"),
     Column("difference", "number", "error less the paper's, percentage points; the paper's is taken as exact",
            "difference", "+.2f"),
     Column("difference_low", "number", "lower end of its 95 % interval"),
@@ -47,6 +45,8 @@ CELLS = (
     Column("verdict", "text", "reproduced, better, worse, inconclusive, diverged, crashed, not run, refused, "
            "not comparable, or no number", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
+    Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
+           "how test images were drawn", "interval"),
     Column("outcomes", "text", f"outcomes {OF_THE_RUNS}", "outcomes"),
     Column("parameters", "count", "weights and biases of our network", "parameters", ",d"),
     Column("paper_parameters", "text", "as the paper prints them"),

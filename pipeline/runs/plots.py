@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -24,6 +25,7 @@ COLOURS = {
     "#010207": ("second", "#c2410c"),
 }
 INK, MUTED, GRID, *SERIES = COLOURS
+TITLE_WIDTH = 26  # characters of a panel's title before it goes on below
 Row = dict[str, Any]  # of a table
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and selected
@@ -137,7 +139,7 @@ def _learning(axes: Axes, panel: Panel) -> None:
         axes.plot(epochs, values.mean(0), color=colour, linewidth=1.2, label=f"{part} error")
     if panel.paper is not None:
         axes.axhline(panel.paper, color=MUTED, linewidth=0.8, linestyle="--", label="paper")
-    axes.set_title(panel.title)
+    axes.set_title(fill(panel.title, TITLE_WIDTH))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: "")
@@ -151,7 +153,7 @@ def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
         known = [row for row in rows if row[column] is not None]
         x, y = [row["lr"] for row in known], [row[column] for row in known]
         axes.plot(x, y, color=colour, marker=marker, markersize=3, linewidth=1, label=label)
-    axes.set_title(title)
+    axes.set_title(fill(title, TITLE_WIDTH))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: "")

@@ -6,14 +6,14 @@ from typing import Any
 from pipeline.plan.choose import RULES, Cell, cell, rates
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runs.cells import counted, grouped, mixed
+from pipeline.runs.cells import answering, counted, grouped, mixed
 from pipeline.runs.results import Run, counts
 
 
 def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
     """One row for each cell and rate, the largest rate first."""
     if study.parts:
-        parts = [row for part in study.parts for row in rows(part, results)]
+        parts = [row for part in answering(study) for row in rows(part, results)]
         return list({(r["network"], r["dataset"], r["augmented"], r["lr"]): r for r in parts}.values())
     picks = {rule: rates(study, results, rule) for rule in RULES}
     out = []

@@ -9,7 +9,7 @@ from pipeline.paper.shapes import parameters
 from pipeline.paper.statements import STATEMENTS, Comparison, Published, Setting, Statement
 from pipeline.plan.choose import RULES, Cell
 from pipeline.plan.studies import Study
-from pipeline.runs.cells import ONE_RATE, chosen, mixed
+from pipeline.runs.cells import ONE_RATE, answering, chosen, mixed
 from pipeline.runs.intervals import Count, Difference, between, from_number, holm
 from pipeline.runs.results import counts
 from pipeline.runs.verdicts import SIGNIFICANT
@@ -40,7 +40,7 @@ class Tested:
 def errors(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, dict[int, Count]]]:
     """By rule and cell, the errors that stand for the cell; cells without any, or of mixed runs, are left out."""
     found: dict[str, dict[Cell, dict[int, Count]]] = {rule: {} for rule in RULES}
-    for part in study.parts or (study,):
+    for part in answering(study):
         for (this, rule), runs in chosen(part, results).items():
             if (done := counts(runs)) and not mixed(runs):
                 for each in RULES if rule == ONE_RATE else (rule,):
