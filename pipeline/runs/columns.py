@@ -84,7 +84,7 @@ RATES = (
 )  # fmt: skip
 
 CLAIMS = (
-    Column("claim", "count", "number of the claim, 1 to 14", "claim", "d"),
+    Column("claim", "count", "number of the claim, 1 to 14", "no.", "d"),
     Column("sentence", "text", "what the paper says, in our words", "the paper says", once=True),
     Column("rule", "text", "how learning rates were chosen", "rate by"),
     Column("comparison", "text", "the difference that decides", "comparison"),
@@ -92,18 +92,18 @@ CLAIMS = (
     Column("effect", "number", "the difference found, percentage points", "effect", "+.2f"),
     Column("low", "number", "lower end of its 95 % interval"),
     Column("high", "number", "upper end"),
-    Column("interval", "text", "what the interval measures", "interval"),
+    Column("interval", "text", "what the interval measures"),
     Column("n", "count", "runs, or pairs of runs, behind it", "n", "d"),
     Column("p", "number", "p-value of the comparison holding (one-sided; two one-sided for a range), after Holm over "
            "all comparisons of the table by one rule", "p", ".3g"),
     Column("p_against", "number", "p-value of its contrary, adjusted alike"),
     Column("comparison_verdict", "text", "holds, contradicted, inconclusive, not run or not comparable", "it"),
-    Column("verdict", "text", "of the whole claim: holds when every comparison does", "claim so far"),
+    Column("verdict", "text", "of the whole claim: holds when every comparison does", "claim"),
     Column("because", "text", "the verdict in a sentence"),
 )  # fmt: skip
 
 NEIGHBOURS = (
-    Column("panel", "text", "part of Table 4", "panel"),
+    Column("panel", "text", "part of Table 4", "panel", once=True),
     Column("method", "text", "as the paper names it", "method"),
     Column("source", "text", "publication, or whose number this is", "source"),
     Column("error", "number", "test error, percent", "error %", PERCENT),

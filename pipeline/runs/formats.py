@@ -47,7 +47,7 @@ def _markdown(kind: str, table: pd.DataFrame, study: str) -> bytes:
 
 
 def _latex(kind: str, table: pd.DataFrame, study: str) -> bytes:
-    shown = readable(kind, table)
+    shown, alike = _without_the_same(kind, readable(kind, table))
     style = shown.style.hide(axis="index")
     style.format(escape="latex").format_index(lambda heading: heading.replace("%", r"\%"), axis="columns")
     text = style.to_latex(
@@ -55,11 +55,18 @@ def _latex(kind: str, table: pd.DataFrame, study: str) -> bytes:
         position="t",
         position_float="centering",
         column_format="".join(_latex_column(c) for c in _shown(kind, shown)),
-        caption=f"{TITLES[kind]}: study {study}.",
+        caption="; ".join([f"{TITLES[kind]}: study {study}", *alike]) + ".",
         label=f"tab:{study}-{kind}",
     )
-    tight = text.replace("\\centering\n", "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n")
+    tight = text.replace("\\centering\n", "\\centering\\scriptsize\\setlength{\\tabcolsep}{3pt}\n")
     return f"% needs \\usepackage{{booktabs}}\n{tight}".encode()
+
+
+def _without_the_same(kind: str, shown: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Columns of words that say the same in every row go into the caption, for a printed page is narrow."""
+    words = {c.shown: list(dict.fromkeys(shown[c.shown])) for c in _shown(kind, shown) if _is_left(c)}
+    same = {heading: values[0] for heading, values in words.items() if len(values) == 1 < len(shown)}
+    return shown.drop(columns=list(same)), [f"{heading}: {value}" for heading, value in same.items()]
 
 
 def _html(kind: str, table: pd.DataFrame, study: str) -> bytes:
@@ -88,17 +95,19 @@ def markdown(kind: str, table: pd.DataFrame) -> str:
 
 def readable(kind: str, table: pd.DataFrame) -> pd.DataFrame:
     """The columns that have a heading and anything below it, as text: numbers to their digits."""
-    table = joined(table) if kind == "cells" else table
+    table = joined(table)
     shown = pd.DataFrame({c.shown: [said(c, v) for v in table[c.name]] for c in TABLES[kind] if c.shown}, dtype=str)
     for column in (c.shown for c in TABLES[kind] if c.once):
         shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
     return shown.loc[:, (shown != "").any()]
 
 
-def joined(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells for people: where both rules chose the same runs there is one row for both."""
-    same = cells["runs"].where(cells["runs"] != "", cells["network"] + cells["dataset"] + cells["rule"])
-    return cells.assign(rule=cells.groupby(same)["rule"].transform(", ".join)).loc[~same.duplicated(), :]
+def joined(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for people: rows that differ in the rule alone, for both chose the same runs, become one."""
+    if "rule" not in table:
+        return table
+    key = pd.Series([repr(row) for row in records(table.drop(columns="rule"))], index=table.index)
+    return table.assign(rule=table.groupby(key)["rule"].transform(", ".join)).loc[~key.duplicated(), :]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -116,7 +125,7 @@ def said(column: Column, value: Any) -> str:
 
 
 def _latex_column(column: Column) -> str:
-    return r"p{0.3\linewidth}" if column.once else "l" if _is_left(column) else "r"
+    return r"p{0.16\linewidth}" if column.once or column.name == "comparison" else "l" if _is_left(column) else "r"
 
 
 def _is_left(column: Column) -> bool:
