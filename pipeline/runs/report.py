@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from pipeline.paper.claims import CONTRADICTIONS
 from pipeline.plan.studies import Study
 from pipeline.runs import plots
 from pipeline.runs.cells import commit_of, device_seconds, wasted_seconds
@@ -19,6 +20,7 @@ from pipeline.runs.results import Run
 from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
 
 PICTURES = 4  # shown on the page; the gallery has them all
+BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
 VERDICTS = (  # in this order, good news no sooner than bad
     "reproduced", "better", "worse", "inconclusive", "diverged", "crashed", "refused", "not run", "not comparable",
     "no number",
@@ -35,12 +37,15 @@ def make(
 ) -> tuple[bytes, list[plots.Plot]]:
     """The page, and its plots for use elsewhere. The same store gives the same bytes."""
     rows = {kind: records(joined(table) if kind == "cells" else table) for kind, table in made.items()}
+    networks = {row["network"] for row in rows["cells"]}
     drawn = _plots(store, study, rows, results)
     page = (
         _environment()
         .get_template("report.html")
         .render(
             study=study,
+            seeds=1 + max(e.seed for e in study.experiments),
+            contradictions=[c.what for c in CONTRADICTIONS if c.networks[0] in networks] if study.comparable else [],
             edition=edition,
             schema=SCHEMA,
             verdicts=_counted(rows["cells"], VERDICTS),
@@ -123,14 +128,19 @@ def _pictures(store: Store, study: Study, cells: list[dict[str, Any]]) -> list[d
 
 
 def _picture(store: Store, id: str) -> dict[str, str] | None:
+    """The picture of a run that says most, with the words of the note beside it."""
     top = f"{RunFolder(id).top}/figures"
     names = [name for name in store.names(top) if name.endswith(".png")]
-    if not names:
+    ranked = [name for start in BEST_PICTURES for name in names if name.startswith(start)]
+    if not ranked:
         return None
-    name = next((name for name in names if name.startswith("guided")), names[0])
-    data = base64.b64encode(store.read(f"{top}/{name}")).decode()
-    what = name.removesuffix(".png").replace("-", " ")
-    return {"title": f"{id}: {what}", "data": f"data:image/png;base64,{data}", "href": f"../../{top}/{name}"}
+    note = store.find_json(f"{top}/{ranked[0].removesuffix('.png')}.json") or {}
+    columns = f"; from the left: {', '.join(note['columns'])}" if note.get("columns") else ""
+    return {
+        "title": f"{id.split('.')[0]}. {note.get('title', ranked[0])}{columns}",
+        "data": f"data:image/png;base64,{base64.b64encode(store.read(f'{top}/{ranked[0]}')).decode()}",
+        "href": f"../../{top}/{ranked[0]}",
+    }
 
 
 def _cost(study: Study, cells: list[dict[str, Any]], results: Mapping[str, dict]) -> dict[str, Any]:
