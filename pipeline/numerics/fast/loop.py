@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from pipeline.numerics.fast.alarm import Alarm
-from pipeline.numerics.fast.lane import Lane
-from pipeline.numerics.fast.steppers import Eager, Recorded, Stepper
+from pipeline.numerics.fast.lane import CHANNELS, Lane
+from pipeline.numerics.fast.steppers import STEPS, Eager, Recorded, Stepper
 from pipeline.numerics.train import Epoch
+
+CHUNK_BYTES = 2**28  # of the images that one recording reads
 
 
 def epochs(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch]]:
@@ -28,7 +30,13 @@ def stepper(lanes: Sequence[Lane]) -> Stepper:
         return Eager(lanes)
     from pipeline.numerics.fast.cuda_graph import record
 
-    return Recorded(lanes, record)
+    return Recorded(lanes, record, recorded_steps(lanes[0]))
+
+
+def recorded_steps(lane: Lane) -> int:
+    """As many as their images leave room for."""
+    step = lane.recipe.batch * lane.network.side**2 * CHANNELS * lane.mode.dtype.itemsize
+    return max(1, min(STEPS, CHUNK_BYTES // step))
 
 
 def _epoch(lanes: Sequence[Lane], how: Stepper) -> Iterator[tuple[Lane, Epoch]]:

@@ -64,7 +64,7 @@ class Resident:
         """The images at these places of the epoch, channels last."""
         assert self.walk is not None
         if self.padded is None:
-            images, labels = self.feed.shown(self.walk, torch.arange(len(self.walk))[places])
+            images, labels = self.feed.shown(self.walk, torch.arange(*places.indices(len(self.walk))))
             images = _widened(images.to(self.device, self.dtype), self.channels)
             return images.contiguous(memory_format=torch.channels_last), labels.to(self.device)
         tables, padded = self.tables, self.padded

@@ -8,7 +8,7 @@ from small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeles
 
 from pipeline.numerics import train
 from pipeline.numerics.fast.lane import Chunk
-from pipeline.numerics.fast.loop import epochs
+from pipeline.numerics.fast.loop import epochs, recorded_steps
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.fast.steppers import Eager, Recorded
 
@@ -74,6 +74,16 @@ def test_recorded_steps_equal_steps_made_one_by_one_bit_for_bit(most):
     assert torch.equal(recorded[0].weights.master_P, eager.weights.master_P)
     assert torch.equal(recorded[0].totals, eager.totals)
     assert len(recordings) == {1: 2, 3: 3, 30: 2}[most]  # 70 images in batches of 16: 4 full ones and one of 6
+
+
+def test_a_recording_reads_no_more_than_a_quarter_of_a_gibibyte():
+    small = lane()
+    assert recorded_steps(small) == 30
+    small.network = replace(POOLED, side=224)
+    small.recipe = replace(RECIPE, batch=64)
+    assert recorded_steps(small) == 2  # 64 images of 224 x 224 pixels of 8 float32 numbers are 103 MB
+    small.mode = Mode("bfloat16")
+    assert recorded_steps(small) == 5
 
 
 def test_an_epoch_in_chunks():
