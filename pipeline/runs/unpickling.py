@@ -50,7 +50,7 @@ def _sized(data: bytes) -> None:
     """Untrusted when reading these bytes would take more memory, or a deeper stack, than bytes of plain data do."""
     tuples = 0
     for operation, given, _ in pickletools.genops(data):
-        if operation.name.endswith("PUT") and int(given) > len(data):
+        if operation.name.endswith("PUT") and int(given or 0) > len(data):
             raise Untrusted(f"it wants to remember {given} values, and has {len(data)} bytes")
         tuples += operation.name.startswith("TUPLE")
         if tuples > TUPLES:
