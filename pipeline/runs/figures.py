@@ -72,7 +72,7 @@ def _sanity(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
         index = images_of(subject, picture)
         found = sanity.compared(subject, index, picture.methods)
         note = {
-            "title": "Trained, then made random layer by layer from the scores down to the pixels",
+            "title": "Trained, then made random from the scores down to the layer named",
             "rows": list(picture.methods),
             "columns": ["trained", *found.layers],
             "images": index,
