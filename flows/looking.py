@@ -62,6 +62,7 @@ def figures(
     ] = None,
     channels: Annotated[int, typer.Option(help="Most active channels of each layer.")] = 8,
     top: Annotated[int, typer.Option(help="Strongest patches of each channel.")] = 10,
+    part: Annotated[str, typer.Option(help="Whose images these patches are of: test or train.")] = "test",
     methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided.")] = ",".join(RULES),
     precision: Annotated[str, typer.Option(help="float32, or bfloat16: quicker where it is native.")] = "float32",
     workers: WorkersOption = None,
@@ -77,7 +78,8 @@ def figures(
 
     if (run is None) == (of_study is None):
         raise Refused("name one run, or a study with --study")
-    wanted = Wanted(parse_images(images), words(layers), channels, top, words(methods) or (), precision=precision)
+    which = parse_images(images)
+    wanted = Wanted(which, words(layers), channels, top, part, words(methods) or (), precision=precision)
     configured = settings(store, workers)
     opened = open_store(configured.store)
     chosen = study(of_study, seeds) if of_study else None

@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.paper.rules import RULES
 from pipeline.plan.studies import STUDIES, Study, study
-from pipeline.runs.pictures import PRECISIONS, Wanted, fitting, parse_images, runs_of
+from pipeline.runs.pictures import PARTS, PRECISIONS, Wanted, fitting, parse_images, runs_of
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, open_store
 
+Part = Enum("Part", {name: name for name in PARTS}, type=str)
 Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
 StudyName = Enum("StudyName", {name: name for name in STUDIES}, type=str)
 
@@ -62,6 +63,7 @@ class ExplainRequest(Request):
     )
     channels: int = Field(8, ge=1, le=1000, description="Most active channels of each of these layers.")
     top: int = Field(10, ge=1, le=100, description="Strongest patches of each of these channels.")
+    part: Part = Field(Part("test"), description="Whose images these patches are of: test or train.")
     methods: list[str] = Field(list(RULES), description="Ways back through a ReLU: backprop, deconvnet, guided.")
     sanity: int = Field(16, ge=1, le=1000, description="Test images for the checks with random weights.")
     precision: Precision = Field(Precision("float32"), description="bfloat16 is quicker where it is native.")
@@ -80,7 +82,16 @@ class ExplainRequest(Request):
     def wanted(self) -> Wanted:
         layers, methods = tuple(self.layers) if self.layers else None, tuple(self.methods)
         images, precision = parse_images(self.images), self.precision.value
-        return Wanted(images, layers, self.channels, self.top, methods, self.sanity, precision)
+        return Wanted(
+            images=images,
+            layers=layers,
+            channels=self.channels,
+            top=self.top,
+            part=self.part.value,
+            methods=methods,
+            sanity=self.sanity,
+            precision=precision,
+        )
 
 
 class ReproduceRequest(PrepareRequest, TrainRequest, ExplainRequest):

@@ -40,13 +40,16 @@ class Prepared:
 
     def feeds(self, recipe: Recipe, device: str = "cpu") -> tuple[Feed, Feed]:
         """The training and the test images as the recipe wants them, on the device."""
-        train = self.train_pixels if varies_pixels(recipe) else self.train
-        return Feed(train.to(device), recipe, self._finish(recipe, device)), self.test_feed(recipe, device)
+        return self.feed("train", recipe, device), self.feed("test", recipe, device)
 
-    def test_feed(self, recipe: Recipe, device: str = "cpu") -> Feed:
-        """The test images alone."""
-        test = self.test_pixels if varies_pixels(recipe) else self.test
-        return Feed(test.to(device), recipe, self._finish(recipe, device))
+    def feed(self, part: str, recipe: Recipe, device: str = "cpu") -> Feed:
+        """The images of one part, train or test."""
+        images = self.pixels(part) if varies_pixels(recipe) else self.train if part == "train" else self.test
+        return Feed(images.to(device), recipe, self._finish(recipe, device))
+
+    def pixels(self, part: str) -> Images | Shards:
+        """The images of one part as people want to see them."""
+        return self.train_pixels if part == "train" else self.test_pixels
 
     def _finish(self, recipe: Recipe, device: str) -> Callable[[Tensor], Tensor]:
         """What is left of preprocessing once images were varied."""

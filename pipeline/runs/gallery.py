@@ -59,7 +59,7 @@ def _kept(notes: list[dict]) -> list[dict]:
     best: dict[tuple, dict] = {}
     for note in notes:
         shown = [cell.get("image") for cell in note["cells"]] if note["kind"] == "maps" else None
-        slot = (note["kind"], note["layer"], note["method"], note["switches"], str(shown))
+        slot = (note["kind"], note["layer"], note["method"], note["switches"], note.get("part"), str(shown))
         if slot not in best or _size(note) > _size(best[slot]):
             best[slot] = note
     return sorted(best.values(), key=lambda note: (KINDS.index(note["kind"]), note["name"]))

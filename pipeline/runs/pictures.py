@@ -20,6 +20,7 @@ DRAWING = 1  # raise it when the same picture would come out otherwise
 PATTERN_LAYERS = 3  # Figure 2 has three
 LARGEST_IMAGES = 4  # as Figures 4 to 6 have
 BLOCK = 100  # images on one sheet of maps
+PARTS = ("test", "train")
 PRECISIONS = ("float32", "bfloat16")
 KINDS = ("patterns", "strongest", "largest", "maps", "sanity")
 
@@ -35,6 +36,7 @@ class Picture:
     switches: bool = True
     channels: int = 0
     top: int = 0  # patches of a channel
+    part: str = "test"  # of the data set, that these come from
     images: int | tuple[int, ...] = ()  # test images; a number: as many, of every class in turn
     precision: str = "float32"
 
@@ -44,7 +46,8 @@ class Picture:
         key = hashlib.sha256(spec.encode()).hexdigest()[:8]
         block = f"{self.images[0]:05d}-{self.images[-1]:05d}" if isinstance(self.images, tuple) and self.images else ""
         pools = "" if self.switches else "no-switches"
-        return ".".join(part for part in (self.kind, self.layer, pools, block, self.method, key) if part)
+        of = "" if self.part == "test" else self.part
+        return ".".join(word for word in (self.kind, self.layer, of, pools, block, self.method, key) if word)
 
 
 def picture(plain: dict) -> Picture:
@@ -61,13 +64,18 @@ class Wanted:
     layers: tuple[str, ...] | None = None  # whose strongest patches to show; None: half and three quarters of the way
     channels: int = 8  # most active ones of each
     top: int = 10
+    part: str = "test"  # of the data set, whose patches these are; train is the other
     methods: tuple[str, ...] = tuple(RULES)
     sanity: int = 16  # test images whose maps are compared with those of a network made random
     precision: str = "float32"
     kinds: tuple[str, ...] = KINDS
 
     def __post_init__(self):
-        for what, words, known in (("method", self.methods, RULES), ("kind", self.kinds, KINDS)):
+        for what, words, known in (
+            ("method", self.methods, RULES),
+            ("kind", self.kinds, KINDS),
+            ("part", (self.part,), PARTS),
+        ):
             for word in words:
                 if word not in known:
                     raise unknown(what, word, known)
@@ -90,7 +98,8 @@ def pictures(network: Network, wanted: Wanted) -> list[Picture]:
                 of += [Picture(kind, name, "deconvnet") for name in list(known)[:PATTERN_LAYERS]]
             case "strongest":
                 for name in (name for name in chosen if name in known):
-                    of += [Picture(kind, name, view, channels=wanted.channels, top=wanted.top) for view in views]
+                    one = Picture(kind, name, channels=wanted.channels, top=wanted.top, part=wanted.part)
+                    of += [replace(one, method=view) for view in views]
             case "largest":
                 for name in (list(known)[-1], "scores"):
                     one = Picture(kind, name, methods=wanted.methods, images=LARGEST_IMAGES)
@@ -167,7 +176,9 @@ def flops(experiment: Experiment, pictures: Sequence[Picture]) -> int:
             case "patterns":
                 out += 2 * forward * layers(experiment.network)[picture.layer].conv.width
             case "strongest":
-                passes.add(experiment.dataset.test * forward)  # one pass over the data serves all layers
+                passes.add(
+                    getattr(experiment.dataset, picture.part) * forward
+                )  # one pass over the data serves all layers
                 out += 2 * forward * picture.channels * picture.top * (picture.method != "image")
             case "sanity":
                 out += count * forward * len(layers(experiment.network)) * (1 + len(picture.methods))

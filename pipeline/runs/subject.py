@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ BATCH_GPU = 256
 
 
 class Subject:
-    """One run. All indices are of test images."""
+    """One run. Indices are of test images, where nothing says otherwise."""
 
     def __init__(self, store: Store, id: str, precision: str = "float32"):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -29,34 +29,34 @@ class Subject:
         self.experiment, model, self.result = load_model(store, id)
         self.model = model.to(self.device)
         self._data = datasets.load(store, self.experiment.dataset, self.experiment.recipe.preprocess)
-        self.feed = self._data.test_feed(self.experiment.recipe, self.device)
+        self._feed = lru_cache(lambda part: self._data.feed(part, self.experiment.recipe, self.device))
         check(self.model, self.seen([0]))
 
     @property
     def network(self) -> Network:
         return self.experiment.network
 
-    def seen(self, index: Sequence[int]) -> Tensor:
+    def seen(self, index: Sequence[int], part: str = "test") -> Tensor:
         """These images as the model sees them: (N, C, H, W) on the device."""
-        images, _ = self.feed.seen(torch.tensor(index))
+        images, _ = self._feed(part).seen(torch.tensor(index))
         return images
 
-    def all(self) -> Iterator[Tensor]:
-        """Every image as the model sees it, batch by batch."""
-        return (images for images, _ in self.feed.evaluation(self._batch))
+    def all(self, part: str) -> Iterator[Tensor]:
+        """Every image of the part as the model sees it, batch by batch."""
+        return (images for images, _ in self._feed(part).evaluation(self._batch))
 
-    def pixels(self, index: Sequence[int]) -> Tensor:
+    def pixels(self, index: Sequence[int], part: str = "test") -> Tensor:
         """These images as people see them, cut or framed as the model sees them: (N, 3, H, W) from 0 to 1."""
-        pixels, _ = self._data.test_pixels.take(torch.tensor(index))
+        pixels, _ = self._data.pixels(part).take(torch.tensor(index))
         return augment.plain(pixels, self.experiment.recipe.augment).cpu() / 255
 
-    def labels(self, index: Sequence[int]) -> list[int]:
-        return self._labels[torch.tensor(index)].tolist()
+    def labels(self, index: Sequence[int], part: str = "test") -> list[int]:
+        return self._data.pixels(part).labels[torch.tensor(index)].tolist()
 
     def of_every_class(self, count: int) -> list[int]:
         """The first image of every class, then the second of every class, and so on."""
         rank, seen = [], {}
-        for position, label in enumerate(self._labels.tolist()):
+        for position, label in enumerate(self._data.test_pixels.labels.tolist()):
             rank.append((seen.setdefault(label, 0), label, position))
             seen[label] += 1
         return [position for _, _, position in sorted(rank)[:count]]
@@ -68,22 +68,23 @@ class Subject:
         rules: Sequence[str],
         switches: bool = True,
         model: nn.Module | None = None,
+        part: str = "test",
     ) -> tuple[dict[str, Tensor], Target]:
         """Maps (N, C, H, W) of each image's target by each rule, and the target with what it left open, on the CPU."""
         out: dict[str, list[Tensor]] = {rule: [] for rule in rules}
         targets = []
         for at in self._batches(range(len(index))):
-            part = Target(self._part(target.channels_N, at), target.layer, self._part(target.places_N2, at))
-            some = self.seen([index[i] for i in at])
+            some = Target(self._some(target.channels_N, at), target.layer, self._some(target.places_N2, at))
+            images = self.seen([index[i] for i in at], part)
             with self._autocast():
-                found, part = explained(model or self.model, some, part, rules, (switches,), checked=True)
-            targets.append(part)
+                found, some = explained(model or self.model, images, some, rules, (switches,), checked=True)
+            targets.append(some)
             for rule in rules:
                 out[rule].append(found[rule, switches].float().cpu())
         channels, places = (_joined([getattr(t, name) for t in targets]) for name in ("channels_N", "places_N2"))
         return {rule: torch.cat(parts) for rule, parts in out.items()}, Target(channels, target.layer, places)
 
-    def _part(self, values: Tensor | None, at: list[int]) -> Tensor | None:
+    def _some(self, values: Tensor | None, at: list[int]) -> Tensor | None:
         return None if values is None else values[at].to(self.device)
 
     @cached_property
@@ -108,10 +109,6 @@ class Subject:
     @property
     def _batch(self) -> int:
         return BATCH if self.device == "cpu" else BATCH_GPU
-
-    @property
-    def _labels(self) -> Tensor:
-        return self._data.test_pixels.labels
 
 
 def _joined(parts: list[Tensor | None]) -> Tensor | None:

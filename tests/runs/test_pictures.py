@@ -120,6 +120,27 @@ def test_patches_are_the_pixels_that_the_unit_sees_transparent_beyond_the_image(
         assert note["receptive"] == layers(ONE.network)[note["layer"]].step.receptive
 
 
+def test_patches_may_be_of_training_images(finished):
+    store, _ = finished
+    train = replace(SMALL, part="train", kinds=("strongest",), methods=("guided",))
+    work = [(ONE, missing(store, ONE, digests(store), train))]
+    assert len(work[0][1]) == 4
+    rendering.render_here(store, work)
+    of_train = [n for n in notes(store) if n.get("part") == "train" and n["method"] == "image"]
+    assert len(of_train) == 2
+    for note in of_train:
+        cell, grid = note["cells"][0], note["grid"]
+        assert cell["label"] == raw().train_labels[cell["image"]]
+        top, left, side = cell["box"]
+        padded = np.pad(raw().train_images[cell["image"]], ((0, 0), (32, 32), (32, 32))).transpose(1, 2, 0)
+        shown = tile(picture_of(store, note), grid, 0, 0)[:: grid["tile"] // side, :: grid["tile"] // side, :3]
+        np.testing.assert_array_equal(shown, padded[top + 32 : top + 32 + side, left + 32 : left + 32 + side])
+    run = RunFolder(ONE.id)
+    for name in store.names(run.figures):  # the other tests count what is there
+        if ".train." in name:
+            store.delete(run.figure(name))
+
+
 def test_pooled_networks_show_switches_and_all_convolutional_ones_pools_put_in_afterwards(finished, tmp_path):
     store, _ = finished
     titles = {(n["layer"], n["switches"]): n["title"] for n in notes(store) if n["kind"] == "largest"}
@@ -265,6 +286,7 @@ def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
     [
         ({"methods": ("guidde",)}, "Did you mean guided"),
         ({"methods": ()}, "a method"),
+        ({"part": "trian"}, "Did you mean train"),
         ({"precision": "bfloat"}, "Did you mean bfloat16"),
         ({"kinds": ("pattern",)}, "Did you mean patterns"),
         ({"top": 0}, "--top"),
