@@ -13,6 +13,7 @@ from torch import nn
 from pipeline.numerics import train
 from pipeline.numerics.conformance import conform
 from pipeline.numerics.evaluate import count_wrong
+from pipeline.numerics.fast import gate
 from pipeline.numerics.fast.flat import Weights
 from pipeline.numerics.fast.lane import Lane
 from pipeline.numerics.fast.loop import epochs
@@ -164,7 +165,9 @@ def _lane(this: Experiment, data: datasets.Prepared, workers: Workers) -> Lane:
     sample, _ = train_feed.seen(torch.arange(min(SAMPLE, len(train_feed))))
     initialise(model, this.recipe.initialise, this.seed, sample.cpu())
     settle(mode)
-    return Lane(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
+    lane = Lane(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
+    gate.agree(lane)
+    return lane
 
 
 def _resume(store: Store, folder: RunFolder, model: nn.Module, weights: Weights) -> list[train.Epoch]:
