@@ -33,7 +33,8 @@ def agree(lane: Lane) -> None:
     if not off <= NEAR[lane.mode.precision]:
         raise Refused(
             f"the fast path does not compute {lane.network.name} on {lane.device} in {lane.mode}: "
-            f"its scores are off by {off:.2g} of the largest. Nothing was trained. Set STRIVE_PRECISION=float32, and report it if that helps."
+            f"its scores are off by {off:.2g} of the largest. Nothing was trained. "
+            "Set STRIVE_PRECISION=float32, and report it if that helps."
         )
 
 
