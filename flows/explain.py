@@ -38,13 +38,15 @@ def explain(request: ExplainRequest) -> str:
     store, study = request.opened(), request.planned()
     experiments = explained(store, study)
     work = to_draw(store, experiments, request.wanted())
+    here = []
     if rendering.is_small(work):
-        for experiment, pictures in work:
-            render(experiment, pictures, store.url)
+        here = [render(experiment, pictures, store.url, return_state=True) for experiment, pictures in work]
     else:
         _on_cluster(study.name, work, store.url, settings(workers=request.workers).workers)
     if work or not store.exists(StudyFolder(study.name).gallery):
         hang(study.name, runs_of(study), store.url)
+    for state in here:
+        state.result()  # raises what one run failed with, once the others have their pictures
     return StudyFolder(study.name).gallery
 
 

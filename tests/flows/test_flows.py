@@ -8,7 +8,7 @@ import pytest
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
 from pipeline.runs import claims
-from pipeline.runs.store import DatasetFolder, RunFolder, open_store
+from pipeline.runs.store import DatasetFolder, RunFolder, StudyFolder, open_store
 
 ONE, TWO = study("smoke").experiments
 
@@ -174,6 +174,29 @@ def test_much_to_draw_goes_to_the_cluster_and_the_page_is_hung(harness, renderer
 
 
 @pytest.mark.prefect
+def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_explain, monkeypatch):
+    from flows.explain import explain
+    from pipeline.runs import rendering
+    from pipeline.runs.render import Rate
+
+    store, drawn = to_explain.opened(), []
+    done(store, TWO, digests={"model": "3", "dataset": "2"})
+
+    def render_here(_store, work):
+        [(experiment, _)] = work
+        if experiment == ONE:
+            raise ValueError("its weights are damaged")
+        drawn.append(experiment)
+        return Rate(1, 1, 1.0, 1.0)
+
+    monkeypatch.setattr(rendering, "render_here", render_here)
+    with pytest.raises(ValueError, match="its weights are damaged"):
+        explain(to_explain)
+    assert drawn == [TWO]
+    assert store.exists(StudyFolder("smoke").gallery)
+
+
+@pytest.mark.prefect
 def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_explain):
     from flows.explain import explain
 
@@ -184,6 +207,20 @@ def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_ex
     with pytest.raises(KeyboardInterrupt):
         explain(to_explain)
     assert renderers.stopped == 1
+
+
+@pytest.mark.prefect
+def test_drawing_here_that_is_interrupted_is_over(harness, to_explain, monkeypatch):
+    from flows.explain import explain
+    from pipeline.runs import rendering
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rendering, "render_here", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        explain(to_explain)
+    assert not to_explain.opened().exists(StudyFolder("smoke").gallery)
 
 
 @pytest.mark.parametrize("field", [{"images": "0:9999"}, {"methods": ["guidde"]}, {"layers": ["conv99"]}, {"top": 0}])
