@@ -45,7 +45,7 @@ def main() -> int:
         if not words.skip_checks and not check():
             return 1
         if not words.skip_bench:
-            measure(store, words.quick)
+            measure(store, quick=not words.whole_bench)
         left = train(store, study(words.study, words.seeds), words.data_dir, words.together)
         print(f"{left} runs left" if left else "nothing is left to train")
     except TimeIsUp:
@@ -130,7 +130,7 @@ def _arguments() -> argparse.Namespace:
     add("--data-dir", default=None, help="a folder that holds the unpacked data sets")
     add("--seconds", type=float, default=570.0, help="of this slice")
     add("--together", type=int, default=TOGETHER, help="experiments side by side")
-    add("--quick", action="store_true", help="a short measurement")
+    add("--whole-bench", action="store_true", help="the long measurement: most of a slice")
     add("--skip-checks", action="store_true")
     add("--skip-bench", action="store_true")
     return parser.parse_args()

@@ -13,6 +13,11 @@ from pipeline.numerics.dropout import kept
 from pipeline.paper.recipes import Recipe
 
 
+def has_kernels(x: Tensor) -> bool:
+    """Whether the tensor lies where the Triton kernels run; a test in Triton's interpreter says yes for a CPU."""
+    return x.is_cuda
+
+
 def update(
     master_P: Tensor, velocity_P: Tensor, gradient_P: Tensor, shadow_P: Tensor | None, lr: Tensor, recipe: Recipe
 ) -> None:
@@ -20,7 +25,7 @@ def update(
 
     Nesterov's: w <- w - lr (gradient + decay w + momentum v).
     """
-    if master_P.is_cuda:
+    if has_kernels(master_P):
         from pipeline.numerics.fast import kernels
 
         return kernels.update(master_P, velocity_P, gradient_P, shadow_P, lr, recipe)
@@ -39,7 +44,7 @@ def activate(
 
     A slope of 1 is no ReLU. Of the channels the first `real` are dropped from; None: all.
     """
-    if x_NCHW.is_cuda:
+    if has_kernels(x_NCHW):
         return _Activation.apply(x_NCHW, bias, slope, keys_N, share, real)
     return activated(x_NCHW, bias, slope, keys_N, share, real)
 

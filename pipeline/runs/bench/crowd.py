@@ -1,6 +1,8 @@
 """Several processes at once: what each loses to the others, and what a fleet on Ray needs to get to work."""
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
@@ -15,8 +17,9 @@ from pipeline.runs.bench.work import Work
 from pipeline.runs.fleet import Fleet
 from pipeline.runs.store import RunFolder, Store, open_store
 
-EPOCHS = 12  # of a run of the measured fleet
+EPOCHS = 20  # of a run of the measured fleet
 START = 600.0  # seconds that a fleet is given to begin
+SETTLED = 3.0  # after the last claim: every worker has begun to train
 
 
 def crowd(sides: list[Side], network: Network, work: Work) -> dict[str, float]:
@@ -54,6 +57,7 @@ def fleet(workers: int) -> dict[str, float]:
         "seconds_to_first_claim": together["began"],
         "seconds_in_all": together["ended"],
         "efficiency": rate * mean(alone["epoch_seconds"]) / workers,
+        "share_of_cpu_time_in_workers": together["share"],
     }
 
 
@@ -62,15 +66,46 @@ def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
     start = time.monotonic()
     work = Fleet(runs, store.url, workers)
     try:
-        while not any(store.exists(f"{RunFolder(e.id).claims}/1.json") for e in runs):
-            if time.monotonic() - start > START:
-                raise RuntimeError(f"the fleet has not begun within {START:.0f} s")
-            time.sleep(0.1)
+        _wait_for(lambda: any(_claim(store, e) for e in runs), start)
         began = time.monotonic() - start
+        _wait_for(lambda: all(_claim(store, e) for e in runs), start)
+        time.sleep(SETTLED)
+        before = _cpu_seconds(runs, store)
+        _wait_for(lambda: any(store.exists(RunFolder(e.id).result) for e in runs), start)
+        share = _share(before, _cpu_seconds(runs, store))
         work.wait()
     except BaseException:
         work.stop()
         raise
     ended = time.monotonic() - start
     epochs = [median(row.seconds for row in history.read(store, RunFolder(e.id), 1)[2:-2]) for e in runs]
-    return {"began": began, "ended": ended, "epoch_seconds": epochs}
+    return {"began": began, "ended": ended, "epoch_seconds": epochs, "share": share}
+
+
+def _wait_for(there: Callable[[], bool], start: float) -> None:
+    while not there():
+        if time.monotonic() - start > START:
+            raise RuntimeError(f"the fleet is not at work after {START:.0f} s")
+        time.sleep(0.1)
+
+
+def _claim(store: Store, experiment: Experiment) -> dict | None:
+    return store.find_json(f"{RunFolder(experiment.id).claims}/1.json")
+
+
+def _cpu_seconds(runs: list[Experiment], store: Store) -> tuple[float, float]:
+    """CPU time so far of the workers, and of every other process that we have started, Ray's and Ray Train's."""
+    import psutil
+
+    workers = {(_claim(store, e) or {})["pid"] for e in runs}
+    spent = {True: 0.0, False: 0.0}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            times = process.cpu_times()
+            spent[process.pid in workers] += times.user + times.system
+    return spent[True], spent[False]
+
+
+def _share(before: tuple[float, float], after: tuple[float, float]) -> float:
+    ours, others = (b - a for a, b in zip(before, after, strict=True))
+    return ours / (ours + others)

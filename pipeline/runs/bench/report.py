@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow
@@ -45,6 +45,9 @@ QUICK = Plan(
 )
 FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, EVERY, (1024, 4096, 16384), 50_000, True, 2.0, 64)
 ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), EVERY, (4096, 16384, 65536), 50_000, False, 2.0, 512)
+QUICK_ON_A_GPU = replace(
+    ON_A_GPU, work=dict.fromkeys(WIDTHS, Work(128, 60, 2, 8192)), networks=EVERY | {"1/4": THREE}, zca=5000
+)
 
 
 def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
@@ -52,7 +55,7 @@ def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
     torch.set_num_threads(1)
     keep_freed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    plan = ON_A_GPU if device == "cuda" else QUICK if quick else FULL
+    plan = {"cpu": (FULL, QUICK), "cuda": (ON_A_GPU, QUICK_ON_A_GPU)}[device][quick]
     slow, fast = Side("plain", device), Side("fast", device)
     others = [Side("fast", device) for _ in range(cores() - 1)] if device == "cpu" else []
     try:
@@ -84,7 +87,7 @@ def _measured(
             table += pair
             say(_line(pair[1]))
         say(f"all {len(plan.networks[width])} of them: {_ratio(table, width):.2f} times the plain loop")
-    packs = _packs(plan, fast, device, rates["bfloat16"], say)
+    beside = _on_a_gpu(plan, fast, rates["bfloat16"], say) if device == "cuda" else []
     quarter = [cost for cost in table if cost.path == "fast" and cost.width == "1/4"]
     points = growth.networks(quarter) + growth.images(fast, plan.images) + growth.width(fast, plan.work["1"])
     crowded: dict = {}
@@ -105,20 +108,24 @@ def _measured(
         "maps": maps.beside_captum(plan.maps, say),
         "memory": costs.peak_memory(device),
         "crowd": crowded,
-        "steps": [asdict(cost) for cost in table + packs],
+        "steps": [asdict(cost) for cost in table + beside],
         "growth": [asdict(point) for point in points],
     }
 
 
-def _packs(plan: Plan, fast: Side, device: str, rate: float, say: Callable[[str], None]) -> list[Cost]:
-    """Several at once: on a GPU, where alone it can pay."""
-    if device == "cpu":
-        return []
-    out = []
-    for network in TWELVE.values():
-        for together in PACKS:
-            out.append(alone(fast, [network] * together, "1", plan.work["1"], rate))
-            say(f"{together} of {_line(out[-1])}")
+def _on_a_gpu(plan: Plan, fast: Side, rate: float, say: Callable[[str], None]) -> list[Cost]:
+    """What can pay on a GPU alone: several networks at once; and the plain loop with all cores to load its images."""
+    out, tuned = [], Side("tuned", "cuda")
+    try:
+        for name in plan.networks["1"]:
+            network = TWELVE[name]
+            out.append(alone(tuned, [network], "1", plan.work["1"], rate))
+            say(f"tuned {_line(out[-1])}")
+            for together in PACKS:
+                out.append(alone(fast, [network] * together, "1", plan.work["1"], rate))
+                say(f"{together} of  {_line(out[-1])}")
+    finally:
+        tuned.close()
     return out
 
 

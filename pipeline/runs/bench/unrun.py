@@ -2,10 +2,9 @@
 
 UNRUN = (
     ("numerics/fast/cuda_graph.py", "recording and replaying a graph; a stream for every lane"),
-    ("numerics/fast/fused.py", "the branches for CUDA tensors; their kernels ran in Triton's interpreter"),
-    ("numerics/fast/kernels.py", "the kernels compiled, and how fast they are"),
+    ("numerics/fast/kernels.py", "the kernels compiled, and how fast they are; tests train with them interpreted"),
     ("numerics/fast/alarm.py", "the loss's way through pinned memory"),
-    ("numerics/fast/forward.py", "convolution without bias, and pooling in CUDA's deterministic mode"),
+    ("numerics/fast/forward.py", "pooling in CUDA's deterministic mode"),
     ("numerics/fast/precision.py", "bfloat16 on CUDA, and cuDNN's switches"),
     ("numerics/fast/resident.py", "images on the device, padded to 8 channels (their numbers are tested on a CPU)"),
     ("numerics/saliency.py, runs/render.py", "maps on a device; TensorFloat-32 would cost them digits"),

@@ -1,9 +1,13 @@
 """Run with TRITON_INTERPRET=1: the kernels on a CPU, against torch."""
 
+from dataclasses import replace
+
 import torch
+from small import LEAKY, POOLED, RECIPE, lane, weights
 
 from pipeline.numerics.dropout import epoch_keys, kept
 from pipeline.numerics.fast import fused, kernels
+from pipeline.numerics.fast.loop import epochs
 from pipeline.paper.recipes import Recipe
 
 torch.set_num_threads(1)
@@ -56,3 +60,14 @@ for nesterov in (False, True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(*shadows, rtol=1e-2, atol=1e-2)
 print("update")
+
+few = replace(RECIPE, epochs=1, lr_drops=(), batch=35)
+for network in (POOLED, LEAKY):
+    whole = []
+    for kernels_too in (False, True):
+        fused.has_kernels = lambda _x, answer=kernels_too: answer
+        one = lane(network, few)
+        [(_, row)] = epochs([one])
+        whole.append((weights(one.model), row.train_loss))
+    torch.testing.assert_close(whole[1], whole[0], rtol=1e-4, atol=1e-5)
+print("training")
