@@ -96,13 +96,14 @@ def _measured(
         crowded = crowd.crowd([fast, *others], narrow(TWELVE["all-cnn-c"], 4), plan.work["1/4"])
         say(f"{cores()} processes at once: {crowded['efficiency_by_cpu_time']:.2f} of as many alone, by CPU time")
     whole: Network = TWELVE["all-cnn-c"]
+    few = replace(plan.work["1"], images=4 * plan.work["1"].batch)
     return {
         "device": device,
         "matrix_rate": rates,
         "bfloat16_gain": bfloat16_gain() if device == "cpu" else None,
         "ratio": {width: _ratio(table, width) for width in WIDTHS},
-        "data_share": data_share(whole, plan.work["1"], device),
-        "around": costs.around(whole, plan.work["1"], device, store),
+        "data_share": data_share(whole, few, device),
+        "around": costs.around(whole, few, device, store),
         "imports": costs.imports(),
         "zca": costs.zca(plan.zca, device),
         "maps": maps.beside_captum(plan.maps, say),
