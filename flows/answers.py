@@ -207,9 +207,7 @@ def ran(standing: Standing, store: Store, as_json: bool) -> None:
 
 
 def examined(checks: list[Check], as_json: bool) -> None:
-    lines = [
-        f"{'ok  ' if c.ok else 'FAIL'} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks
-    ]
+    lines = [f"{c.state:4} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks]
     say({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
 
 

@@ -49,8 +49,11 @@ def cached(archive: Archive) -> Path:
     return cache() / archive.name
 
 
-def fetch(archive: Archive, show: Show) -> Path:
-    """The archive in the cache, fetched unless it is there; Refused when no mirror has it."""
+def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
+    """The archive in the cache, fetched unless it is there; Refused when no mirror has it.
+
+    `data_dir`: a folder that was looked through for it in vain.
+    """
     file = cached(archive)
     if file.exists():
         check(archive, file)
@@ -78,9 +81,15 @@ def fetch(archive: Archive, show: Show) -> Path:
     raise Refused(
         f"{archive.name} ({archive.bytes / 1e6:.0f} MB, SHA-256 {archive.sha256[:16]}…) could not be fetched:\n  "
         + "\n  ".join(dict.fromkeys(why))
-        + "\nName a folder that holds it with --data-dir or STRIVE_DATA_DIR, or an address below which it lies "
-        "with STRIVE_DATA_MIRROR. The same command goes on from what was fetched."
+        + f"\n{_instead(data_dir)}, or name an address below which it lies with STRIVE_DATA_MIRROR. "
+        "The same command goes on from what was fetched."
     )
+
+
+def _instead(data_dir: str | None) -> str:
+    if data_dir is None:
+        return "Name a folder that holds it with --data-dir or STRIVE_DATA_DIR"
+    return f"It is not in {data_dir} either: put it there as it is or unpacked, or name another folder that holds it"
 
 
 def _fetch(archive: Archive, address: str, part: Path, show: Show, patient: bool) -> None:

@@ -26,6 +26,11 @@ class Check:
     found: str
     mend: str = ""
 
+    @property
+    def state(self) -> str:
+        """In a word; what is optional and absent is in order, and how to get it is said."""
+        return "FAIL" if not self.ok else "none" if self.mend else "ok"
+
     def plain(self) -> dict:
         return asdict(self)
 

@@ -42,14 +42,16 @@ def reach(dataset: Dataset, data_dir: str | None) -> tuple[str, str]:
         return "the pinned images, from a package that is installed", ""
     if dataset.shard:
         place = photographs.find(dataset, data_dir)
-        return (f"in {place}", "") if place else ("not here, and not to be downloaded", photographs.mend(dataset))
+        where = f"in {data_dir}" if data_dir else "here"
+        return (f"in {place}", "") if place else (f"not {where}, and not to be downloaded", photographs.mend(dataset))
     place, archive = cifar.find(dataset, data_dir), cifar.FROM[dataset.name].archive
+    missed = cifar.missed(dataset, data_dir)
     if place is None:
         hosts = ", ".join(dict.fromkeys(urlsplit(address).netloc for address in archive.addresses()))
-        return f"to be downloaded when it is needed, {archive.bytes / 1e6:.0f} MB from {hosts}", ""
+        return f"{missed}to be downloaded when it is needed, {archive.bytes / 1e6:.0f} MB from {hosts}", ""
     if place.is_file():
         check(archive, place)
-    return f"in {place}", ""
+    return f"{missed}in {place}", ""
 
 
 def digits() -> Raw:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from processes import free_port
 from real_data import real_data
 
 from pipeline.paper.refused import Refused
@@ -14,7 +15,8 @@ from pipeline.runs import archives, cifar, sources
 
 RNG = np.random.default_rng(0)
 PARTS = [(RNG.integers(0, 256, (4, 3072), np.uint8), RNG.integers(0, 10, 4).tolist()) for _ in range(3)]
-TWO = replace(cifar.C10, train=("data_batch_1", "data_batch_2"), file_images=4, test_images=4)
+FILES = tuple(cifar.Pickle(name) for name in ("data_batch_1", "data_batch_2", "test_batch"))
+TWO = replace(cifar.C10, train=FILES[:2], file_images=4, test=FILES[2], test_images=4)
 SMALL = Dataset("small", 32, 10, 8, 4, None)
 
 
@@ -31,8 +33,8 @@ def published(tmp_path, monkeypatch):
         monkeypatch.setitem(cifar.FROM, name, TWO)
     monkeypatch.setattr(cifar, "HELD_OUT", {"held-out"})
     top = tmp_path / "data"
-    for name, part in zip((*TWO.train, TWO.test), PARTS, strict=True):
-        write(top / TWO.folder, name, *part)
+    for file, part in zip(FILES, PARTS, strict=True):
+        write(top / TWO.folder, file.name, *part)
     return top
 
 
@@ -60,7 +62,7 @@ def test_a_part_is_the_first_images_and_files_beyond_it_are_not_needed(published
 
 
 def test_held_out_images_are_the_last_training_images_and_the_test_file_is_not_read(published):
-    (published / TWO.folder / TWO.test).unlink()
+    (published / TWO.folder / TWO.test.name).unlink()
     found = read(Dataset("held-out", 32, 10, 6, 2, None), published)
     assert np.array_equal(np.concatenate([found.train_images, found.test_images]), images(0, 1))
     assert found.test_labels.tolist() == PARTS[1][1][2:]
@@ -134,6 +136,76 @@ def test_what_is_wrong_is_said_with_the_file_and_what_to_do(published, how, foun
     assert "--data-dir" in text
 
 
+@pytest.fixture
+def pinned(published, monkeypatch):
+    """The same, each file pinned to its size and digest."""
+    folder = published / TWO.folder
+    one, two, test = (
+        cifar.Pickle(f.name, (folder / f.name).stat().st_size, archives.digest(folder / f.name)) for f in FILES
+    )
+    monkeypatch.setitem(cifar.FROM, "small", replace(TWO, train=(one, two), test=test))
+    return published
+
+
+def test_a_file_with_other_bytes_is_refused_by_name_with_both_digests(pinned):
+    read(SMALL, pinned)
+    file = pinned / TWO.folder / "data_batch_2"
+    before, content = archives.digest(file), bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1  # a pixel
+    file.write_bytes(content)
+    assert cifar.find(SMALL, str(pinned)) == file.parent  # its size is right
+    with pytest.raises(Refused) as refused:
+        read(SMALL, pinned)
+    text = str(refused.value)
+    assert f"{file} is not the published file: expected SHA-256 {before[:16]}" in text
+    assert f"found {archives.digest(file)[:16]}" in text
+    assert "Unpack the whole of the published cifar-10-python.tar.gz" in text
+
+
+def test_a_file_of_another_length_is_found_without_reading_it(pinned):
+    file = pinned / TWO.folder / "data_batch_2"
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(Refused, match=f"data_batch_2 has {size - 1:,} bytes instead of {size:,}. Unpack"):
+        cifar.find(SMALL, str(pinned))
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """A data directory that holds something else, and no mirror that answers."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("STRIVE_DATA_MIRROR", raising=False)
+    nowhere = replace(TWO.archive, mirrors=(f"http://127.0.0.1:{free_port()}/file",))
+    monkeypatch.setitem(cifar.FROM, "small", replace(TWO, archive=nowhere))
+    top = tmp_path / "empty"
+    top.mkdir()
+    return top
+
+
+def test_a_data_directory_without_the_data_set_is_said_before_and_after_a_download(empty):
+    said = []
+    assert sources.reach(SMALL, str(empty))[0].startswith(f"not in {empty}: to be downloaded")
+    assert sources.reach(SMALL, None)[0].startswith("to be downloaded")
+    with pytest.raises(Refused) as refused:
+        sources.raw(SMALL, str(empty), said.append)
+    assert said[0] == f"not in {empty}: cifar-10-python.tar.gz is downloaded, 170 MB"
+    assert all(text.startswith(f"not in {empty}: ") for text in said)
+    assert f"It is not in {empty} either: put it there" in str(refused.value)
+    assert "with --data-dir" not in str(refused.value)
+
+
+def test_a_data_directory_without_the_data_set_is_said_where_the_cache_has_it(empty, published, monkeypatch):
+    file, said = archives.cached(TWO.archive), []
+    file.parent.mkdir(parents=True)
+    with tarfile.open(file, "w:gz") as tar:
+        tar.add(published / TWO.folder, TWO.folder)
+    packed = replace(TWO, archive=replace(TWO.archive, sha256=archives.digest(file)))
+    monkeypatch.setitem(cifar.FROM, "small", packed)
+    assert sources.reach(SMALL, str(empty))[0] == f"not in {empty}: in {file}"
+    sources.raw(SMALL, str(empty), said.append)
+    assert said == [f"not in {empty}: read from {file}"]
+
+
 def test_a_data_directory_that_is_none_is_refused(published):
     with pytest.raises(Refused, match="is no folder"):
         read(SMALL, published / "nowhere")
@@ -148,7 +220,7 @@ def test_the_published_test_images_of_cifar_10(pytestconfig):
     """A thousand of each class, and the first is the cat that everybody knows."""
     folder = real_data(pytestconfig, "cifar-10-batches-py/test_batch") / "cifar-10-batches-py"
     files = cifar._Files(str(folder), lambda name: (folder / name).read_bytes())
-    found, labels = cifar._first(10_000, cifar.C10, ("test_batch",), 10_000, files)
+    found, labels = cifar._first(10_000, cifar.C10, (cifar.C10.test,), 10_000, files)
     assert np.bincount(labels).tolist() == [1000] * 10
     assert labels[:4].tolist() == [3, 8, 8, 0]  # cat, ship, ship, airplane
     assert found[0, :, 0, 0].tolist() == [158, 112, 49]
