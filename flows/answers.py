@@ -50,6 +50,8 @@ def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None
     )
     if later:
         typer.echo(f"{later} more wait until learning rates are chosen; most of them will not be needed.")
+    if sharded := dict.fromkeys(s.experiment.dataset.name for s in todo if s.experiment.dataset.shard):
+        typer.echo(f"Preparing and reading the images of {', '.join(sharded)} is not counted in these times.")
 
 
 def status(store: Store, study: Study, as_json: bool) -> None:

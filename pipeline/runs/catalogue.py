@@ -20,4 +20,5 @@ def find(store: Store, text: str) -> Experiment:
         return planned[begin[0]]
     if begin:
         raise Refused(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
-    raise unknown("run", text, planned)
+    name = text if text in STUDIES else "STUDY"
+    raise unknown("run", text, planned, f"`strive plan {name}` lists the runs of a study.")

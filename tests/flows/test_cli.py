@@ -64,6 +64,20 @@ def test_plan_knows_states_and_cost(store):
     assert plan["seconds_left"] > 0
 
 
+def test_plan_says_that_reading_shards_is_not_counted(store):
+    last = strive("plan", "imagenet", "--store", store.url).output.splitlines()[-1]
+    assert "images of imagenet is not counted" in last
+    assert "not counted" not in strive("plan", "digits", "--store", store.url).output
+
+
+def test_plan_divides_no_run_over_processes(store):
+    alone, beside = (
+        json.loads(strive("plan", "large", "--store", store.url, "--workers", n, "--json").output) for n in ("1", "2")
+    )
+    assert len(alone["runs"]) == 1
+    assert alone["seconds_left"] == beside["seconds_left"]
+
+
 def test_plan_and_dry_run_leave_no_trace(store, tmp_path):
     for words in (["plan", "digits"], ["status", "digits"], ["reproduce", "digits", "--dry-run"]):
         assert strive(*words, "--store", store.url).exit_code == 0
@@ -116,6 +130,8 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["run", "all-cnn-c.digits"], "write more of it"),
         (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),
         (["retry", "x"], "unknown run"),
+        (["run", "foo"], "`strive plan STUDY` lists"),
+        (["run", "smoke"], "`strive plan smoke` lists"),
         (["figures", study("digits").experiments[0].id], "strive run"),
         (["figures"], "--study"),
         (["figures", "all-cnn-c", "--study", "digits"], "--study"),
