@@ -22,7 +22,7 @@ def manifest(study: Study) -> dict:
         "question": study.question,
         "comparable": study.comparable,
         "runs": [e.id for e in study.experiments],
-        "claims": [f"table {c.table}: {c.network}, {c.dataset}" for c in study.claims],
+        "claims": [f"{f'table {c.table}' if c.table else 'text'}: {c.network}, {c.dataset}" for c in study.claims],
     }
 
 
