@@ -62,7 +62,7 @@ def reproduce(
     if dry_run:
         return answers.plan(opened, chosen, settings(None, workers).workers, as_json)
     from flows.main_job import reproduce_study
-    from pipeline.runs.pictures import Wanted, fitting, parse_images, runs_of
+    from pipeline.runs.saliency.pictures import Wanted, fitting, parse_images, runs_of
 
     fitting(runs_of(chosen), Wanted(parse_images(images)))
     raise_on_sigterm()

@@ -3,8 +3,8 @@
 from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runs import rendering
-from pipeline.runs.pictures import Wanted, pictures, runs_of
+from pipeline.runs.saliency import rendering
+from pipeline.runs.saliency.pictures import Wanted, pictures, runs_of
 from pipeline.runs.store import RunFolder, Store
 
 
@@ -54,6 +54,6 @@ def _addresses(store: Store, experiment: Experiment, wanted: Wanted) -> list[str
 
 def hang(store: Store, study: Study) -> str:
     """Write the study's page over the pictures there are; returns its address."""
-    from pipeline.runs import gallery  # jinja2
+    from pipeline.runs.saliency import gallery  # jinja2
 
     return store.where(gallery.publish(store, study.name, runs_of(study)))

@@ -5,9 +5,9 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import ExplainRequest
 from pipeline.plan.experiment import Experiment
-from pipeline.runs import rendering
-from pipeline.runs.pictures import Picture, runs_of
-from pipeline.runs.rendering import explained, to_draw
+from pipeline.runs.saliency import rendering
+from pipeline.runs.saliency.pictures import Picture, runs_of
+from pipeline.runs.saliency.rendering import explained, to_draw
 from pipeline.runs.settings import settings
 from pipeline.runs.store import StudyFolder, open_store
 
@@ -27,7 +27,7 @@ def render_on_cluster(study: str, at_work: rendering.Rendering) -> dict:
 @task(task_run_name="gallery of {study}", cache_policy=NO_CACHE)
 def hang(study: str, experiments: list[Experiment], store_url: str) -> str:
     """The study's page; returns its path in the store."""
-    from pipeline.runs import gallery  # jinja2
+    from pipeline.runs.saliency import gallery  # jinja2
 
     return gallery.publish(open_store(store_url), study, experiments)
 

@@ -7,10 +7,10 @@ import typer
 from flows.answers import say
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
-from pipeline.runs.columns import FILES
 from pipeline.runs.pull import pull
 from pipeline.runs.settings import settings
 from pipeline.runs.store import RunFolder, Store, StudyFolder
+from pipeline.runs.tables.columns import FILES
 
 ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 
@@ -37,8 +37,9 @@ def _made(store: Store, name: str) -> None:
     """Make the tables, as after runs that were trained without the flows; nothing when nothing has come out there."""
     chosen = study(name)
     if any(store.exists(RunFolder(e.id).result) for e in chosen.wanted):
-        from pipeline.runs import editions, tables  # pandas: tables that lie there need none of it
-        from pipeline.runs.results import collect
+        from pipeline.runs.tables import editions  # pandas: tables that lie there need none of it
+        from pipeline.runs.tables import frames as tables
+        from pipeline.runs.tables.results import collect
 
         results = collect(store, chosen.wanted)
         editions.publish(store, chosen, tables.make(chosen, results, settings().price))

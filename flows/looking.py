@@ -74,7 +74,7 @@ def figures(
     What is there is not drawn again. About a minute's work is done in this process, more of it on Ray.
     """
     from flows import drawing
-    from pipeline.runs.pictures import Wanted, parse_images
+    from pipeline.runs.saliency.pictures import Wanted, parse_images
 
     if (run is None) == (of_study is None):
         raise Refused("name one run, or a study with --study")

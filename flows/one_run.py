@@ -6,9 +6,10 @@ from flows.display import Display, console
 from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runs import claims, datasets, job
+from pipeline.runs import claims, job
+from pipeline.runs.data import datasets
+from pipeline.runs.data.sources import silent
 from pipeline.runs.progress import Progress, Standing
-from pipeline.runs.sources import silent
 from pipeline.runs.store import RunFolder, Store
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.paper.rules import RULES
 from pipeline.plan.studies import STUDIES, Study, study
-from pipeline.runs.pictures import PARTS, PRECISIONS, Wanted, fitting, parse_images, runs_of
+from pipeline.runs.saliency.pictures import PARTS, PRECISIONS, Wanted, fitting, parse_images, runs_of
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, open_store
 

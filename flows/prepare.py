@@ -20,7 +20,7 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str, data_dir:
     folder = DatasetFolder(dataset, how)
     if store.exists(folder.manifest):
         return folder.top
-    from pipeline.runs import datasets  # torch: seconds that a prepared data set need not cost
+    from pipeline.runs.data import datasets  # torch: seconds that a prepared data set need not cost
 
     try:
         return datasets.make(store, dataset, how, data_dir, _news(store, folder))

@@ -7,11 +7,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import Request
-from pipeline.runs import editions, formats, tables
 from pipeline.runs.held import unverified
-from pipeline.runs.results import collect
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder, open_store
+from pipeline.runs.tables import editions, formats
+from pipeline.runs.tables import frames as tables
+from pipeline.runs.tables.results import collect
 
 
 @task(task_run_name="verify {id}", cache_policy=NO_CACHE)

@@ -6,12 +6,14 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.parameters import Request
-from pipeline.runs import editions, pull, tables
-from pipeline.runs import report as page
-from pipeline.runs.plots import Plot
-from pipeline.runs.results import collect
+from pipeline.runs import pull
+from pipeline.runs.report import page
+from pipeline.runs.report.plots import Plot
 from pipeline.runs.settings import settings
 from pipeline.runs.store import StudyFolder
+from pipeline.runs.tables import editions
+from pipeline.runs.tables import frames as tables
+from pipeline.runs.tables.results import collect
 
 
 @flow(name="report", flow_run_name="report {request.study.value}", persist_result=False)

@@ -18,7 +18,7 @@ from pipeline.runs.fleet import Fleet
 from pipeline.runs.progress import Progress, Standing, results
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder
-from pipeline.runs.tables import manifest
+from pipeline.runs.tables.frames import manifest
 
 POLL_SECONDS = 2.0
 

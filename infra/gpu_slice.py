@@ -23,7 +23,8 @@ from safetensors.torch import load, save  # noqa: E402
 
 from pipeline.paper.refused import Refused  # noqa: E402
 from pipeline.plan.studies import Study, study  # noqa: E402
-from pipeline.runs import claims, datasets, job  # noqa: E402
+from pipeline.runs import claims, job  # noqa: E402
+from pipeline.runs.data import datasets  # noqa: E402
 from pipeline.runs.progress import Progress, open_runs  # noqa: E402
 from pipeline.runs.settings import TOGETHER  # noqa: E402
 from pipeline.runs.store import RunFolder, Store, open_store  # noqa: E402

@@ -8,7 +8,8 @@ from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.runs import checkpoint, datasets, sources
+from pipeline.runs import checkpoint
+from pipeline.runs.data import datasets, sources
 from pipeline.runs.store import DatasetFolder, RunFolder, sha256
 
 TEST = 40

@@ -12,7 +12,7 @@ class Dataset:
     classes: int
     train: int  # images
     test: int
-    sha256: str | None  # of the raw data as runs/sources.py defines it; None where nobody has published it
+    sha256: str | None  # of the raw data as runs/data/sources.py defines it; None where nobody has published it
     shard: int = 0  # images a piece, read one after the other; 0: one piece that fits into memory
 
 

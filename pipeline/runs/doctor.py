@@ -87,7 +87,7 @@ def _mend_store(url: str) -> str:
 
 
 def _data(name: str, data_dir: str | None) -> Check:
-    from pipeline.runs.sources import reach
+    from pipeline.runs.data.sources import reach
 
     found, mend = reach(DATASETS[name], data_dir)
     return Check(name, True, found, mend)

@@ -22,8 +22,9 @@ from pipeline.numerics.initialise import SAMPLE, initialise
 from pipeline.numerics.network import build, count_parameters
 from pipeline.numerics.workers import ALONE, Workers
 from pipeline.plan.experiment import Experiment, experiment
-from pipeline.runs import checkpoint, datasets, history
+from pipeline.runs import checkpoint, history
 from pipeline.runs.claims import Claim, Lost
+from pipeline.runs.data import datasets
 from pipeline.runs.held import is_verified, proof_of
 from pipeline.runs.memory import keep_freed
 from pipeline.runs.provenance import provenance

@@ -128,8 +128,8 @@ def test_an_interrupted_flow_stops_its_fleet(harness, fleet, request_, monkeypat
 @pytest.fixture
 def renderers(monkeypatch):
     """Stands in for the cluster, which would be asked however small the work is: calls what a test sets as `draw`."""
-    from pipeline.runs import rendering
-    from pipeline.runs.render import Rate
+    from pipeline.runs.saliency import rendering
+    from pipeline.runs.saliency.render import Rate
 
     fake = SimpleNamespace(draw=lambda: Rate(9, 3, 1.0, 2.0), asked=[], stopped=0)
 
@@ -176,8 +176,8 @@ def test_much_to_draw_goes_to_the_cluster_and_the_page_is_hung(harness, renderer
 @pytest.mark.prefect
 def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_explain, monkeypatch):
     from flows.explain import explain
-    from pipeline.runs import rendering
-    from pipeline.runs.render import Rate
+    from pipeline.runs.saliency import rendering
+    from pipeline.runs.saliency.render import Rate
 
     store, drawn = to_explain.opened(), []
     done(store, TWO, digests={"model": "3", "dataset": "2"})
@@ -212,7 +212,7 @@ def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_ex
 @pytest.mark.prefect
 def test_drawing_here_that_is_interrupted_is_over(harness, to_explain, monkeypatch):
     from flows.explain import explain
-    from pipeline.runs import rendering
+    from pipeline.runs.saliency import rendering
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -270,7 +270,7 @@ def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_pa
     from flows.display import Display, console
     from flows.parameters import PrepareRequest
     from flows.prepare import prepare
-    from pipeline.runs import datasets
+    from pipeline.runs.data import datasets
 
     heard = []
 

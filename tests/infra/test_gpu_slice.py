@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 from pipeline.plan.studies import study
-from pipeline.runs import claims, datasets, job
+from pipeline.runs import claims, job
+from pipeline.runs.data import datasets
 from pipeline.runs.store import RunFolder, open_store
 
 # what a GPU host has not

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from runs.synthetic import result
 
 from pipeline.plan.studies import study
-from pipeline.runs import tables
-from pipeline.runs.results import collect
 from pipeline.runs.store import AT_ONCE, RunFolder, open_store, to_json
+from pipeline.runs.tables import frames as tables
+from pipeline.runs.tables.results import collect
 
 RUNS = 10_000
 

@@ -11,8 +11,8 @@ import pytest
 from processes import free_port
 
 from pipeline.paper.refused import Refused
-from pipeline.runs import archives
-from pipeline.runs.archives import Archive, fetch
+from pipeline.runs.data import archives
+from pipeline.runs.data.archives import Archive, fetch
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 LIE = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])

@@ -11,7 +11,7 @@ from real_data import real_data
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import DATASETS, Dataset
-from pipeline.runs import archives, cifar, sources
+from pipeline.runs.data import archives, cifar, sources
 
 RNG = np.random.default_rng(0)
 PARTS = [(RNG.integers(0, 256, (4, 3072), np.uint8), RNG.integers(0, 10, 4).tolist()) for _ in range(3)]

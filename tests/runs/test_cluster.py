@@ -13,7 +13,8 @@ from processes import free_port
 from safetensors.torch import load
 
 from pipeline.plan.studies import study
-from pipeline.runs import claims, datasets, job
+from pipeline.runs import claims, job
+from pipeline.runs.data import datasets
 from pipeline.runs.store import RunFolder, open_store
 
 RAY = str(Path(sys.executable).with_name("ray"))

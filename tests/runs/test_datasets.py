@@ -15,9 +15,9 @@ from pipeline.paper.augment import Crop, Distort, Shift
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import DATASETS, Dataset
-from pipeline.runs import datasets, sources
-from pipeline.runs.arrays import array_of, npy
-from pipeline.runs.raw import Raw
+from pipeline.runs.data import datasets, sources
+from pipeline.runs.data.arrays import array_of, npy
+from pipeline.runs.data.raw import Raw
 from pipeline.runs.store import DatasetFolder, open_store, sha256
 
 RNG = np.random.default_rng(0)

@@ -7,8 +7,9 @@ import browser
 import pytest
 from looked import experiment, finish, raw
 
-from pipeline.runs import gallery, rendering, sources
-from pipeline.runs.pictures import Wanted, missing
+from pipeline.runs.data import sources
+from pipeline.runs.saliency import gallery, rendering
+from pipeline.runs.saliency.pictures import Wanted, missing
 from pipeline.runs.store import RunFolder, open_store
 
 RUNS = [experiment("all-cnn-c"), experiment("model-a"), experiment("strided-cnn-b")]

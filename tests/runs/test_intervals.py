@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.runs.intervals import (
+from pipeline.runs.tables.intervals import (
     CONFIDENCE,
     ONE_RUN,
     PAIRS,

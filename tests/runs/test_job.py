@@ -17,8 +17,9 @@ from pipeline.paper.recipes import Recipe
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.runs import checkpoint, claims, datasets, history, job, sources
+from pipeline.runs import checkpoint, claims, history, job
 from pipeline.runs.claims import Owner, Watch, take
+from pipeline.runs.data import datasets, sources
 from pipeline.runs.store import DatasetFolder, RunFolder, open_store, sha256
 
 RAW = sources.Raw(
@@ -263,7 +264,7 @@ def test_kill_9_at_random_moments_changes_no_number(tmp_path):
     """The same run three times: unbroken, and killed after random pauses until it is done."""
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, str(Path(sys.argv[2])))\n"
-        "import test_job as t; from pipeline.runs import datasets, sources\n"
+        "import test_job as t; from pipeline.runs.data import datasets, sources\n"
         "from pipeline.runs.store import open_store\n"
         "sources._SOURCES['noise'] = lambda: t.RAW\n"
         "store = open_store(sys.argv[1]); datasets.make(store, t.NOISE, t.ONE.recipe.preprocess)\n"

@@ -17,11 +17,12 @@ from pipeline.numerics.saliency import Target
 from pipeline.paper.refused import Refused
 from pipeline.paper.units import layers
 from pipeline.plan.studies import study
-from pipeline.runs import gallery, render, rendering, sanity, sources
-from pipeline.runs.pictures import Wanted, fitting, missing, parse_images, picture, pictures, shown
-from pipeline.runs.sheet import around_grey, of_images, of_maps, sheet, wrapped
+from pipeline.runs.data import sources
+from pipeline.runs.saliency import gallery, render, rendering, sanity
+from pipeline.runs.saliency.pictures import Wanted, fitting, missing, parse_images, picture, pictures, shown
+from pipeline.runs.saliency.sheet import around_grey, of_images, of_maps, sheet, wrapped
+from pipeline.runs.saliency.subject import Subject
 from pipeline.runs.store import RunFolder, open_store
-from pipeline.runs.subject import Subject
 
 ONE = experiment()
 SMALL = Wanted(images=4, channels=2, top=3, sanity=3)

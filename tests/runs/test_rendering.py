@@ -3,8 +3,9 @@
 import pytest
 from looked import experiment, finish, raw
 
-from pipeline.runs import rendering, sources
-from pipeline.runs.pictures import Wanted, missing
+from pipeline.runs.data import sources
+from pipeline.runs.saliency import rendering
+from pipeline.runs.saliency.pictures import Wanted, missing
 from pipeline.runs.store import RunFolder, open_store
 
 RUNS = [experiment("strided-cnn-a"), experiment("strided-cnn-a", seed=1)]

@@ -13,9 +13,13 @@ from pipeline.numerics.train import Epoch
 from pipeline.paper.claims import claimed
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
-from pipeline.runs import curves, editions, formats, history, plots, pull, report, tables
-from pipeline.runs.columns import FILES, TABLES
+from pipeline.runs import history, pull
+from pipeline.runs.report import curves, plots
+from pipeline.runs.report import page as report
 from pipeline.runs.store import RunFolder, StudyFolder, open_store
+from pipeline.runs.tables import editions, formats
+from pipeline.runs.tables import frames as tables
+from pipeline.runs.tables.columns import FILES, TABLES
 
 TABLE_3, SMOKE = study("table-3"), study("smoke")
 

@@ -15,8 +15,8 @@ from pipeline.paper.augment import Crop
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
-from pipeline.runs import datasets, photographs, shards
-from pipeline.runs.shards import Shards
+from pipeline.runs.data import datasets, photographs, shards
+from pipeline.runs.data.shards import Shards
 from pipeline.runs.store import DatasetFolder, open_store
 
 TINY = Dataset("tiny", 16, 3, 25, 7, None, shard=4)

@@ -12,12 +12,13 @@ from runs.synthetic import result, results
 from pipeline.paper.claims import claimed
 from pipeline.paper.statements import STATEMENTS
 from pipeline.plan.studies import study
-from pipeline.runs import formats, scorecard, tables
-from pipeline.runs.columns import SCHEMA, TABLES, described
-from pipeline.runs.intervals import Count, from_number
-from pipeline.runs.results import Run, collect
 from pipeline.runs.store import RunFolder
-from pipeline.runs.verdicts import settle
+from pipeline.runs.tables import formats, scorecard
+from pipeline.runs.tables import frames as tables
+from pipeline.runs.tables.columns import SCHEMA, TABLES, described
+from pipeline.runs.tables.intervals import Count, from_number
+from pipeline.runs.tables.results import Run, collect
+from pipeline.runs.tables.verdicts import settle
 
 TABLE_3 = study("table-3", 5)
 BEST = 0.05  # the learning rate that both rules choose below

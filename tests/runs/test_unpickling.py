@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from pipeline.runs.unpickling import Untrusted, unpickle
+from pipeline.runs.data.unpickling import Untrusted, unpickle
 
 
 def published(data: np.ndarray, labels: list[int]) -> bytes:

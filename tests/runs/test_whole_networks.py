@@ -24,11 +24,12 @@ from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.runs import datasets, job, sources
+from pipeline.runs import job
 from pipeline.runs.claims import Owner, Watch, take
-from pipeline.runs.raw import Raw
+from pipeline.runs.data import datasets, sources
+from pipeline.runs.data.raw import Raw
+from pipeline.runs.data.unpickling import unpickle
 from pipeline.runs.store import RunFolder, open_store
-from pipeline.runs.unpickling import unpickle
 
 FEW = Dataset("cifar10-512", 32, 10, 512, 100, None)
 CHILD = """

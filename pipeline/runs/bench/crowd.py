@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from pipeline.paper.networks import Network
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
-from pipeline.runs import datasets, history
+from pipeline.runs import history
 from pipeline.runs.bench.side import Side
 from pipeline.runs.bench.work import Work
+from pipeline.runs.data import datasets
 from pipeline.runs.fleet import Fleet
 from pipeline.runs.store import RunFolder, Store, open_store
 

@@ -14,7 +14,7 @@ from pipeline.numerics.network import build
 from pipeline.numerics.saliency import Target, maps
 from pipeline.paper.networks import NETWORKS
 from pipeline.paper.refused import Refused, unknown
-from pipeline.runs.subject import BATCH, BATCH_GPU
+from pipeline.runs.saliency.subject import BATCH, BATCH_GPU
 
 REPEATS = 3  # of every way in turn; the median counts
 WAYS = ("captum, image by image", "captum, in batches", "strive, float32", "strive, bfloat16")

@@ -7,6 +7,6 @@ UNRUN = (
     ("numerics/fast/forward.py", "pooling in CUDA's deterministic mode"),
     ("numerics/fast/precision.py", "bfloat16 on CUDA, and cuDNN's switches"),
     ("numerics/fast/resident.py", "images on the device, padded to 8 channels (their numbers are tested on a CPU)"),
-    ("numerics/saliency.py, runs/render.py", "maps on a device; TensorFloat-32 would cost them digits"),
+    ("numerics/saliency.py, runs/saliency/render.py", "maps on a device; TensorFloat-32 would cost them digits"),
     ("runs/bench", "every figure of a GPU, packing and capture included"),
 )

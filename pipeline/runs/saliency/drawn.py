@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.runs.pictures import Picture
-from pipeline.runs.sheet import SCALING, Rgba, sheet
-from pipeline.runs.subject import Subject
+from pipeline.runs.saliency.pictures import Picture
+from pipeline.runs.saliency.sheet import SCALING, Rgba, sheet
+from pipeline.runs.saliency.subject import Subject
 
 Row = Sequence[Rgba]
 

@@ -9,8 +9,8 @@ from jinja2 import Environment, StrictUndefined
 
 from pipeline.paper.rules import RULES
 from pipeline.plan.experiment import Experiment
-from pipeline.runs.pictures import KINDS
-from pipeline.runs.sheet import SCALING
+from pipeline.runs.saliency.pictures import KINDS
+from pipeline.runs.saliency.sheet import SCALING
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 
 READERS = 16  # notes read at once
@@ -82,7 +82,7 @@ def _without_twins(note: dict) -> dict:
 def rendered(study: str, runs: list[dict]) -> str:
     """The page as HTML."""
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        files("pipeline.runs").joinpath("pages/gallery.html").read_text()
+        files("pipeline.runs.saliency").joinpath("gallery.html").read_text()
     )
     data = {"study": study, "runs": runs, "methods": METHODS, "scaling": SCALING}
     return page.render(

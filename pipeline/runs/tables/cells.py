@@ -10,9 +10,9 @@ from pipeline.paper.shapes import parameters
 from pipeline.plan.choose import RULES, Cell, cell, rates
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runs.intervals import from_number, of_runs
-from pipeline.runs.results import Run, counts
-from pipeline.runs.verdicts import settle
+from pipeline.runs.tables.intervals import from_number, of_runs
+from pipeline.runs.tables.results import Run, counts
+from pipeline.runs.tables.verdicts import settle
 
 ONE_RATE = "one rate"
 OUTCOMES = ("done", "diverged", "crashed", "not run")

@@ -12,7 +12,7 @@ from pipeline.numerics.network import build, transplant
 from pipeline.numerics.saliency import Target, explained
 from pipeline.numerics.saliency_check import check
 from pipeline.paper.networks import Network, with_pools
-from pipeline.runs import datasets
+from pipeline.runs.data import datasets
 from pipeline.runs.job import load_model
 from pipeline.runs.store import Store
 

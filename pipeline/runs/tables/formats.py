@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from pipeline.runs.columns import SCHEMA, TABLES, Column
+from pipeline.runs.tables.columns import SCHEMA, TABLES, Column
 
 TITLES = {
     "cells": "Errors beside the paper's",

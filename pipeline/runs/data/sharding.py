@@ -13,10 +13,10 @@ import torch
 from pipeline.numerics.streams import stream
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
-from pipeline.runs import photographs
-from pipeline.runs.archives import Show
-from pipeline.runs.arrays import blank, kept, npy
-from pipeline.runs.photographs import Labelled
+from pipeline.runs.data import photographs
+from pipeline.runs.data.archives import Show
+from pipeline.runs.data.arrays import blank, kept, npy
+from pipeline.runs.data.photographs import Labelled
 from pipeline.runs.store import DatasetFolder, Store, sha256
 
 SHOWN = 100  # times that it is said how far a part is

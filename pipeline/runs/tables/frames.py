@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.plan.studies import Study
-from pipeline.runs import cells, neighbours, rates, scorecard
-from pipeline.runs.columns import TABLES, Column
-from pipeline.runs.results import collect
 from pipeline.runs.store import Store
+from pipeline.runs.tables import cells, neighbours, rates, scorecard
+from pipeline.runs.tables.columns import TABLES, Column
+from pipeline.runs.tables.results import collect
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
 DIGITS = 4  # decimals kept of percent, seconds and cost

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from pipeline.paper.statements import MARGIN
 from pipeline.plan.choose import RULES
-from pipeline.runs.curves import Curve
+from pipeline.runs.report.curves import Curve
 
 # what matplotlib draws with stands for a variable of the page; the second colour is for where there is no page
 COLOURS = {

@@ -20,12 +20,12 @@ from pipeline.numerics.preprocess import CHUNK, Whitening, fit_to, last_step, va
 from pipeline.paper.recipes import Preprocess, Recipe, Scale, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
-from pipeline.runs import sharding
-from pipeline.runs.archives import Show
-from pipeline.runs.arrays import array_of, blank, kept, npy, reader
-from pipeline.runs.raw import Raw
-from pipeline.runs.shards import Shards
-from pipeline.runs.sources import raw, silent
+from pipeline.runs.data import sharding
+from pipeline.runs.data.archives import Show
+from pipeline.runs.data.arrays import array_of, blank, kept, npy, reader
+from pipeline.runs.data.raw import Raw
+from pipeline.runs.data.shards import Shards
+from pipeline.runs.data.sources import raw, silent
 from pipeline.runs.store import DatasetFolder, Store, sha256
 
 

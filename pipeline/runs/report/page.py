@@ -11,13 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from pipeline.paper.claims import CONTRADICTIONS
 from pipeline.plan.studies import Study
-from pipeline.runs import plots
-from pipeline.runs.cells import commit_of, device_seconds, wasted_seconds
-from pipeline.runs.columns import FILES, SCHEMA, TABLES
-from pipeline.runs.curves import curves
-from pipeline.runs.formats import joined, readable, records
-from pipeline.runs.results import Run
+from pipeline.runs.report import plots
+from pipeline.runs.report.curves import curves
 from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
+from pipeline.runs.tables.cells import commit_of, device_seconds, wasted_seconds
+from pipeline.runs.tables.columns import FILES, SCHEMA, TABLES
+from pipeline.runs.tables.formats import joined, readable, records
+from pipeline.runs.tables.results import Run
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
@@ -65,7 +65,7 @@ def make(
 
 
 def _environment() -> Environment:
-    loader = PackageLoader("pipeline.runs", "pages")
+    loader = PackageLoader("pipeline.runs.report", ".")
     return Environment(
         loader=loader, autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

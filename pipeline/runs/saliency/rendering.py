@@ -10,13 +10,13 @@ from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs.fleet import Driver, obey
-from pipeline.runs.pictures import Picture, Wanted, fitting, flops, missing, runs_of, shown
 from pipeline.runs.progress import SECONDS_PER_FLOP, Progress
+from pipeline.runs.saliency.pictures import Picture, Wanted, fitting, flops, missing, runs_of, shown
 from pipeline.runs.store import DatasetFolder, RunFolder, Store, open_store
 
 if TYPE_CHECKING:
     from pipeline.runs.cluster import Placement
-    from pipeline.runs.render import Rate
+    from pipeline.runs.saliency.render import Rate
 
 HERE_SECONDS = 60.0  # of one core: to start Ray takes half of that
 SHEET_SECONDS = 0.05  # to draw and put one, whatever is on it
@@ -61,7 +61,7 @@ def is_small(work: Work) -> bool:
 
 def render_here(store: Store, work: Work) -> "Rate":
     """Every run's pictures, one run after the other, in this process."""
-    from pipeline.runs.render import Rate, render  # torch
+    from pipeline.runs.saliency.render import Rate, render  # torch
 
     return sum((render(store, experiment.id, pictures) for experiment, pictures in work), Rate())
 
@@ -72,11 +72,12 @@ class Rendering(Driver):
     def __init__(self, work: Work, store_url: str, workers: int | None):
         self._began = time.monotonic()
         portions = [[id, [asdict(p) for p in pictures]] for id, pictures in _portions(work)]
-        super().__init__("pipeline.runs.rendering", {"portions": portions, "store": store_url, "workers": workers})
+        order = {"portions": portions, "store": store_url, "workers": workers}
+        super().__init__("pipeline.runs.saliency.rendering", order)
 
     def rate(self) -> "Rate":
         """Wait for all of it; the seconds are those since it began, Ray's start included."""
-        from pipeline.runs.render import Rate
+        from pipeline.runs.saliency.render import Rate
 
         rate = Rate(**json.loads(self.wait()))
         return replace(rate, seconds=time.monotonic() - self._began)
@@ -102,8 +103,8 @@ def _split(experiment: Experiment, pictures: Sequence[Picture]) -> Iterator[tupl
 
 def _portion(given: tuple[str, str, list[dict]]) -> dict:
     """One task, on a worker."""
-    from pipeline.runs.pictures import picture
-    from pipeline.runs.render import render
+    from pipeline.runs.saliency.pictures import picture
+    from pipeline.runs.saliency.render import render
 
     store_url, id, pictures = given
     return asdict(render(open_store(store_url), id, [picture(plain) for plain in pictures]))
@@ -111,7 +112,7 @@ def _portion(given: tuple[str, str, list[dict]]) -> dict:
 
 def _render(order: dict, placement: "Placement") -> None:
     from pipeline.runs import cluster
-    from pipeline.runs.render import Rate
+    from pipeline.runs.saliency.render import Rate
 
     given = [(order["store"], id, pictures) for id, pictures in order["portions"]]
     rates = cluster.each(_portion, given, placement)

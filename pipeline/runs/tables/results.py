@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.plan.experiment import Experiment
-from pipeline.runs.intervals import Count
 from pipeline.runs.store import AT_ONCE, RunFolder, Store
+from pipeline.runs.tables.intervals import Count
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pipeline.numerics.saliency import Target
 from pipeline.numerics.saliency_patches import Strongest, strongest
 from pipeline.numerics.units import crop, output_name
 from pipeline.paper.units import Layer, layer
-from pipeline.runs.drawn import Drawn, on_sheet
-from pipeline.runs.pictures import Picture
-from pipeline.runs.sheet import Rgba, of_images, of_maps, wrapped
-from pipeline.runs.subject import Subject
+from pipeline.runs.saliency.drawn import Drawn, on_sheet
+from pipeline.runs.saliency.pictures import Picture
+from pipeline.runs.saliency.sheet import Rgba, of_images, of_maps, wrapped
+from pipeline.runs.saliency.subject import Subject
 
 
 def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:

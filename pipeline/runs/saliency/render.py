@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
-from pipeline.runs.drawn import Drawn
-from pipeline.runs.figures import drawn
-from pipeline.runs.pictures import Picture
+from pipeline.runs.saliency.drawn import Drawn
+from pipeline.runs.saliency.figures import drawn
+from pipeline.runs.saliency.pictures import Picture
+from pipeline.runs.saliency.subject import Subject
 from pipeline.runs.store import RunFolder, Store, to_json
-from pipeline.runs.subject import Subject
 
 WRITERS = 4  # puts at once: a bucket answers each after tens of milliseconds
 WAITING = 8  # sheets drawn and not yet put; drawing waits for more to leave

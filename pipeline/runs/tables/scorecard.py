@@ -9,10 +9,10 @@ from pipeline.paper.shapes import parameters
 from pipeline.paper.statements import STATEMENTS, Comparison, Published, Setting, Statement
 from pipeline.plan.choose import RULES, Cell
 from pipeline.plan.studies import Study
-from pipeline.runs.cells import ONE_RATE, answering, chosen, mixed
-from pipeline.runs.intervals import Count, Difference, between, from_number, holm
-from pipeline.runs.results import counts
-from pipeline.runs.verdicts import SIGNIFICANT
+from pipeline.runs.tables.cells import ONE_RATE, answering, chosen, mixed
+from pipeline.runs.tables.intervals import Count, Difference, between, from_number, holm
+from pipeline.runs.tables.results import counts
+from pipeline.runs.tables.verdicts import SIGNIFICANT
 
 Errors = Mapping[Setting, Mapping[int, Count]]  # by seed, at the chosen rate
 

@@ -6,8 +6,8 @@ from typing import Any
 from pipeline.plan.choose import RULES, Cell, cell, rates
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runs.cells import answering, counted, grouped, mixed
-from pipeline.runs.results import Run, counts
+from pipeline.runs.tables.cells import answering, counted, grouped, mixed
+from pipeline.runs.tables.results import Run, counts
 
 
 def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:

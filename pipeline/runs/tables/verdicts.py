@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from pipeline.paper.claims import Claim
 from pipeline.paper.statements import MARGIN
-from pipeline.runs.intervals import CONFIDENCE, Difference
-from pipeline.runs.results import Run
+from pipeline.runs.tables.intervals import CONFIDENCE, Difference
+from pipeline.runs.tables.results import Run
 
 SEEDS_NEEDED = 5  # finished runs at the chosen rate before anything but "inconclusive" is said
 SIGNIFICANT = 1 - CONFIDENCE

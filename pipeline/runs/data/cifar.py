@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
-from pipeline.runs.archives import CIFAR_10, CIFAR_100, Archive, Show, cached, check, fetch
-from pipeline.runs.raw import Raw
-from pipeline.runs.unpickling import Untrusted, unpickle
+from pipeline.runs.data.archives import CIFAR_10, CIFAR_100, Archive, Show, cached, check, fetch
+from pipeline.runs.data.raw import Raw
+from pipeline.runs.data.unpickling import Untrusted, unpickle
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from torch import Tensor
 from pipeline.numerics.saliency import Target, patterns
 from pipeline.numerics.units import crop, output_name
 from pipeline.paper.units import layer
-from pipeline.runs import largest, patches
-from pipeline.runs.drawn import Drawn, images_of, on_sheet
-from pipeline.runs.pictures import Picture
-from pipeline.runs.sheet import of_images, of_maps, wrapped
-from pipeline.runs.subject import Subject
+from pipeline.runs.saliency import largest, patches
+from pipeline.runs.saliency.drawn import Drawn, images_of, on_sheet
+from pipeline.runs.saliency.pictures import Picture
+from pipeline.runs.saliency.sheet import of_images, of_maps, wrapped
+from pipeline.runs.saliency.subject import Subject
 
 PATTERN_COLUMNS = (8, 16)  # for up to 32 channels, and more
 MAP_COLUMNS = 10
@@ -66,7 +66,7 @@ def _maps(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
 
 
 def _sanity(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
-    from pipeline.runs import sanity  # scipy and scikit-image: a second, and no other picture wants them
+    from pipeline.runs.saliency import sanity  # scipy and scikit-image: a second, and no other picture wants them
 
     for picture in pictures:
         index = images_of(subject, picture)

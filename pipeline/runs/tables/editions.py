@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from pipeline.plan.studies import Study
-from pipeline.runs import formats
-from pipeline.runs.columns import FILES, SCHEMA, described
 from pipeline.runs.store import AT_ONCE, Store, StudyFolder, sha256, to_json
-from pipeline.runs.tables import manifest
+from pipeline.runs.tables import formats
+from pipeline.runs.tables.columns import FILES, SCHEMA, described
+from pipeline.runs.tables.frames import manifest
 
 
 def publish(store: Store, study: Study, made: Mapping[str, pd.DataFrame]) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.numerics.saliency import Target
 from pipeline.numerics.saliency_cascade import cascade
-from pipeline.runs.sheet import around_grey
-from pipeline.runs.subject import Subject
+from pipeline.runs.saliency.sheet import around_grey
+from pipeline.runs.saliency.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import numpy as np
 
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
-from pipeline.runs import cifar, photographs
-from pipeline.runs.archives import Show, check
-from pipeline.runs.raw import Raw
+from pipeline.runs.data import cifar, photographs
+from pipeline.runs.data.archives import Show, check
+from pipeline.runs.data.raw import Raw
 
 
 def silent(_text: str) -> None:

@@ -9,10 +9,10 @@ from pipeline.numerics.units import output_name
 from pipeline.paper.layers import Pool
 from pipeline.paper.networks import Network, with_pools
 from pipeline.paper.units import layer
-from pipeline.runs.drawn import Drawn, images_of, on_sheet
-from pipeline.runs.pictures import Picture
-from pipeline.runs.sheet import of_images, of_maps
-from pipeline.runs.subject import Subject
+from pipeline.runs.saliency.drawn import Drawn, images_of, on_sheet
+from pipeline.runs.saliency.pictures import Picture
+from pipeline.runs.saliency.sheet import of_images, of_maps
+from pipeline.runs.saliency.subject import Subject
 
 
 def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:

@@ -1,0 +1,1 @@
+"""Pictures of what finished runs have learned, and the gallery over them."""

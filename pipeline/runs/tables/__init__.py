@@ -1,0 +1,1 @@
+"""From results to tables: intervals, verdicts, the claims' scorecard, in every format."""
