@@ -1,1 +1,1 @@
-"""Where runs happen and what they leave: store, claims, job, cluster, tables, figures. One foreign library a file."""
+"""Where runs happen and what they leave: store, claims, job, cluster; rooms for data, tables, saliency, report, bench."""
