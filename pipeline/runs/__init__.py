@@ -1,1 +1,1 @@
-"""Where runs happen and what they leave: store, claims, job, cluster; rooms for data, tables, saliency, report, bench."""
+"""Where runs happen and what they leave. Store, claims, job, cluster here; data, tables, saliency, report below."""
