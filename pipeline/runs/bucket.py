@@ -65,6 +65,8 @@ def filesystem():
     fs = fsspec.filesystem(
         "s3",
         use_listings_cache=False,
+        # named, though botocore would find it: fsspec keeps one client for equal arguments, whatever the environment
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         config_kwargs=config,
         client_kwargs={"region_name": region} if region else {},
     )
