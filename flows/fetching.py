@@ -7,7 +7,7 @@ import typer
 from flows.answers import say
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
-from pipeline.runs.pull import pull
+from pipeline.runs.pull import pull, write_list
 from pipeline.runs.settings import settings
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 from pipeline.runs.tables.columns import FILES
@@ -15,7 +15,9 @@ from pipeline.runs.tables.columns import FILES
 ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 
 
-def table(store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool, as_json: bool) -> None:
+def table(
+    store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool, seeds: int | None, as_json: bool
+) -> None:
     """The latest table of a kind."""
     if kind not in FILES:
         raise Refused(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
@@ -24,7 +26,7 @@ def table(store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool
         raise Refused(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
     path = folder.object(f"{FILES[kind]}.{'json' if as_json else ending}")
     if fresh or not store.exists(path):
-        _made(store, folder.name)
+        _made(store, folder, seeds)
     text = store.find(path)
     if text is None:
         raise Refused(f"{store.where(path)} is not there yet: run `strive reproduce {folder.name}` first")
@@ -33,9 +35,9 @@ def table(store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool
     typer.echo(text.decode().rstrip("\n"))
 
 
-def _made(store: Store, name: str) -> None:
+def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
     """Make the tables, as after runs that were trained without the flows; nothing when nothing has come out there."""
-    chosen = study(name)
+    chosen = study(folder.name, seeds or _seeds_of(store, folder))
     if any(store.exists(RunFolder(e.id).result) for e in chosen.wanted):
         from pipeline.runs.tables import editions  # pandas: tables that lie there need none of it
         from pipeline.runs.tables import frames as tables
@@ -43,6 +45,13 @@ def _made(store: Store, name: str) -> None:
 
         results = collect(store, chosen.wanted)
         editions.publish(store, chosen, tables.make(chosen, results, settings().price))
+        write_list(store, folder.name, results)
+
+
+def _seeds_of(store: Store, folder: StudyFolder) -> int | None:
+    """As many seeds as the tables that lie there have; None where there are none."""
+    listed = (store.find_json(folder.manifest) or {}).get("runs", [])
+    return max((1 + int(id.rsplit(".", 2)[1].removeprefix("s")) for id in listed), default=None)
 
 
 def pulled(store: Store, name: str, to: Path, as_json: bool) -> None:

@@ -31,12 +31,13 @@ def table(
     ending: Annotated[str, typer.Option("--format", help="md, csv, json, tex or html.")] = "md",
     kind: Annotated[str, typer.Option(help="cells (the errors), rates, claims or neighbours (Table 4).")] = "cells",
     fresh: Annotated[bool, typer.Option("--fresh", help="Make it anew from the results first.")] = False,
+    seeds: SeedsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """A table of the study as it lies in the store, made from its results where none lies there yet."""
-    study(name)
-    fetching.table(open_store(settings(store).store), StudyFolder(name), kind, ending, fresh, as_json)
+    study(name, seeds)
+    fetching.table(open_store(settings(store).store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
 
 
 @answered

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -105,6 +106,11 @@ def test_a_table_is_made_from_results_that_no_flow_has_published(store):
     store.write_json(RunFolder(one.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
     assert strive("table", "smoke", "--store", store.url).output == shown
     assert "1 not run" not in strive("table", "smoke", "--fresh", "--store", store.url).output
+    # made for two seeds, it stays a table of two seeds
+    assert "1 crashed, 1 not run" in strive("table", "smoke", "--fresh", "--seeds", "2", "--store", store.url).output
+    assert "1 crashed, 1 not run" in strive("table", "smoke", "--fresh", "--store", store.url).output
+    # and what can be pulled is what lies there
+    assert strive("pull", "smoke", str(Path(store.url).parent / "pulled"), "--store", store.url).exit_code == 0
 
 
 def test_retry_makes_a_crashed_run_missing(store):

@@ -308,3 +308,27 @@ def test_results_are_those_the_store_holds(store):
     one, two = study("smoke").experiments
     store.write_json(RunFolder(one.id).result, result(one, 3.0))
     assert collect(store, [one, two]) == {one.id: result(one, 3.0)}
+
+
+def test_a_crashed_run_has_told_no_digest_and_mixes_with_nothing():
+    seeds = study("imagenet", 2).experiments  # whose data nobody has pinned
+    have = {
+        seeds[0].id: result(seeds[0], 41.0, summary={"raw_sha256": "a" * 64}),
+        seeds[1].id: {"outcome": "crashed", "experiment_id": seeds[1].id, "attempt": 3, "why": ["no memory"]},
+    }
+    [cell] = tables.make(study("imagenet", 2), have)["cells"].to_dict("records")
+    assert (cell["verdict"], cell["seeds"], cell["outcomes"]) == ("inconclusive", 1, "1 done, 1 crashed")
+
+
+def test_nothing_was_chosen_on_the_errors_of_cifar_100():
+    hundred = study("cifar-100")
+    rates = tables.make(hundred, results(hundred.wanted, lambda e: 30.0 + e.recipe.lr, 0.1))["rates"]
+    assert rates["by_paper"].any()
+    assert rates["flatters"].isna().all()
+    assert rates["held_out_error"].isna().all()
+
+
+def test_what_few_runs_show_decides_no_claim():
+    few = {id: r for id, r in results(TABLE_3.wanted, papers(), 0.01).items() if ".s3." not in id and ".s4." not in id}
+    claims = tables.make(TABLE_3, few)["claims"]
+    assert set(claims["comparison_verdict"]) - {""} == {"inconclusive", "not run"}

@@ -179,7 +179,8 @@ def mixed(runs: Iterable[Run]) -> str:
     for name in ALIKE:
         kinds: dict[str, list[str]] = {}
         for run in settled:
-            kinds.setdefault(str(run.facts.get(name)), []).append(run.experiment.id)
+            if (value := run.facts.get(name)) is not None:  # a crashed run has not told
+                kinds.setdefault(str(value), []).append(run.experiment.id)
         if len(kinds) > 1:
             told = "; ".join(f"{value[:12]}: {' '.join(ids)}" for value, ids in sorted(kinds.items()))
             return f"runs of differing {name} make no row: {told}"

@@ -23,11 +23,15 @@ def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
         for lr in rates_here:
             runs = [Run(e, results.get(e.id, {})) for e in planned if e.recipe.lr == lr]
             by = {rule: choice and picks[rule].get(this) == lr for rule in RULES}
-            out.append(_row(this, lr, runs, _held_out(study, this, lr, results), by))
+            # tuned on another data set, nothing was chosen on these errors, nor searched for beside them
+            held_out = None if study.tuned_on else _held_out(study, this, lr, results)
+            out.append(_row(this, lr, runs, held_out, by, flatters=by["paper"] and not study.tuned_on))
     return out
 
 
-def _row(this: Cell, lr: float, runs: list[Run], held_out: Run | None, by: dict[str, bool]) -> dict[str, Any]:
+def _row(
+    this: Cell, lr: float, runs: list[Run], held_out: Run | None, by: dict[str, bool], flatters: bool
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "network": this.network,
         "dataset": this.dataset,
@@ -45,7 +49,7 @@ def _row(this: Cell, lr: float, runs: list[Run], held_out: Run | None, by: dict[
     further = [error for seed, error in errors.items() if seed]
     row |= {"seeds": len(done), "error": mean(errors.values()) if errors else None, "first_error": errors.get(0)}
     row["held_out_error"] = held_out.count.error if held_out and held_out.count else None
-    if by["paper"] and further and 0 in errors:
+    if flatters and further and 0 in errors:
         row["flatters"] = mean(further) - errors[0]
     return row
 

@@ -12,7 +12,7 @@ from pipeline.plan.studies import Study
 from pipeline.runs.tables.cells import ONE_RATE, answering, chosen, mixed
 from pipeline.runs.tables.intervals import Count, Difference, between, from_number, holm
 from pipeline.runs.tables.results import counts
-from pipeline.runs.tables.verdicts import SIGNIFICANT
+from pipeline.runs.tables.verdicts import SEEDS_NEEDED, SIGNIFICANT
 
 Errors = Mapping[Setting, Mapping[int, Count]]  # by seed, at the chosen rate
 
@@ -30,8 +30,8 @@ class Tested:
     def verdict(self) -> str:
         if self.difference is None or self.p is None or self.p_against is None:
             return "not run"
-        if self.difference.n < 2:
-            return "inconclusive"  # a single run does not know how training scatters
+        if self.difference.n < SEEDS_NEEDED:
+            return "inconclusive"  # few runs, or those that others did not outlive, would flatter
         if self.p < SIGNIFICANT:
             return "holds"
         return "contradicted" if self.p_against < SIGNIFICANT else "inconclusive"
