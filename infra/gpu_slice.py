@@ -72,9 +72,7 @@ def check() -> bool:
     for name, holds in CHECKS.items():
         try:
             holds()
-        except (
-            Exception
-        ) as error:  # every check is to be heard, and the slice goes on to none of the others if one fails
+        except Exception as error:  # every check is to be heard; one that failed ends the slice afterwards
             bad += 1
             print(f"FAILED {name}: {type(error).__name__}: {error}")
         else:
