@@ -171,7 +171,7 @@ def serve() -> None:
 @app.command()
 @answered
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise twenty.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

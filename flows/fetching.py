@@ -7,7 +7,7 @@ import typer
 from flows.answers import say
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
-from pipeline.runs.pull import pull, write_list
+from pipeline.runs.pull import pull
 from pipeline.runs.settings import settings
 from pipeline.runs.store import RunFolder, Store, StudyFolder
 from pipeline.runs.tables.columns import FILES
@@ -36,19 +36,15 @@ def table(
 
 
 def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
-    """Make the tables, as after runs that were trained without the flows; nothing when nothing has come out there."""
-    chosen = study(folder.name, seeds or _seeds_of(store, folder))
+    """Make tables and page, as after runs that were trained without the flows; nothing when none has come out there."""
+    chosen = study(folder.name, seeds or seeds_of(store, folder))
     if any(store.exists(RunFolder(e.id).result) for e in chosen.wanted):
-        from pipeline.runs.tables import editions  # pandas: tables that lie there need none of it
-        from pipeline.runs.tables import frames as tables
-        from pipeline.runs.tables.results import collect
+        from pipeline.runs.report.publication import publish  # pandas: tables that lie there need none of it
 
-        results = collect(store, chosen.wanted)
-        editions.publish(store, chosen, tables.make(chosen, results, settings().price))
-        write_list(store, folder.name, results)
+        publish(store, chosen, settings().price)
 
 
-def _seeds_of(store: Store, folder: StudyFolder) -> int | None:
+def seeds_of(store: Store, folder: StudyFolder) -> int | None:
     """As many seeds as the tables that lie there have; None where there are none."""
     listed = (store.find_json(folder.manifest) or {}).get("runs", [])
     return max((1 + int(id.rsplit(".", 2)[1].removeprefix("s")) for id in listed), default=None)

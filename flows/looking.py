@@ -105,7 +105,9 @@ def gallery(
     """Write the page over a study's pictures and print its address; it needs no server and no network."""
     from flows import drawing
 
-    opened, chosen = open_store(settings(store).store), study(name, seeds)
+    study(name, seeds)
+    opened = open_store(settings(store).store)
+    chosen = study(name, seeds or fetching.seeds_of(opened, StudyFolder(name)))
     drawing.finished_of(opened, chosen)
     where = drawing.hang(opened, chosen)
     answers.say({"study": name, "gallery": where}, where, as_json)

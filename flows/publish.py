@@ -1,7 +1,5 @@
 """Flow `publish`: a study's results, verified -> its tables."""
 
-import os
-
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -10,7 +8,7 @@ from flows.parameters import Request
 from pipeline.runs.held import unverified
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder, open_store
-from pipeline.runs.tables import editions, formats
+from pipeline.runs.tables import editions, formats, reading
 from pipeline.runs.tables import frames as tables
 from pipeline.runs.tables.results import collect
 
@@ -18,32 +16,27 @@ from pipeline.runs.tables.results import collect
 @task(task_run_name="verify {id}", cache_policy=NO_CACHE)
 def verify(id: str, store_url: str) -> None:
     """Evaluate the stored weights again; fails unless they make the errors that the run reported."""
-    from pipeline.runs import job  # torch: seconds that verified runs need not cost
+    from pipeline.runs import finished  # torch: seconds that verified runs need not cost
 
-    job.verify(open_store(store_url), id)
+    finished.verify(open_store(store_url), id)
 
 
 @flow(name="publish", flow_run_name="publish {request.study.value}", persist_result=False)
 def publish(request: Request) -> str:
     """Verify every finished run, then put the study's tables into the store; returns the main one as Markdown."""
     store, study = request.opened(), request.planned()
-    results = collect(store, study.wanted)
+    results = collect(store, study.read)
     for id in unverified(store, results):
         verify(id, store.url)
     made = tables.make(study, results, settings().price)
     editions.publish(store, study, made)
     text = formats.markdown("cells", made["cells"])
     create_table_artifact(formats.readable("cells", made["cells"]).to_dict("records"), key=f"{study.name}-table")
-    create_markdown_artifact(f"{text}\n\n{_pulling(store, StudyFolder(study.name))}", key=f"{study.name}-results")
+    create_markdown_artifact(f"{text}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results")
     return text
 
 
-def _pulling(store: Store, folder: StudyFolder) -> str:
+def _pulling(store: Store, study: str) -> str:
     """Where the tables lie, and the line that reads one from anywhere."""
-    where = {name: store.where(folder.table(name)) for name in formats.FORMATS}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    options = (
-        f', storage_options={{"endpoint_url": "{endpoint}"}}' if store.url.startswith("s3://") and endpoint else ""
-    )
-    line = f'pd.read_parquet("{where["parquet"]}"{options})'
-    return f"```python\nimport pandas as pd\n\n{line}\n```\n\n" + "\n".join(f"- `{url}`" for url in where.values())
+    where = "\n".join(f"- `{store.where(StudyFolder(study).table(ending))}`" for ending in formats.FORMATS)
+    return f"```python\nimport pandas as pd\n\n{reading.line(store, study)}\n```\n\n{where}"

@@ -5,25 +5,25 @@
 Run it again, here or elsewhere, and it goes on from the last checkpoints in the store. It needs torch, numpy, pandas,
 pyarrow, fsspec and safetensors alone: no Ray, no Prefect, no network. The store is one like any other, and
 `strive table table-3 --store results` reads it. What is too large to be kept with the code, prepared images and
-checkpoints, is left out by .gitignore; the weights are there in half precision besides.
+checkpoints, is left out by .gitignore; the weights are there in half precision besides, evaluated once more before.
 """
 
 import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch  # noqa: E402
-from safetensors.torch import load, save  # noqa: E402
 
 from pipeline.paper.refused import Refused  # noqa: E402
+from pipeline.plan.experiment import Experiment  # noqa: E402
 from pipeline.plan.studies import Study, study  # noqa: E402
-from pipeline.runs import claims, job  # noqa: E402
+from pipeline.runs import claims, finished, job  # noqa: E402
 from pipeline.runs.data import datasets  # noqa: E402
 from pipeline.runs.progress import Progress, open_runs  # noqa: E402
 from pipeline.runs.settings import TOGETHER  # noqa: E402
@@ -56,7 +56,7 @@ def main() -> int:
         return 2
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        halve(store, study(words.study, words.seeds))
+        leave(store, study(words.study, words.seeds).wanted)
         print(f"{time.monotonic() - began:.0f} s")
     return 0
 
@@ -103,17 +103,20 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
             print(f"{this.id}, attempt {claim.attempt}", flush=True)
         for result in job.run(held, store):
             print(f"{result.experiment_id}: {result.outcome}, {result.wrong} wrong of {result.seen}", flush=True)
+        leave(store, [claim.experiment for claim in held])
     return len(needed)
 
 
-def halve(store: Store, wanted: Study) -> None:
-    """The weights of finished runs in half precision: small enough to be kept with the code."""
-    for experiment in wanted.wanted:
+def leave(store: Store, experiments: Iterable[Experiment]) -> None:
+    """The finished ones as they can be kept with the code: evaluated once more, and their weights in half precision."""
+    for experiment in experiments:
         run = RunFolder(experiment.id)
-        small = f"{run.top}/model.float16.safetensors"
-        if store.exists(run.result) and store.exists(run.model) and not store.exists(small):
-            weights = {name: tensor.half() for name, tensor in load(bytes(store.read(run.model))).items()}
-            store.create(small, save(weights))
+        if store.exists(run.model) and (store.find_json(run.result) or {}).get("outcome") == "done":
+            finished.halve(store, run.id)
+            try:
+                finished.verify(store, run.id)
+            except ValueError as wrong:  # the others are to be kept all the same
+                print(f"NOT VERIFIED: {wrong}")
 
 
 def _time_is_up(_number: int, _frame: object) -> None:

@@ -41,6 +41,10 @@ class Comparison:
     def __post_init__(self):
         if self.low is None and self.high is None:
             raise ValueError(f"a comparison of {self.left} needs a bound")
+        if isinstance(self.right, Setting) and self.right.dataset != self.left.dataset:
+            raise ValueError(
+                f"errors of {self.left.dataset} and {self.right.dataset} have nothing to do with each other"
+            )
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,18 @@ class Study:
     search: tuple[Experiment, ...] = ()  # the runs on held-out images that choose a learning rate
     tuned_on: tuple[Experiment, ...] = ()  # the runs whose test errors choose it; none: the study's own with seed 0
     parts: tuple["Study", ...] = ()  # the studies that this one gathers
+    beside: tuple["Study", ...] = ()  # other studies whose results its claims are held against; it trains none of them
 
     @property
     def wanted(self) -> tuple[Experiment, ...]:
         """Every run that may be trained for it, those that only choose a rate included."""
         every = [*self.experiments, *self.tuned_on, *self.search, *(e for part in self.parts for e in part.wanted)]
         return tuple(dict.fromkeys(every))
+
+    @property
+    def read(self) -> tuple[Experiment, ...]:
+        """Every run whose result may stand in its tables: those wanted, and those of the studies beside it."""
+        return tuple(dict.fromkeys([*self.wanted, *(e for other in self.beside for e in other.wanted)]))
 
 
 def _grid(networks: Iterable[Network], dataset: str, recipe: Recipe, seeds: int) -> tuple[Experiment, ...]:
@@ -64,6 +70,7 @@ def augmented(seeds: int = 5) -> Study:
         _claims(4, "cifar10", augmented=True, networks=["all-cnn-c"]),
         comparable=True,
         search=_grid([TWELVE["all-cnn-c"]], "cifar10-held-out", CIFAR_AUGMENTED, 1),
+        beside=(_only(table_3(seeds), ["all-cnn-c"]),),
     )
 
 
@@ -76,8 +83,8 @@ def cifar_100(seeds: int = 5) -> Study:
         _grid([network], "cifar100", CIFAR, seeds) + _grid([network], "cifar100", CIFAR_AUGMENTED, seeds),
         _claims(4, "cifar100", augmented=True, networks=["all-cnn-c"]),
         comparable=True,
-        search=_of("all-cnn-c", table_3().search + augmented().search),
-        tuned_on=_of("all-cnn-c", table_3(1).experiments + augmented(1).experiments),
+        search=_of(["all-cnn-c"], table_3().search + augmented().search),
+        tuned_on=_of(["all-cnn-c"], table_3(1).experiments + augmented(1).experiments),
     )
 
 
@@ -89,6 +96,7 @@ def ablations(seeds: int = 5) -> Study:
         _grid(ABLATIONS.values(), "cifar10", CIFAR, seeds),
         comparable=True,
         search=_grid(ABLATIONS.values(), "cifar10-held-out", CIFAR, 1),
+        beside=(_only(table_3(seeds), ["model-a", "model-b", "model-c", "all-cnn-c"]),),
     )
 
 
@@ -223,5 +231,15 @@ def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> t
     )
 
 
-def _of(network: str, experiments: Iterable[Experiment]) -> tuple[Experiment, ...]:
-    return tuple(e for e in experiments if e.network.name == network)
+def _only(whole: Study, networks: list[str]) -> Study:
+    """What a study says of these networks."""
+    return replace(
+        whole,
+        experiments=_of(networks, whole.experiments),
+        claims=tuple(claim for claim in whole.claims if claim.network in networks),
+        search=_of(networks, whole.search),
+    )
+
+
+def _of(networks: list[str], experiments: Iterable[Experiment]) -> tuple[Experiment, ...]:
+    return tuple(e for e in experiments if e.network.name in networks)

@@ -8,6 +8,7 @@ import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.paper.refused import Refused
+from pipeline.runs.settings import endpoint
 
 PIECE = 64 << 20  # bytes
 TRANSIENT = (BotoCoreError, ClientError, aiohttp.ClientError, HTTPException)
@@ -66,7 +67,7 @@ def filesystem():
         "s3",
         use_listings_cache=False,
         # named, though botocore would find it: fsspec keeps one client for equal arguments, whatever the environment
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        endpoint_url=endpoint(),
         config_kwargs=config,
         client_kwargs={"region_name": region} if region else {},
     )

@@ -12,7 +12,6 @@ from torch import nn
 
 from pipeline.numerics import train
 from pipeline.numerics.conformance import conform
-from pipeline.numerics.evaluate import count_wrong
 from pipeline.numerics.fast import gate
 from pipeline.numerics.fast.flat import Weights
 from pipeline.numerics.fast.lane import Lane
@@ -21,11 +20,10 @@ from pipeline.numerics.fast.precision import Mode, choose, settle
 from pipeline.numerics.initialise import SAMPLE, initialise
 from pipeline.numerics.network import build, count_parameters
 from pipeline.numerics.workers import ALONE, Workers
-from pipeline.plan.experiment import Experiment, experiment
+from pipeline.plan.experiment import Experiment
 from pipeline.runs import checkpoint, history
 from pipeline.runs.claims import Claim, Lost
 from pipeline.runs.data import datasets
-from pipeline.runs.held import is_verified, proof_of
 from pipeline.runs.memory import keep_freed
 from pipeline.runs.provenance import provenance
 from pipeline.runs.settings import settings
@@ -217,43 +215,6 @@ def _finish(one: _Begun, store: Store) -> Result:
     if not store.create_json(claim.run.result, asdict(result)):
         raise Lost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
     claim.finished = True
-    return result
-
-
-def load_model(store: Store, id: str) -> tuple[Experiment, nn.Module, dict]:
-    """A finished run's experiment, model and result; ValueError when the weights are not those of the result."""
-    folder = RunFolder(id)
-    result, weights = store.read_json(folder.result), store.read(folder.model)
-    if sha256(weights) != result["digests"]["model"]:
-        raise ValueError(
-            f"{store.where(folder.model)} is not what the result of {id} names: it was damaged or replaced. "
-            f"Delete {store.where(folder.top)} and train the run again."
-        )
-    this = experiment(store.read_json(folder.experiment))
-    model = build(this.network)
-    checkpoint.load_weights(weights, model)
-    return this, model.eval(), result
-
-
-def verify(store: Store, id: str) -> dict:
-    """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
-
-    What was verified is kept in evaluation.json with the digests it holds for, and not done twice.
-    """
-    folder = RunFolder(id)
-    if is_verified(store, folder):
-        return store.read_json(folder.result)
-    torch.set_num_threads(1)
-    this, model, result = load_model(store, id)
-    data = datasets.load(store, this.dataset, this.recipe.preprocess)
-    _, test_feed = data.feeds(this.recipe, device())
-    wrong, seen = count_wrong(model.to(device()), test_feed)
-    if (wrong, seen) != (result["wrong"], result["seen"]):
-        raise ValueError(
-            f"run {id} reported {result['wrong']} wrong of {result['seen']}, "
-            f"but its stored weights get {wrong} wrong of {seen}: do not trust this run"
-        )
-    store.write_json(folder.evaluation, proof_of(result))
     return result
 
 

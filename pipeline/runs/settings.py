@@ -31,6 +31,11 @@ def mirror() -> str | None:
     return os.environ.get("STRIVE_DATA_MIRROR") or None
 
 
+def endpoint() -> str | None:
+    """Where the S3 server answers; None: Amazon's own."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
 def cores() -> int:
     """The CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -185,6 +185,7 @@ class RunFolder:
         self.experiment = f"{self.top}/experiment.json"
         self.result = f"{self.top}/result.json"
         self.model = f"{self.top}/model.safetensors"
+        self.halved = f"{self.top}/model.float16.safetensors"  # kept with the code, where the model is too large
         self.evaluation = f"{self.top}/evaluation.json"
         self.retry = f"{self.top}/retry.json"
         self.claims = f"{self.top}/claims"

@@ -49,7 +49,6 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
         held, _ = claims.take(unbroken, [experiment], 1, claims.Owner(), claims.Watch(unbroken))
         [expected] = job.run(held, unbroken)
         assert results.read_json(run.result)["digests"]["model"] == expected.digests["model"]
-        half, whole = (
-            len(results.read(f"{run.top}/{name}")) for name in ("model.float16.safetensors", "model.safetensors")
-        )
+        assert results.read_json(run.evaluation)["wrong"] == expected.wrong
+        half, whole = (len(results.read(path)) for path in (run.halved, run.model))
         assert 0.4 < half / whole < 0.8

@@ -17,7 +17,7 @@ from pipeline.paper.recipes import Recipe
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.runs import checkpoint, claims, history, job
+from pipeline.runs import checkpoint, claims, finished, history, job
 from pipeline.runs.claims import Owner, Watch, take
 from pipeline.runs.data import datasets, sources
 from pipeline.runs.store import DatasetFolder, RunFolder, open_store, sha256
@@ -79,18 +79,45 @@ def test_a_result_rests_on_what_it_names(prepared):
 
 def test_stored_weights_make_the_errors_that_were_reported(prepared):
     result = train(prepared)
-    assert job.verify(prepared, ONE.id)["wrong"] == result.wrong
+    assert finished.verify(prepared, ONE.id)["wrong"] == result.wrong
     run = RunFolder(ONE.id)
     prepared.write_json(run.result, prepared.read_json(run.result) | {"wrong": result.wrong - 1})
     with pytest.raises(ValueError, match=f"{result.wrong} wrong of 40"):
-        job.verify(prepared, ONE.id)
+        finished.verify(prepared, ONE.id)
 
 
 def test_weights_that_are_not_the_results_are_refused(prepared):
     train(prepared)
     prepared.write(RunFolder(ONE.id).model, b"something else")
     with pytest.raises(ValueError, match="damaged or replaced"):
-        job.load_model(prepared, ONE.id)
+        finished.load_model(prepared, ONE.id)
+
+
+def test_halved_weights_stand_in_for_those_that_were_not_kept(prepared):
+    train(prepared)
+    run = RunFolder(ONE.id)
+    whole = finished.load_model(prepared, ONE.id)
+    finished.halve(prepared, ONE.id)
+    prepared.delete(run.model)
+    half = finished.load_model(prepared, ONE.id)
+    assert (whole.rounded, half.rounded) == (False, True)
+    for name, weights in half.model.state_dict().items():
+        assert torch.equal(weights, whole.model.state_dict()[name].half().float())
+    with pytest.raises(ValueError, match=r"rounded weights.*evaluation.json"):
+        finished.verify(prepared, ONE.id)
+
+
+def test_halves_of_other_weights_are_refused(prepared):
+    train(prepared)
+    run = RunFolder(ONE.id)
+    finished.halve(prepared, ONE.id)
+    prepared.write(run.halved, checkpoint.halved(checkpoint.weights(torch.nn.Linear(1, 1)), {"of": "others"}))
+    prepared.delete(run.model)
+    with pytest.raises(ValueError, match="damaged or replaced"):
+        finished.load_model(prepared, ONE.id)
+    prepared.write(run.halved, b"no safetensors at all")
+    with pytest.raises(ValueError, match="damaged or replaced"):
+        finished.load_model(prepared, ONE.id)
 
 
 def interrupted(store, monkeypatch, after):

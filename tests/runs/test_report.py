@@ -14,12 +14,13 @@ from pipeline.paper.claims import claimed
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
 from pipeline.runs import history, pull
-from pipeline.runs.report import curves, plots
+from pipeline.runs.report import curves, plots, publication
 from pipeline.runs.report import page as report
 from pipeline.runs.store import RunFolder, StudyFolder, open_store
-from pipeline.runs.tables import editions, formats
+from pipeline.runs.tables import formats
 from pipeline.runs.tables import frames as tables
 from pipeline.runs.tables.columns import FILES, TABLES
+from pipeline.runs.tables.results import collect
 
 TABLE_3, SMOKE = study("table-3"), study("smoke")
 
@@ -34,13 +35,10 @@ def train(store, experiment, error):
 
 
 def publish(store, study):
-    made = tables.from_store(store, study)
-    digest = editions.publish(store, study, made)
-    found = tables.collect(store, study.wanted)
-    html, drawn = report.make(store, study, made, found, digest)
-    store.write(StudyFolder(study.name).report, html)
-    pull.write_list(store, study.name, found)
-    return digest, html.decode(), drawn
+    where, drawn = publication.publish(store, study)
+    assert where == store.where(StudyFolder(study.name).report)
+    digest = store.read_json(StudyFolder(study.name).editions)[-1]["digest"]
+    return digest, store.read(StudyFolder(study.name).report).decode(), drawn
 
 
 def contents(store):
@@ -200,7 +198,7 @@ def test_a_hostile_name_is_text_on_the_page(smoke):
 
 def test_curves_are_the_histories(smoke):
     one = SMOKE.experiments[0]
-    found = tables.collect(smoke, [one])
+    found = collect(smoke, [one])
     curve = curves.curves(smoke, found, [one.id, "another"])[one.id]
     np.testing.assert_allclose(curve.train[0], range(1, 21))
     np.testing.assert_allclose(curve.train[1], [50 - n / 10 for n in range(20)])
@@ -219,7 +217,7 @@ def test_long_curves_are_thinned_and_keep_their_ends(store):
 def test_a_damaged_history_costs_its_curve_alone(smoke):
     one, two = SMOKE.experiments
     smoke.write(RunFolder(one.id).history(1), b"no parquet")
-    assert list(curves.curves(smoke, tables.collect(smoke, [one, two]), [one.id, two.id])) == [two.id]
+    assert list(curves.curves(smoke, collect(smoke, [one, two]), [one.id, two.id])) == [two.id]
 
 
 def test_the_forest_has_a_mark_where_the_difference_is(tmp_path):

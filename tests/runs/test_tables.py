@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from runs.synthetic import result, results
 
 from pipeline.paper.claims import claimed
+from pipeline.paper.networks import TWELVE
 from pipeline.paper.statements import STATEMENTS
 from pipeline.plan.studies import study
 from pipeline.runs.store import RunFolder
@@ -108,15 +110,59 @@ def test_many_comparisons_are_adjusted_together():
     """Holm multiplies the smallest of m p-values by m: alone it would be as small as scipy says."""
     table = made(std=0.3)["claims"]
     rows = table[(table["rule"] == "paper") & table["p"].notna()]
-    decided = {(s, c): d for s, c, d in _differences(std=0.3)}
-    raw = min(d.p_within(c.low, c.high) for (_, c), d in decided.items())
-    assert rows["p"].min() == pytest.approx(len(rows) * raw, rel=1e-3)
+    once = rows.drop_duplicates(["comparison", "holds_when"])
+    assert len(once) == len(rows) - 1  # "All-CNN-C below Deeply Supervised" belongs to claims 5 and 7
+    found = scorecard._by_rule(TABLE_3, results(TABLE_3.wanted, papers(), std=0.3))["paper"]
+    tested = [t for _, each in scorecard.decide(found) for t in each if t.difference]
+    raw = min(t.difference.p_within(t.comparison.low, t.comparison.high) for t in tested)
+    assert rows["p"].min() == pytest.approx(len(once) * raw, rel=1e-3)
 
 
-def _differences(std):
-    found = scorecard._by_rule(TABLE_3, results(TABLE_3.wanted, papers(), std))["paper"]
-    for statement, tested in scorecard.decide(found):
-        yield from ((statement.number, t.comparison, t.difference) for t in tested if t.difference)
+def test_a_claim_is_not_decided_by_the_runs_that_outlived_others():
+    """Six seeds of All-CNN-C, one of them crashed: the five others alone would have it hold."""
+    more = study("table-3", 6)
+    have = results(more.wanted, papers(), 0.05)
+    assert claims(tables.make(more, have))[3] == "holds"
+    lost = next(e for e in more.experiments if e.network.name == "all-cnn-c" and (e.recipe.lr, e.seed) == (BEST, 5))
+    have[lost.id] |= {"outcome": "crashed"}
+    found = tables.make(more, have)
+    assert claims(found)[3] == "inconclusive"
+    [because] = set(found["claims"].query("claim == 3 and rule == 'paper'")["because"])
+    assert "1 runs of one comparison have no error" in because
+    assert claims(found)[2] == "holds"
+
+
+def test_sides_of_differing_revisions_are_not_compared():
+    odd = {e.id: result(e, 9.08, summary={"revision": 99}) for e in _of("all-cnn-c")}
+    found = made(std=0.05, **odd)
+    assert _cell(found)["verdict"] == "reproduced"  # alike among themselves
+    assert claims(found)[3] == "refused"
+    assert "differing revision" in found["claims"].query("claim == 3")["because"].iloc[0]
+    assert claims(found)[2] == "holds"
+
+
+def test_a_study_reads_what_its_claims_are_held_against_and_trains_none_of_it():
+    """Claims 9 and 10 compare the ablations with Table 3's networks; claim 7 is of All-CNN-C with augmentation too."""
+    worse = {"all-cnn-c-dropout-all": 30.0, "all-cnn-c-dropout-1x1": 9.1}
+
+    def truth(e):
+        if e.network.name in worse:
+            return worse[e.network.name] + 10 * abs(e.recipe.lr - BEST)
+        plain = 7.25 if e.augmented else papers()(replace(e, network=_base(e.network)))
+        return plain + (0.8 if e.network.name.endswith("-fc") else 0)
+
+    for name, decided in (("ablations", (9, 10)), ("augmented", (7,))):
+        this = study(name)
+        assert {e.id for e in this.read} - {e.id for e in this.wanted} == {e.id for e in this.beside[0].wanted}
+        found = tables.make(this, results(this.read, truth, 0.02))
+        assert [claims(found)[number] for number in decided] == ["holds"] * len(decided)
+        assert set(found["cells"]["network"]) == {e.network.name for e in this.experiments}
+        alone = claims(tables.make(this, results(this.wanted, truth, 0.02)))
+        assert [alone[number] for number in decided] == ["not run"] * len(decided)
+
+
+def _base(network):
+    return TWELVE.get(network.name.removesuffix("-fc"), TWELVE["all-cnn-c"])
 
 
 def test_on_another_task_nothing_is_decided():
@@ -209,7 +255,7 @@ def test_mixed_runs_make_no_row_and_are_named(name, value):
     assert _cell(found, "model-c")["verdict"] == "reproduced"
     rates = found["rates"]
     assert rates[(rates["network"] == "all-cnn-c") & (rates["lr"] == BEST)]["because"].item() == row["because"]
-    assert claims(found)[3] == "not run"
+    assert claims(found)[3] == "refused"
 
 
 def test_other_differences_of_origin_are_shown():

@@ -8,11 +8,14 @@ from pipeline.runs.bench.side import Side
 from pipeline.runs.bench.steps import Cost
 from pipeline.runs.bench.work import Work
 
-AXES = {
-    "networks": "networks of Table 3, quarter width: ms for one image through all of them",
-    "images": "images an epoch, All-CNN-C at a twelfth: s an epoch",
-    "width": "of the paper's, All-CNN-C: ms an image",
-    "workers": "processes, All-CNN-C at a quarter: images/s of CPU time, all together",
+AXES = {  # what is counted, and what it costs
+    "networks": (
+        "networks of Table 3 at a quarter of the width, cheapest first",
+        "ms an image, through all of them",
+    ),
+    "images": ("images an epoch, All-CNN-C at a twelfth of the width", "seconds an epoch"),
+    "width": ("share of the paper's width, All-CNN-C", "ms an image"),
+    "workers": ("processes, All-CNN-C at a quarter of the width", "images a CPU-second, all together"),
 }
 WIDTHS = (12, 6, 4, 2, 1)  # the paper's divided by
 
@@ -65,14 +68,17 @@ def workers(sides: list[Side], work: Work) -> list[Point]:
 def picture(points: list[Point]) -> bytes:
     """A panel for each axis, PNG."""
     from matplotlib.figure import Figure  # a GPU host may lack it, and needs no picture to measure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 7), layout="constrained")
-    for panel, (axis, words) in zip(figure.subplots(2, 2).flat, AXES.items(), strict=True):
+    for panel, (axis, (counted, cost)) in zip(figure.subplots(2, 2).flat, AXES.items(), strict=True):
         mine = [point for point in points if point.axis == axis]
         panel.plot([point.at for point in mine], [point.cost for point in mine], "o-")
-        panel.set_title(words, fontsize=9)
-        panel.set_xlabel(axis)
+        panel.set_xlabel(counted)
+        panel.set_ylabel(cost)
+        panel.set_xlim(left=0)
         panel.set_ylim(bottom=0)
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=axis != "width"))
         panel.grid(alpha=0.3)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=120)

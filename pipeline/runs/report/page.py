@@ -14,6 +14,7 @@ from pipeline.plan.studies import Study
 from pipeline.runs.report import plots
 from pipeline.runs.report.curves import curves
 from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
+from pipeline.runs.tables import reading
 from pipeline.runs.tables.cells import commit_of, device_seconds, wasted_seconds
 from pipeline.runs.tables.columns import FILES, SCHEMA, TABLES
 from pipeline.runs.tables.formats import joined, readable, records
@@ -39,6 +40,7 @@ def make(
     rows = {kind: records(joined(table) if kind == "cells" else table) for kind, table in made.items()}
     networks = {row["network"] for row in rows["cells"]}
     drawn = _plots(store, study, rows, results)
+    own = {e.id: results[e.id] for e in study.wanted if e.id in results}  # not those of the studies beside it
     page = (
         _environment()
         .get_template("report.html")
@@ -55,9 +57,9 @@ def make(
             plots=drawn,
             pictures=_pictures(store, study, rows["cells"]),
             gallery=store.exists(StudyFolder(study.name).gallery),
-            cost=_cost(study, rows["cells"], results),
-            facts=_facts(study, results),
-            where=store.url,
+            cost=_cost(study, rows["cells"], own),
+            facts=_facts(study, own),
+            reading=reading.line(store, study.name),
             files=FILES,
         )
     )

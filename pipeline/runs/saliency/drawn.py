@@ -33,6 +33,7 @@ def on_sheet(subject: Subject, picture: Picture, rows: Sequence[Row], maps: int,
         "run": subject.experiment.id,
         "network": subject.network.name,
         "weights": subject.result["digests"]["model"],
+        "rounded": subject.rounded,  # whether these weights were halved before
         "data": subject.result["digests"]["dataset"],
         "scaling": None if picture.method == "image" else SCALING,
         "grid": grid.plain(),

@@ -13,7 +13,7 @@ from pipeline.numerics.saliency import Target, explained
 from pipeline.numerics.saliency_check import check
 from pipeline.paper.networks import Network, with_pools
 from pipeline.runs.data import datasets
-from pipeline.runs.job import load_model
+from pipeline.runs.finished import load_model
 from pipeline.runs.store import Store
 
 BATCH = 16  # images; more of them no longer fit into a core's cache, and a GPU takes BATCH_GPU
@@ -26,8 +26,9 @@ class Subject:
     def __init__(self, store: Store, id: str, precision: str = "float32"):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = precision
-        self.experiment, model, self.result = load_model(store, id)
-        self.model = model.to(self.device)
+        trained = load_model(store, id)
+        self.experiment, self.result, self.rounded = trained.experiment, trained.result, trained.rounded
+        self.model = trained.model.to(self.device)
         self._data = datasets.load(store, self.experiment.dataset, self.experiment.recipe.preprocess)
         self._feed = lru_cache(lambda part: self._data.feed(part, self.experiment.recipe, self.device))
         check(self.model, self.seen([0]))

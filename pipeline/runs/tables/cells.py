@@ -126,10 +126,10 @@ def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
     settled = [run.result for run in runs if "seconds" in run.result]
     if not settled:
         return {}
-    spent = sum(device_seconds(result) for result in settled)
+    spent, whole = sum(device_seconds(result) for result in settled), [r for r in settled if r["outcome"] == "done"]
     return {
         "epochs": max(result["epochs"] for result in settled),
-        "seconds": mean(result["seconds"] for result in settled),
+        "seconds": mean(result["seconds"] for result in whole) if whole else None,
         "device_seconds": spent,
         "wasted_seconds": sum(wasted_seconds(result) for result in settled),
         "cost": None if price is None else spent / 3600 * price,

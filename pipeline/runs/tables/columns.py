@@ -95,9 +95,9 @@ CLAIMS = (
     Column("interval", "text", "what the interval measures"),
     Column("n", "count", "runs, or pairs of runs, behind it", "n", "d"),
     Column("p", "number", "p-value of the comparison holding (one-sided; two one-sided for a range), after Holm over "
-           "all comparisons of the table by one rule", "p", ".3g"),
+           "all comparisons of the table by one rule, each counted once", "p", ".3g"),
     Column("p_against", "number", "p-value of its contrary, adjusted alike"),
-    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, not run or not comparable", "it"),
+    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable", "it"),
     Column("verdict", "text", "of the whole claim: holds when every comparison does", "claim"),
     Column("because", "text", "the verdict in a sentence"),
 )  # fmt: skip

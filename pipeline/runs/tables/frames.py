@@ -5,10 +5,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.plan.studies import Study
-from pipeline.runs.store import Store
 from pipeline.runs.tables import cells, neighbours, rates, scorecard
 from pipeline.runs.tables.columns import TABLES, Column
-from pipeline.runs.tables.results import collect
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
 DIGITS = 4  # decimals kept of percent, seconds and cost
@@ -22,6 +20,7 @@ def manifest(study: Study) -> dict:
         "question": study.question,
         "comparable": study.comparable,
         "runs": [e.id for e in study.experiments],
+        "beside": [e.id for other in study.beside for e in other.experiments],
         "claims": [f"{f'table {c.table}' if c.table else 'text'}: {c.network}, {c.dataset}" for c in study.claims],
     }
 
@@ -36,11 +35,6 @@ def make(study: Study, results: dict[str, dict], price: float | None = None) -> 
         "neighbours": neighbours.rows(main),
     }
     return {kind: frame(made[kind], TABLES[kind]) for kind in TABLES}
-
-
-def from_store(store: Store, study: Study, price: float | None = None) -> dict[str, pd.DataFrame]:
-    """The same, from the results the store holds."""
-    return make(study, collect(store, study.wanted), price)
 
 
 def frame(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:

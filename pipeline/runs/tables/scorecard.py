@@ -1,7 +1,7 @@
 """The paper's fourteen claims held against our runs: each comparison tested, all of them together adjusted by Holm."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.paper.networks import NETWORKS
@@ -10,54 +10,60 @@ from pipeline.paper.statements import STATEMENTS, Comparison, Published, Setting
 from pipeline.plan.choose import RULES, Cell
 from pipeline.plan.studies import Study
 from pipeline.runs.tables.cells import ONE_RATE, answering, chosen, mixed
-from pipeline.runs.tables.intervals import Count, Difference, between, from_number, holm
-from pipeline.runs.tables.results import counts
+from pipeline.runs.tables.intervals import Difference, between, from_number, holm
+from pipeline.runs.tables.results import Run, counts
 from pipeline.runs.tables.verdicts import SEEDS_NEEDED, SIGNIFICANT
 
-Errors = Mapping[Setting, Mapping[int, Count]]  # by seed, at the chosen rate
+Sides = Mapping[Setting, Sequence[Run]]  # the settled runs at the chosen rate
 
 
 @dataclass(frozen=True)
 class Tested:
-    """One comparison as it came out; `difference` is None while a side has no finished run."""
+    """One comparison as it came out; `difference` is None while a side has no finished run, or where they are mixed."""
 
     comparison: Comparison
     difference: Difference | None
+    broken: int = 0  # runs on either side that have no error
+    refused: str = ""  # why the runs of the two sides cannot be compared
     p: float | None = None
     p_against: float | None = None
 
     @property
     def verdict(self) -> str:
+        if self.refused:
+            return "refused"
         if self.difference is None or self.p is None or self.p_against is None:
-            return "not run"
-        if self.difference.n < SEEDS_NEEDED:
-            return "inconclusive"  # few runs, or those that others did not outlive, would flatter
+            return "inconclusive" if self.broken else "not run"
+        if self.broken or self.difference.n < SEEDS_NEEDED:
+            return "inconclusive"  # few runs, or those that outlived others, would flatter
         if self.p < SIGNIFICANT:
             return "holds"
         return "contradicted" if self.p_against < SIGNIFICANT else "inconclusive"
 
 
-def errors(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, dict[int, Count]]]:
-    """By rule and cell, the errors that stand for the cell; cells without any, or of mixed runs, are left out."""
-    found: dict[str, dict[Cell, dict[int, Count]]] = {rule: {} for rule in RULES}
-    for part in answering(study):
+def sides(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, list[Run]]]:
+    """By rule and cell, the settled runs that stand for the cell; cells without any are left out."""
+    found: dict[str, dict[Cell, list[Run]]] = {rule: {} for rule in RULES}
+    for part in (*study.beside, *answering(study)):
         for (this, rule), runs in chosen(part, results).items():
-            if (done := counts(runs)) and not mixed(runs):
+            if settled := [run for run in runs if run.result]:
                 for each in RULES if rule == ONE_RATE else (rule,):
-                    found[each][this] = done
+                    found[each][this] = settled
     return found
 
 
-def decide(found: Errors) -> list[tuple[Statement, list[Tested]]]:
-    """Every statement with its comparisons tested; a pure function of the errors."""
-    tested = [(s, c, _difference(c, found)) for s in STATEMENTS for c in s.comparisons]
-    made = [(c, d) for _, c, d in tested if d is not None]
-    for_it = iter(holm([d.p_within(c.low, c.high) for c, d in made]))
-    against = iter(holm([d.p_outside(c.low, c.high) for c, d in made]))
-    out: dict[int, list[Tested]] = {s.number: [] for s in STATEMENTS}
-    for s, c, d in tested:
-        out[s.number].append(Tested(c, d) if d is None else Tested(c, d, next(for_it), next(against)))
-    return [(s, out[s.number]) for s in STATEMENTS]
+def decide(found: Sides) -> list[tuple[Statement, list[Tested]]]:
+    """Every statement with its comparisons tested; a pure function of the runs.
+
+    A comparison that several statements rest on is one test among those that Holm adjusts.
+    """
+    tested = {c: _tested(c, found) for s in STATEMENTS for c in s.comparisons}
+    made = {c: t.difference for c, t in tested.items() if t.difference is not None}
+    for_it = holm([d.p_within(c.low, c.high) for c, d in made.items()])
+    against = holm([d.p_outside(c.low, c.high) for c, d in made.items()])
+    for c, p, p_against in zip(made, for_it, against, strict=True):
+        tested[c] = replace(tested[c], p=p, p_against=p_against)
+    return [(s, [tested[c] for c in s.comparisons]) for s in STATEMENTS]
 
 
 def settle(statement: Statement, tested: list[Tested], comparable: bool = True) -> tuple[str, str]:
@@ -69,10 +75,18 @@ def settle(statement: Statement, tested: list[Tested], comparable: bool = True) 
     small = _is_small(statement)
     verdicts = [t.verdict for t in tested]
     tally = ", ".join(f"{verdicts.count(v)} of {len(verdicts)} {v}" for v in dict.fromkeys(verdicts))
-    said = f"comparisons: {tally}{'' if small is None else _counted(statement, small)}"
+    broken, refused = max(t.broken for t in tested), next((t.refused for t in tested if t.refused), "")
+    said = "; ".join(
+        [
+            f"comparisons: {tally}",
+            *([] if small is None else [_counted(statement, small)]),
+            *([f"{broken} runs of one comparison have no error, and the others alone would flatter"] if broken else []),
+            *([refused] if refused else []),
+        ]
+    )
     if "contradicted" in verdicts or small is False:
         return "contradicted", said
-    for verdict in ("not run", "inconclusive"):
+    for verdict in ("refused", "not run", "inconclusive"):
         if verdict in verdicts:
             return verdict, said
     return "holds", said
@@ -90,27 +104,34 @@ def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
     return sorted(out, key=lambda row: row["claim"])
 
 
-def _by_rule(study: Study, results: dict[str, dict]) -> dict[str, dict[Setting, dict[int, Count]]]:
-    """The errors by rule; one entry where no cell has a choice. Another task's cells stand in for CIFAR-10's."""
-    by_rule = errors(study, results)
+def _by_rule(study: Study, results: dict[str, dict]) -> dict[str, dict[Setting, list[Run]]]:
+    """The runs by rule; one entry where no cell has a choice. Another task's cells stand in for CIFAR-10's."""
+    by_rule = sides(study, results)
     if by_rule[RULES[0]] == by_rule[RULES[1]] and not any(p.search for p in study.parts or (study,)):
         by_rule = {ONE_RATE: by_rule[RULES[0]]}
     return {
         rule: {
-            Setting(c.network, c.dataset if study.comparable else "cifar10", c.augmented): done
-            for c, done in cells.items()
+            Setting(c.network, c.dataset if study.comparable else "cifar10", c.augmented): runs
+            for c, runs in cells.items()
         }
         for rule, cells in by_rule.items()
     }
 
 
-def _difference(comparison: Comparison, found: Errors) -> Difference | None:
-    left, right = found.get(comparison.left), comparison.right
-    if not left:
-        return None
+def _tested(comparison: Comparison, found: Sides) -> Tested:
+    """The comparison without its p-values, which need all the others."""
+    left, right = found.get(comparison.left, ()), comparison.right
+    others = () if isinstance(right, Published) else found.get(right, ())
+    both = [*left, *others]
+    broken = len(both) - len([run for run in both if run.count])
+    if refused := mixed(both):
+        return Tested(comparison, None, broken, refused)
+    mine, theirs = counts(left), counts(others)
     if isinstance(right, Published):
-        return from_number(list(left.values()), right.error)
-    return between(left, found[right]) if found.get(right) else None
+        difference = from_number(list(mine.values()), right.error) if mine else None
+    else:
+        difference = between(mine, theirs) if mine and theirs else None
+    return Tested(comparison, difference, broken)
 
 
 def _plain(tested: Tested, comparable: bool) -> dict[str, Any]:
@@ -151,7 +172,7 @@ def _counted(statement: Statement, small: bool) -> str:
     assert statement.smaller is not None
     network, most = statement.smaller
     count = parameters(NETWORKS[network])
-    return f"; {count:,} parameters are {'' if small else 'not '}fewer than {most:,.0f}"
+    return f"{count:,} parameters are {'' if small else 'not '}fewer than {most:,.0f}"
 
 
 def _remark(statement: Statement, said: str) -> list[str]:

@@ -1,0 +1,94 @@
+"""The weights of a finished run: read back, evaluated again, and halved to be kept with the code."""
+
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pipeline.numerics.evaluate import count_wrong
+from pipeline.numerics.network import build
+from pipeline.plan.experiment import Experiment, experiment
+from pipeline.runs import checkpoint
+from pipeline.runs.data import datasets
+from pipeline.runs.held import is_verified, proof_of
+from pipeline.runs.job import device
+from pipeline.runs.store import RunFolder, Store, sha256
+
+OF = "of"  # in a halved file, the digest of the weights it was rounded from
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run with the model it ended with."""
+
+    experiment: Experiment
+    model: nn.Module
+    result: dict
+    rounded: bool  # to half precision: the store holds no more
+
+
+def load_model(store: Store, id: str) -> Trained:
+    """A finished run's model, from its weights or, where these were not kept, from their halves.
+
+    ValueError when they are not those of the result.
+    """
+    folder = RunFolder(id)
+    result = store.read_json(folder.result)
+    weights = store.find(folder.model)
+    if rounded := weights is None:
+        weights = store.read(folder.halved)
+    if (_rounded_from(weights) if rounded else sha256(weights)) != result["digests"]["model"]:
+        raise ValueError(
+            f"{store.where(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
+            f"it was damaged or replaced. Delete {store.where(folder.top)} and train the run again."
+        )
+    this = experiment(store.read_json(folder.experiment))
+    model = build(this.network)
+    checkpoint.load_weights(weights, model)
+    return Trained(this, model.eval(), result, rounded)
+
+
+def verify(store: Store, id: str) -> dict:
+    """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
+
+    What was verified is kept in evaluation.json with the digests it holds for, and not done twice.
+    """
+    folder = RunFolder(id)
+    if is_verified(store, folder):
+        return store.read_json(folder.result)
+    torch.set_num_threads(1)
+    trained = load_model(store, id)
+    if trained.rounded:
+        raise ValueError(
+            f"{store.where(folder.halved)} are rounded weights, and what {id} reported cannot be proved by them: "
+            f"bring {store.where(folder.model)}, or {store.where(folder.evaluation)}, from where it was trained"
+        )
+    this, result = trained.experiment, trained.result
+    data = datasets.load(store, this.dataset, this.recipe.preprocess)
+    _, test_feed = data.feeds(this.recipe, device())
+    wrong, seen = count_wrong(trained.model.to(device()), test_feed)
+    if (wrong, seen) != (result["wrong"], result["seen"]):
+        raise ValueError(
+            f"run {id} reported {result['wrong']} wrong of {result['seen']}, "
+            f"but its stored weights get {wrong} wrong of {seen}: do not trust this run"
+        )
+    store.write_json(folder.evaluation, proof_of(result))
+    return result
+
+
+def halve(store: Store, id: str) -> None:
+    """Keep the weights in half precision besides: small enough to lie with the code."""
+    folder = RunFolder(id)
+    if not store.exists(folder.halved):
+        weights = store.read(folder.model)
+        store.create(folder.halved, checkpoint.halved(weights, {OF: sha256(weights)}))
+
+
+def _rounded_from(halved: bytes) -> str:
+    """What a safetensors file says of itself: a length in 8 bytes, then as much JSON."""
+    end = 8 + int.from_bytes(halved[:8], "little")
+    try:
+        return json.loads(halved[8:end])["__metadata__"][OF]
+    except (ValueError, KeyError):
+        return ""
