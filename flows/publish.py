@@ -1,16 +1,20 @@
 """Flow `publish`: a study's results, verified -> its tables."""
 
+import pandas as pd
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import Request
+from pipeline.plan.studies import Study
 from pipeline.runs.held import unverified
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder, open_store
 from pipeline.runs.tables import editions, formats, reading
 from pipeline.runs.tables import frames as tables
 from pipeline.runs.tables.results import collect
+
+FIRST = ("network", "augmented", "paper %", "error %", "difference", "verdict")
 
 
 @task(task_run_name="verify {id}", cache_policy=NO_CACHE)
@@ -30,10 +34,19 @@ def publish(request: Request) -> str:
         verify(id, store.url)
     made = tables.make(study, results, settings().price)
     editions.publish(store, study, made)
-    text = formats.markdown("cells", made["cells"])
-    create_table_artifact(formats.readable("cells", made["cells"]).to_dict("records"), key=f"{study.name}-table")
-    create_markdown_artifact(f"{text}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results")
-    return text
+    _show(store, study, made["cells"])
+    return formats.markdown("cells", made["cells"])
+
+
+def _show(store: Store, study: Study, cells: pd.DataFrame) -> None:
+    """The main table as artifacts; the UI shows a few columns at once, so those come first that say most."""
+    rows = formats.readable("cells", cells, FIRST).to_dict("records")
+    create_table_artifact(rows, key=f"{study.name}-table", description=study.question)
+    table = formats.markdown("cells", cells, FIRST)
+    about = f"the errors of {study.name}, and where its tables lie"
+    create_markdown_artifact(
+        f"{table}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results", description=about
+    )
 
 
 def _pulling(store: Store, study: str) -> str:

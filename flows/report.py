@@ -17,7 +17,9 @@ def report(request: Request) -> str:
     study = request.planned()
     where, plots = publish(request.opened(), study, settings().price)
     pictures = "\n\n".join(_picture(plot) for plot in plots)
-    create_markdown_artifact(f"The page: `{where}`\n\n{pictures}", key=f"{study.name}-report")
+    create_markdown_artifact(
+        f"The page: `{where}`\n\n{pictures}", key=f"{study.name}-report", description=study.question
+    )
     return where
 
 

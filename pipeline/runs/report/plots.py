@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from pipeline.paper.statements import MARGIN
 from pipeline.plan.choose import RULES
@@ -140,9 +141,10 @@ def _learning(axes: Axes, panel: Panel) -> None:
     if panel.paper is not None:
         axes.axhline(panel.paper, color=MUTED, linewidth=0.8, linestyle="--", label="paper")
     axes.set_title(fill(panel.title, TITLE_WIDTH))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, _: "")
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))  # errors may lie within one decade
 
 
 def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
@@ -173,9 +175,9 @@ def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
 
 def _legend(figure: Figure, example: Axes, below: str, columns: int) -> None:
     """What all panels have in common, written once."""
-    figure.supxlabel(below, fontsize=9)
-    figure.supylabel("error, %", fontsize=9)
     with matplotlib.rc_context(STYLE):
+        figure.supxlabel(below, fontsize=9)
+        figure.supylabel("error, %", fontsize=9)
         figure.legend(*example.get_legend_handles_labels(), loc="outside upper right", ncols=columns)
 
 

@@ -3,7 +3,7 @@ LaTeX, HTML). The same table gives the same bytes."""
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -86,20 +86,26 @@ FORMATS: dict[str, Callable[[str, pd.DataFrame, str], bytes]] = {
 }
 
 
-def markdown(kind: str, table: pd.DataFrame) -> str:
+def markdown(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> str:
     """The table for people."""
-    shown = readable(kind, table)
-    align = ["left" if _is_left(c) else "right" for c in _shown(kind, shown)]
+    shown = readable(kind, table, first)
+    left = {c.shown for c in TABLES[kind] if _is_left(c)}
+    align = ["left" if heading in left else "right" for heading in shown]
     return shown.to_markdown(index=False, disable_numparse=True, colalign=align)
 
 
-def readable(kind: str, table: pd.DataFrame) -> pd.DataFrame:
-    """The columns that have a heading and anything below it, as text: numbers to their digits."""
+def readable(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:
+    """The columns that have a heading and anything below it, as text: numbers to their digits.
+
+    Headings in `first` come first, in this order, where a page is too narrow for all.
+    """
     table = joined(table)
     shown = pd.DataFrame({c.shown: [said(c, v) for v in table[c.name]] for c in TABLES[kind] if c.shown}, dtype=str)
     for column in (c.shown for c in TABLES[kind] if c.once):
         shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
-    return shown.loc[:, (shown != "").any()]
+    there = shown.loc[:, (shown != "").any()]
+    front = [heading for heading in first if heading in there]
+    return there[[*front, *there.columns.drop(front)]]
 
 
 def joined(table: pd.DataFrame) -> pd.DataFrame:
