@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.numerics.inside import replaced
-from pipeline.paper.refused import unknown
+from pipeline.paper.refused import Refused, unknown
 from pipeline.paper.rules import RULES
 
 RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
@@ -88,6 +88,8 @@ class _Pool(torch.autograd.Function):
             below = back.max_pool2d_with_indices_backward(
                 above[0], x, _two(size), _two(stride), _two(padding), _two(dilation), ceil, switches
             )
+        elif _two(dilation) != [1, 1]:
+            raise Refused("max-pooling with dilation goes back by its switches alone: ask for them")
         else:
             below = back.avg_pool2d_backward(
                 above[0], x, _two(size), _two(stride), _two(padding), ceil, False, None

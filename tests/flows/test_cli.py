@@ -12,7 +12,7 @@ from flows.cli import app
 from pipeline.paper.networks import NETWORKS
 from pipeline.plan.studies import study
 from pipeline.runs import claims
-from pipeline.runs.store import RunFolder, open_store
+from pipeline.runs.store import RunFolder, StudyFolder, open_store
 
 COMMANDS = [
     "reproduce",
@@ -109,7 +109,8 @@ def test_a_table_is_made_from_results_that_no_flow_has_published(store):
     # made for two seeds, it stays a table of two seeds
     assert "1 crashed, 1 not run" in strive("table", "smoke", "--fresh", "--seeds", "2", "--store", store.url).output
     assert "1 crashed, 1 not run" in strive("table", "smoke", "--fresh", "--store", store.url).output
-    # and what can be pulled is what lies there
+    # the page is made with it, and what can be pulled is what lies there
+    assert "1 crashed, 1 not run" in store.read(StudyFolder("smoke").report).decode()
     assert strive("pull", "smoke", str(Path(store.url).parent / "pulled"), "--store", store.url).exit_code == 0
 
 

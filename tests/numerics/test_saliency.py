@@ -72,6 +72,14 @@ def test_without_switches_a_pool_sends_evenly_over_the_window_within_the_map():
     assert signal[0, 0].tolist() == [[1, 1, 1, 0, 2, 2]] * 3
 
 
+def test_without_switches_a_pool_with_gaps_in_its_window_is_refused():
+    pool = nn.MaxPool2d(2, 1, dilation=2)
+    _, signal = back(pool, "guided", POOLED[:1], torch.ones(1, 1, 1, 3))
+    assert signal.sum() == 3
+    with pytest.raises(Refused, match="dilation"):
+        back(pool, "guided", POOLED[:1], torch.ones(1, 1, 1, 3), switches=False)
+
+
 def network(name, by=6):
     model = build(narrow(TWELVE[name], by))
     initialise(model, "he", 0, None)

@@ -6,8 +6,12 @@ from pathlib import Path
 import browser
 import pytest
 from looked import experiment, finish, raw
+from real_data import real_data
 
+from pipeline.plan.class_names import class_names
+from pipeline.plan.datasets import DATASETS
 from pipeline.runs.data import sources
+from pipeline.runs.data.unpickling import unpickle
 from pipeline.runs.saliency import gallery, rendering
 from pipeline.runs.saliency.pictures import Wanted, missing
 from pipeline.runs.store import RunFolder, open_store
@@ -62,6 +66,22 @@ def test_the_larger_of_two_sheets_of_the_same_is_shown(hung, monkeypatch):
     [first, _] = gallery.index(store, RUNS)
     grids = [p["grid"] for p in first["pictures"] if p["kind"] == "strongest"]
     assert [(g["rows"], g["columns"]) for g in grids] == [(3, 4)] * 8
+
+
+def test_classes_of_cifar_are_called_by_their_names(hung, pytestconfig):
+    """Witness: the list of names that was published with the images."""
+    for name, file, key in (
+        ("cifar10-2000", "cifar-10-batches-py/batches.meta", "label_names"),
+        ("cifar100", "cifar-100-python/meta", "fine_label_names"),
+    ):
+        published = unpickle((real_data(pytestconfig, file) / file).read_bytes())[key]
+        names = class_names(DATASETS[name])
+        assert names == tuple(word.decode().replace("_", " ") for word in published)
+        assert len(names) == DATASETS[name].classes
+    assert class_names(DATASETS["digits"]) is None
+    store, _ = hung
+    run, _ = gallery.index(store, RUNS)
+    assert run["names"] is None
 
 
 def test_a_study_without_pictures_says_how_to_get_them():
@@ -142,4 +162,10 @@ def test_a_person_clicks_through_it(hung):
         assert "conv7" in first
         page.evaluate(choose.format("document.querySelector('#picks select')", 1))
         assert page.evaluate(caption) != layer
+
+        # of them too
+        shown, address = page.evaluate(caption), page.evaluate("location.href")
+        page.open("about:blank")
+        page.open(address)
+        assert page.evaluate(caption) == shown
         assert page.errors == []

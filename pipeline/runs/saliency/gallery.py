@@ -8,6 +8,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from pipeline.paper.rules import RULES
+from pipeline.plan.class_names import class_names
 from pipeline.plan.experiment import Experiment
 from pipeline.runs.saliency.pictures import KINDS
 from pipeline.runs.saliency.sheet import SCALING
@@ -49,7 +50,7 @@ def _run(experiment: Experiment, result: dict, notes: list[dict]) -> dict:
         "label": f"{experiment.network.name}, lr {experiment.recipe.lr:g}, seed {experiment.seed}",
         "network": experiment.network.name,
         "error": f"{100 * result['wrong'] / result['seen']:.2f} % error",
-        "classes": experiment.dataset.classes,
+        "names": class_names(experiment.dataset),
         "pictures": [_without_twins(note) for note in notes],
     }
 
