@@ -6,6 +6,8 @@ from torch import nn
 from pipeline.numerics.batches import Feed
 from pipeline.numerics.workers import ALONE, Workers
 
+TIE = 1e-4  # of an image's largest score: float32 on two devices agrees to about a tenth of this
+
 
 @torch.inference_mode()
 def count_wrong(model: nn.Module, feed: Feed, workers: Workers = ALONE) -> tuple[int, int]:
@@ -17,3 +19,14 @@ def count_wrong(model: nn.Module, feed: Feed, workers: Workers = ALONE) -> tuple
     model.train(was_training)
     device = next(model.parameters(), torch.empty(0)).device
     return workers.total(wrong, device), len(feed)
+
+
+@torch.inference_mode()
+def count_ties(model: nn.Module, feed: Feed) -> int:
+    """The images whose two best classes another device may round the other way; the model is in eval mode."""
+    ties = 0
+    for images, _ in feed.evaluation():
+        scores_BC = model(images)
+        best_B2 = scores_BC.topk(2).values
+        ties += int((best_B2[:, 0] - best_B2[:, 1] <= TIE * scores_BC.abs().amax(1)).sum())
+    return ties

@@ -30,7 +30,7 @@ def provenance(device: str, dataset_sha256: str, whitening_sha256: str | None, m
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "host": platform.node(),
-        "processor": _processor(),
+        "processor": processor(),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "devices": devices,
         "mode": mode,
@@ -61,7 +61,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+@cache
+def processor() -> str:
+    """The model of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pipeline.numerics.batches import Feed, Images
-from pipeline.numerics.evaluate import count_wrong
+from pipeline.numerics.evaluate import count_ties, count_wrong
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
 from pipeline.numerics.train import Momentum, epochs, step
@@ -107,3 +107,9 @@ def test_counting_by_hand_and_the_mode_comes_back():
     images = Images(scores.reshape(4, 2, 1, 1), torch.tensor([0, 0, 0, 1]))
     assert count_wrong(model, Feed(images, RECIPE)) == (2, 4)
     assert model.training
+
+
+def test_ties_are_scores_that_rounding_may_turn_around():
+    scores = torch.tensor([[2.0, 2], [1000, 999.95], [1, 0.999], [0, 0], [-1, -1.00001]])
+    images = Images(scores.reshape(5, 2, 1, 1), torch.zeros(5, dtype=torch.int64))
+    assert count_ties(torch.nn.Flatten(), Feed(images, RECIPE)) == 4

@@ -86,6 +86,34 @@ def test_stored_weights_make_the_errors_that_were_reported(prepared):
         finished.verify(prepared, ONE.id)
 
 
+def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared):
+    """Weights of zero: all classes are level, whoever wins. What was reported is taken for true elsewhere alone."""
+    train(prepared)
+    run = RunFolder(ONE.id)
+    result = prepared.read_json(run.result)
+
+    def verified(weights, wrong, **origin):
+        digests = result["digests"] | {"model": sha256(weights)}
+        summary = result["summary"] | origin
+        prepared.write(run.model, weights)
+        prepared.write_json(run.result, result | {"digests": digests, "summary": summary, "wrong": wrong})
+        return finished.verify(prepared, ONE.id)
+
+    own = prepared.read(run.model)
+    level = checkpoint.weights(finished.load_model(prepared, ONE.id).model.apply(_level))
+    assert verified(level, 3, processor="another")["wrong"] == 3
+    assert verified(level, 4, device="a GPU")["wrong"] == 4
+    with pytest.raises(ValueError, match="reported 3 wrong"):
+        verified(level, 3)
+    with pytest.raises(ValueError, match="do not trust"):
+        verified(own, result["wrong"] - 1, processor="another")
+
+
+def _level(module):
+    for weights in module.parameters(recurse=False):
+        torch.nn.init.zeros_(weights)
+
+
 def test_weights_that_are_not_the_results_are_refused(prepared):
     train(prepared)
     prepared.write(RunFolder(ONE.id).model, b"something else")
