@@ -213,6 +213,13 @@ def examined(checks: list[Check], as_json: bool) -> None:
     say({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
 
 
+def _of_a_fleet(fleet: dict) -> str:
+    return (
+        f"a fleet of {fleet['workers']} on Ray: {fleet['efficiency']:.2f} of as many alone, first claim after "
+        f"{fleet['seconds_to_first_claim']:.0f} s, {fleet['share_of_cpu_time_in_workers']:.0%} of CPU time in its workers"
+    )
+
+
 def kept(store: Store, study: Study) -> str:
     """What is safe after an interruption."""
     standings = Progress(store, list(study.wanted)).standings()
@@ -226,7 +233,7 @@ def kept(store: Store, study: Study) -> str:
 
 def measured(found: dict, as_json: bool) -> None:
     """What a measurement found beside its steps, whose lines were printed as they came."""
-    around = found["around"]
+    around, zca, fleet = found["around"], found["zca"], found.get("fleet")
     parts = [
         "times the plain loop: "
         + ", ".join(f"{ratio:.2f} at width {width}" for width, ratio in found["ratio"].items()),
@@ -234,7 +241,8 @@ def measured(found: dict, as_json: bool) -> None:
         f"checkpoints {around['checkpoint_share']:.1%}",
         f"first step {around['first_step_seconds']:.2f} s; imports "
         + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["imports"].items()),
-        f"whitening fitted to {found['zca']['images']:,} images in {found['zca']['fit_seconds']:.1f} s",
+        *([f"whitening fitted to {zca['images']:,} images in {zca['fit_seconds']:.1f} s"] if zca else []),
+        *([_of_a_fleet(fleet)] if fleet else []),
         f"peak memory {found['memory']['peak_bytes'] / 2**30:.2f} GiB",
         *(f"not run here: {line}" for line in found["unrun"]),
         f"\nkept in {found['address']}",

@@ -90,8 +90,11 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
     """Work through what the study needs, worthiest first; how many runs are left."""
     owner, watch = claims.Owner(), claims.Watch(store)
     progress = Progress(store, list(wanted.wanted))
+    together = together if torch.cuda.is_available() else 1
     while needed := [standing.experiment for standing in open_runs(wanted, progress.standings())]:
-        held, settled = claims.take(store, needed, together if torch.cuda.is_available() else 1, owner, watch)
+        for this in needed[:together]:  # before a claim that could be left open: whitening takes half a minute
+            datasets.make(store, this.dataset, this.recipe.preprocess, data_dir)
+        held, settled = claims.take(store, needed, together, owner, watch)
         if settled:
             continue
         if not held:
@@ -99,7 +102,7 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
             continue
         for claim in held:
             this = claim.experiment
-            datasets.make(store, this.dataset, this.recipe.preprocess, data_dir)
+            datasets.make(store, this.dataset, this.recipe.preprocess, data_dir)  # there already, but for a rival
             print(f"{this.id}, attempt {claim.attempt}", flush=True)
         for result in job.run(held, store):
             print(f"{result.experiment_id}: {result.outcome}, {result.wrong} wrong of {result.seen}", flush=True)

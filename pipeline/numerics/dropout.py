@@ -5,7 +5,7 @@ for every four values of the layer and mixed, it gives four 16-bit numbers, one 
 channel. So a mask is the same in whatever batch, on whatever worker and device its image is shown.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ def threshold(share: float) -> int:
     return round(share * 2**16) - 2**15
 
 
-@lru_cache(maxsize=64)
+@cache  # never given up: recorded steps read them where they lie
 def words(count: int, device: str) -> Tensor:
     """The first of the fixed odd words, int64."""
     drawn_W = torch.empty(count, dtype=torch.int64).random_(generator=stream(0, "dropout words")).bitwise_or_(1)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pipeline.numerics.evaluate import count_ties, count_wrong
+from pipeline.numerics.fast.precision import Mode, settle
 from pipeline.numerics.network import build
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runs import checkpoint
@@ -60,6 +61,7 @@ def verify(store: Store, id: str) -> dict:
     if is_verified(store, folder):
         return store.read_json(folder.result)
     torch.set_num_threads(1)
+    settle(Mode())
     trained = load_model(store, id)
     if trained.rounded:
         raise ValueError(

@@ -106,16 +106,16 @@ def _groups(held: list[Claim]) -> list[list[Claim]]:
 def _trained(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:
     """Side by side; where that fails, one after the other, so that each answers for itself alone."""
     try:
-        yield from _train(group, store, checkpoint_seconds, workers)
+        return (yield from _train(group, store, checkpoint_seconds, workers))
     except RuntimeError as error:  # out of memory, for one
         if isinstance(error, Lost) or len(group) == 1:
             raise
         log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)
-        left = [claim for claim in group if not claim.finished]
-        for claim in left:
-            claim.begun = False
-        for claim in left:
-            yield from _train([claim], store, checkpoint_seconds, workers)
+    left = [claim for claim in group if not claim.finished]  # out here the error no longer keeps what filled the memory
+    for claim in left:
+        claim.begun = False
+    for claim in left:
+        yield from _train([claim], store, checkpoint_seconds, workers)
 
 
 def _train(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:
@@ -220,7 +220,7 @@ def _finish(one: _Begun, store: Store) -> Result:
 
 def _mode(this: Experiment) -> Mode:
     configured = settings()
-    return choose(this.network, device(), configured.precision, configured.deterministic)
+    return choose(this.network, device(), configured.precision, configured.deterministic, configured.graph)
 
 
 def device() -> str:

@@ -18,6 +18,7 @@ class Settings:
     data_dir: str | None  # where unpacked data sets lie; None: they are downloaded
     precision: str | None = None  # float32 or bfloat16; None: what a probe of the machine says
     deterministic: bool = False  # on a GPU: the same bits every time, slower
+    graph: bool = True  # on a GPU: whole steps are recorded and replayed; without, they are made one by one, slower
     price: float | None = None  # of an hour of one device, in whatever money; None: tables show no cost
 
 
@@ -57,6 +58,7 @@ def settings(store: str | None = None, workers: int | None = None, data_dir: str
         data_dir or os.environ.get("STRIVE_DATA_DIR") or None,
         os.environ.get("STRIVE_PRECISION") or None,
         os.environ.get("STRIVE_DETERMINISTIC", "0") not in ("", "0"),
+        os.environ.get("STRIVE_GRAPH", "1") != "0",
         _price(os.environ.get("STRIVE_PRICE_PER_DEVICE_HOUR")),
     )
 

@@ -36,9 +36,12 @@ def record(lanes: Sequence[Lane], branches: Sequence[Branch]) -> Branch:
 def _forked(branches: Sequence[Branch], streams: Sequence[torch.cuda.Stream]) -> None:
     """Every branch on a stream of its own, between two points of the current one."""
     here = torch.cuda.current_stream()
-    for branch, stream in zip(branches, streams, strict=True):
+    for stream in streams:  # all of them first: one of torch's few streams may be `here` itself
         stream.wait_stream(here)
-        with torch.cuda.stream(stream):
-            branch()
-    for stream in streams:
-        here.wait_stream(stream)
+    try:
+        for branch, stream in zip(branches, streams, strict=True):
+            with torch.cuda.stream(stream):
+                branch()
+    finally:  # a recording that ends with a stream outside would hide what went wrong in it
+        for stream in streams:
+            here.wait_stream(stream)

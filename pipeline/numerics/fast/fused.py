@@ -65,10 +65,7 @@ def activated(
 
 
 class _Activation(torch.autograd.Function):
-    """What left the layer tells what came in: not zero, it was kept, and its sign is that of what came.
-
-    A zero that came from max-pooling rectified values passes nothing on below the pool either way.
-    """
+    """What left the layer tells what came in: whether it was kept, and its sign."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor | None, slope: float, keys: Tensor | None, share: float, real):
@@ -76,7 +73,8 @@ class _Activation(torch.autograd.Function):
 
         out = kernels.activate(x, bias, slope, keys, share, real)
         ctx.save_for_backward(out)
-        ctx.slope, ctx.scale, ctx.biased = slope, 1.0 if keys is None else 1 / (1 - share), bias is not None
+        ctx.slope, ctx.scale = slope, 1.0 if keys is None else 1 / (1 - share)
+        ctx.biased, ctx.dropped = bias is not None, keys is not None
         return out
 
     @staticmethod
@@ -84,5 +82,5 @@ class _Activation(torch.autograd.Function):
         from pipeline.numerics.fast import kernels
 
         [out] = ctx.saved_tensors
-        below, bias = kernels.activate_backward(above[0], out, ctx.slope, ctx.scale)
+        below, bias = kernels.activate_backward(above[0], out, ctx.slope, ctx.scale, ctx.dropped)
         return below, bias if ctx.biased else None, None, None, None, None

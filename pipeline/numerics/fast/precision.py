@@ -38,7 +38,9 @@ class Mode:
         return getattr(torch, self.precision)
 
 
-def choose(network: Network, device: str, precision: str | None = None, deterministic: bool = False) -> Mode:
+def choose(
+    network: Network, device: str, precision: str | None = None, deterministic: bool = False, graph: bool = True
+) -> Mode:
     """The mode for training this network on this device; `precision` overrides the probe."""
     if precision is not None and precision not in PRECISIONS:
         raise Refused(f"the precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
@@ -46,7 +48,7 @@ def choose(network: Network, device: str, precision: str | None = None, determin
         wide = min(conv.width for conv in network.convs[:-1] or network.convs) >= NARROW
         return Mode(precision or ("bfloat16" if wide and bfloat16_gain() >= GAIN else "float32"))
     fast = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return Mode(precision or fast, deterministic, graph=True)
+    return Mode(precision or fast, deterministic, graph)
 
 
 def settle(mode: Mode) -> None:

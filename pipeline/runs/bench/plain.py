@@ -70,8 +70,8 @@ class Loop:
             self.model.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
         samples = Samples(images, labels)
-        self.loader = DataLoader(samples, recipe.batch, shuffle=True, drop_last=True, num_workers=workers)
-        self.batches = self._batches()
+        loader = DataLoader(samples, recipe.batch, shuffle=True, drop_last=True, num_workers=workers)
+        self.batches = _for_ever(loader)
 
     def step(self) -> int:
         """One update; returns the images it took."""
@@ -82,9 +82,11 @@ class Loop:
         self.optimizer.step()
         return len(labels)
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            yield from self.loader
+
+def _for_ever(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+    """Knows nothing of the loop, so that the loop's end is that of the processes that load."""
+    while True:
+        yield from loader
 
 
 def modules(network: Network) -> nn.Sequential:

@@ -85,6 +85,7 @@ class _Served:
         self.work = work
         if self.path == "fast":
             fast = Fast(networks, work, self.device, mode)
+            fast.warm_up()
             self.step, said = fast.step, str(fast.mode)
         else:
             loaders = cores() - 1 if self.path == "tuned" else 2 if self.device == "cuda" else 0
@@ -113,8 +114,8 @@ def _serve(path: str, device: str, pipe: Connection) -> None:
     while (words := _heard(pipe)) is not None:
         try:
             pipe.send(getattr(served, words[0])(*words[1:]))
-        except Exception as error:  # it is raised where the measurement was asked for
-            pipe.send(error)
+        except Exception as error:  # raised where the measurement was asked for; not every one can be sent as it is
+            pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 def _heard(pipe: Connection) -> Any:

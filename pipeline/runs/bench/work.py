@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.numerics.batches import Feed, Images
 from pipeline.numerics.fast import loop, precision
-from pipeline.numerics.fast.lane import Lane
+from pipeline.numerics.fast.lane import Chunk, Lane
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.initialise import initialise
 from pipeline.numerics.network import build
@@ -47,17 +47,25 @@ class Fast:
         self.stepper = loop.stepper(self.lanes)
         self._chunks = iter(())
 
+    def warm_up(self) -> None:
+        """One chunk of every kind, recorded where chunks are."""
+        for chunk in {(chunk.steps, chunk.batch): chunk for chunk in self._epoch()}.values():
+            self.stepper.run(chunk)
+
     def step(self) -> int:
         """One chunk of steps; returns the images that each network took."""
         chunk = next(self._chunks, None)
         if chunk is None:
-            for lane in self.lanes:
-                lane.begin_epoch()
-            whole = [c for c in self.lanes[0].chunks(self.stepper.most) if c.batch == self.lanes[0].recipe.batch]
-            self._chunks = iter(whole)
+            self._chunks = iter(self._epoch())
             chunk = next(self._chunks)
         self.stepper.run(chunk)
         return chunk.steps * chunk.batch
+
+    def _epoch(self) -> list[Chunk]:
+        """A new epoch in chunks of whole batches."""
+        for lane in self.lanes:
+            lane.begin_epoch()
+        return [c for c in self.lanes[0].chunks(self.stepper.most) if c.batch == self.lanes[0].recipe.batch]
 
 
 def _lane(network: Network, recipe: Recipe, feed: Feed, device: str, mode: Mode) -> Lane:

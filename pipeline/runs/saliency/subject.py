@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.numerics import augment
+from pipeline.numerics.fast.precision import Mode, settle
 from pipeline.numerics.network import build, transplant
 from pipeline.numerics.saliency import Target, explained
 from pipeline.numerics.saliency_check import check
@@ -26,6 +27,7 @@ class Subject:
     def __init__(self, store: Store, id: str, precision: str = "float32"):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = precision
+        settle(Mode())
         trained = load_model(store, id)
         self.experiment, self.result, self.rounded = trained.experiment, trained.result, trained.rounded
         self.model = trained.model.to(self.device)

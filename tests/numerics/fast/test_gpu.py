@@ -8,6 +8,7 @@ from gpu_checks import CHECKS
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("default")  # torch warns of what a check asks it to watch
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_on_a_gpu(check):
     check()

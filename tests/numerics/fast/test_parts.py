@@ -131,9 +131,18 @@ def test_the_probe_is_a_ratio_of_times():
 
 def test_triton_kernels_are_their_meaning_in_torch():
     """In a process of its own, where Triton's interpreter runs them on the CPU."""
+    assert said("interpreted.py", TRITON_INTERPRET="1") == ["activate", "backward", "update", "training"]
+
+
+def test_triton_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
+    assert said("compiled.py", TRITON_CACHE_DIR=str(tmp_path)) == ["activate", "backward", "update"]
+
+
+def said(script, **environment):
+    """What a script beside this one prints, in a process of its own."""
     pytest.importorskip("triton")
-    script = Path(__file__).with_name("interpreted.py")
-    env = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(script.parents[2])}
-    done = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, check=False)
+    path = Path(__file__).with_name(script)
+    env = {**os.environ, "PYTHONPATH": str(path.parents[2]), **environment}
+    done = subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["activate", "backward", "update", "training"]
+    return done.stdout.split()
