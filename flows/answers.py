@@ -216,7 +216,7 @@ def examined(checks: list[Check], as_json: bool) -> None:
 def _of_a_fleet(fleet: dict) -> str:
     return (
         f"a fleet of {fleet['workers']} on Ray: {fleet['efficiency']:.2f} of as many alone, first claim after "
-        f"{fleet['seconds_to_first_claim']:.0f} s, {fleet['share_of_cpu_time_in_workers']:.0%} of CPU time in its workers"
+        f"{fleet['seconds_to_first_claim']:.0f} s, {fleet['share_of_cpu_time_in_workers']:.0%} of CPU time in workers"
     )
 
 
