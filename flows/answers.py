@@ -226,7 +226,7 @@ def kept(store: Store, study: Study) -> str:
     done = sum(s.settled for s in standings)
     known = done + len(open_runs(study, standings))
     return (
-        f"{done} of {known} runs have their outcome, the others their checkpoints, in {store.url}; "
+        f"{done} of {known} runs have their outcome, those begun their checkpoints, in {store.url}; "
         "the same command goes on from there."
     )
 

@@ -10,7 +10,7 @@ from pipeline.plan.studies import Study
 from pipeline.runs.held import unverified
 from pipeline.runs.settings import settings
 from pipeline.runs.store import Store, StudyFolder, open_store
-from pipeline.runs.tables import editions, formats, reading
+from pipeline.runs.tables import editions, formats, reading, shown
 from pipeline.runs.tables import frames as tables
 from pipeline.runs.tables.results import collect
 
@@ -35,14 +35,14 @@ def publish(request: Request) -> str:
     made = tables.make(study, results, settings().price)
     editions.publish(store, study, made)
     _show(store, study, made["cells"])
-    return formats.markdown("cells", made["cells"])
+    return shown.markdown("cells", made["cells"])
 
 
 def _show(store: Store, study: Study, cells: pd.DataFrame) -> None:
     """The main table as artifacts; the UI shows a few columns at once, so those come first that say most."""
-    rows = formats.readable("cells", cells, FIRST).to_dict("records")
+    rows = shown.readable("cells", cells, FIRST).to_dict("records")
     create_table_artifact(rows, key=f"{study.name}-table", description=study.question)
-    table = formats.markdown("cells", cells, FIRST)
+    table = shown.markdown("cells", cells, FIRST)
     about = f"the errors of {study.name}, and where its tables lie"
     create_markdown_artifact(
         f"{table}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results", description=about

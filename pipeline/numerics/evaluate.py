@@ -23,10 +23,14 @@ def count_wrong(model: nn.Module, feed: Feed, workers: Workers = ALONE) -> tuple
 
 @torch.inference_mode()
 def count_ties(model: nn.Module, feed: Feed) -> int:
-    """The images whose two best classes another device may round the other way; the model is in eval mode."""
+    """The images whose two best classes another device may round the other way; the model is in eval mode.
+
+    Scores that are level to the last bit are none: a dead network has them on every device.
+    """
     ties = 0
     for images, _ in feed.evaluation():
         scores_BC = model(images)
-        best_B2 = scores_BC.topk(2).values
-        ties += int((best_B2[:, 0] - best_B2[:, 1] <= TIE * scores_BC.abs().amax(1)).sum())
+        first_B, second_B = scores_BC.topk(2).values.unbind(1)
+        apart_B = first_B - second_B
+        ties += int(((apart_B > 0) & (apart_B <= TIE * scores_BC.abs().amax(1))).sum())
     return ties

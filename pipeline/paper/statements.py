@@ -165,6 +165,7 @@ STATEMENTS = (
             _alike(LARGE, _printed(HEAVY, "Spatially sparse CNN")),
             _above(LARGE, _printed(HEAVY, "Fractional pooling, 100 tests")),
         ),
+        remark="The paper prints no recipe for this network, and ours is another author's.",
     ),
     Statement(
         12,

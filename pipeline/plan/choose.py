@@ -42,20 +42,26 @@ def gpu_seconds(experiment: Experiment) -> float:
 
 
 def rates(study: Study, results: Results, rule: str) -> dict[Cell, float]:
-    """The learning rate that `rule` chooses for each cell; a cell whose candidates have no outcome yet is left out.
+    """The learning rate that `rule` chooses for each cell; a cell is left out while a candidate has no outcome, and
+    where one crashed: that says nothing of its rate.
 
     Where a study has one rate for a cell there is nothing to choose. Of equal errors the smaller rate wins.
     """
-    if rule not in RULES:
-        raise ValueError(f"the rules are {RULES}, not {rule!r}")
-    candidates = _candidates(study) if rule == "paper" else study.search
     chosen = {}
     for this, planned in _by_cell(study.experiments).items():
         if len(planned) == 1:
             chosen[this] = next(iter(planned))
-        elif best := _best([e for e in candidates if _alike(cell(e), this)], results):
+        elif best := _best(candidates(study, this, rule), results):
             chosen[this] = best
     return chosen
+
+
+def candidates(study: Study, this: Cell, rule: str) -> list[Experiment]:
+    """The runs among which `rule` chooses a rate for the cell."""
+    if rule not in RULES:
+        raise ValueError(f"the rules are {RULES}, not {rule!r}")
+    every = _candidates(study) if rule == "paper" else study.search
+    return [e for e in every if _alike(cell(e), this)]
 
 
 def needed(study: Study, results: Results) -> list[Experiment]:
@@ -87,7 +93,7 @@ def _candidates(study: Study) -> tuple[Experiment, ...]:
 
 
 def _best(candidates: list[Experiment], results: Results) -> float | None:
-    if not candidates or any(e.id not in results for e in candidates):
+    if not candidates or any(e.id not in results or results[e.id]["outcome"] == "crashed" for e in candidates):
         return None
     errors = [
         (result["wrong"] / result["seen"], e.recipe.lr)

@@ -16,6 +16,7 @@ from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.runs.host import boot_id, host_name, process_started
 from pipeline.runs.store import RunFolder, Store
+from pipeline.runs.worked import device_seconds
 
 BEAT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0  # without a change of the heartbeat, by the observer's clock, a claim is dead
@@ -215,9 +216,17 @@ def last_words(store: Store, run: RunFolder) -> str:
 
 
 def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:
-    """The outcome of a run that ended its process, or failed, time after time."""
-    outcome = {"outcome": "crashed", "experiment_id": experiment.id, "attempt": attempt, "why": causes}
-    store.create_json(RunFolder(experiment.id).result, outcome)
+    """The outcome of a run that ended its process, or failed, time after time; all that it took was wasted."""
+    run = RunFolder(experiment.id)
+    wasted = sum(device_seconds(store, run, number) for number in range(1, attempt + 1))
+    outcome = {
+        "outcome": "crashed",
+        "experiment_id": experiment.id,
+        "attempt": attempt,
+        "why": causes,
+        "summary": {"device_seconds": 0.0, "wasted_seconds": round(wasted, 3)},
+    }
+    store.create_json(run.result, outcome)
 
 
 def retry(store: Store, run: RunFolder) -> bool:

@@ -17,7 +17,7 @@ from pipeline.runs.job import device
 from pipeline.runs.provenance import processor
 from pipeline.runs.store import RunFolder, Store, sha256
 
-OF = "of"  # in a halved file, the digest of the weights it was rounded from
+OF, OWN = "of", "sha256"  # in a halved file, the digests of the weights it was rounded from and of its own tensors
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,24 @@ def halve(store: Store, id: str) -> None:
     folder = RunFolder(id)
     if not store.exists(folder.halved):
         weights = store.read(folder.model)
-        store.create(folder.halved, checkpoint.halved(weights, {OF: sha256(weights)}))
+        tensors = checkpoint.halved(weights, {})
+        note = {OF: sha256(weights), OWN: sha256(_body(tensors))}
+        store.create(folder.halved, checkpoint.halved(weights, note))
 
 
 def _rounded_from(halved: bytes) -> str:
-    """What a safetensors file says of itself: a length in 8 bytes, then as much JSON."""
-    end = 8 + int.from_bytes(halved[:8], "little")
+    """The digest of the weights that a halved file says it was rounded from; nothing where it is damaged."""
     try:
-        return json.loads(halved[8:end])["__metadata__"][OF]
+        note = json.loads(halved[8 : _end(halved)])["__metadata__"]
+        return note[OF] if note[OWN] == sha256(_body(halved)) else ""
     except (ValueError, KeyError):
         return ""
+
+
+def _end(safetensors: bytes) -> int:
+    """Of the header: a length in 8 bytes, then as much JSON."""
+    return 8 + int.from_bytes(safetensors[:8], "little")
+
+
+def _body(safetensors: bytes) -> bytes:
+    return safetensors[_end(safetensors) :]

@@ -38,6 +38,9 @@ def pull(store: Store, study: str, to: Path) -> Pulled:
     files = store.find_json(folder.files)
     if files is None:
         raise Refused(f"{store.where(folder.top)} holds nothing to pull yet: run `strive reproduce {study}` first")
+    inside = to.resolve()
+    if outside := [path for path in files if not (inside / path).resolve().is_relative_to(inside)]:
+        raise Refused(f"{store.where(folder.files)} names {outside[0]!r}, which lies outside {to}: nothing was fetched")
     missing = [path for path, entry in files.items() if not _is_here(to / path, entry)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda path: _fetch(store, path, files[path], to / path), missing))

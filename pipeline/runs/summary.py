@@ -1,14 +1,12 @@
 """What a table needs to know of a run beside its counts: written into result.json, so that nothing else is read."""
 
-from datetime import datetime
-
 from pipeline.numerics.train import Epoch
 from pipeline.plan.experiment import Experiment
 from pipeline.runs import history
 from pipeline.runs.store import DatasetFolder, RunFolder, Store
+from pipeline.runs.worked import worked
 
 COPIED = ("commit", "dirty", "lock_sha256", "python", "host", "processor", "device")  # from the attempt's provenance
-ENDED_ITSELF = ("released", "failed")  # ends that were written when they happened
 
 
 def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> dict:
@@ -39,17 +37,4 @@ def _wasted(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> fl
     """Seconds that earlier attempts were at work, less those of the epochs that this one took over from them."""
     earlier = range(1, attempt)
     kept = {row for number in earlier for row in history.find(store, run, number)} & set(rows)
-    return max(0.0, sum(_worked(store, run, number) for number in earlier) - sum(row.seconds for row in kept))
-
-
-def _worked(store: Store, run: RunFolder, attempt: int) -> float:
-    """Seconds from an attempt's first step to its last sign of life."""
-    facts = store.find_json(run.provenance(attempt))
-    if facts is None:  # it never began
-        return 0.0
-    beat = store.find_json(f"{run.claims}/{attempt}.beat.json")
-    end = store.find_json(f"{run.claims}/{attempt}.end.json")
-    signs = [facts["at"], *([beat["at"]] if beat else [])]
-    if end and end["how"] in ENDED_ITSELF:
-        signs.append(end["at"])
-    return (max(map(datetime.fromisoformat, signs)) - datetime.fromisoformat(facts["at"])).total_seconds()
+    return max(0.0, sum(worked(store, run, number) for number in earlier) - sum(row.seconds for row in kept))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -138,17 +139,24 @@ def test_leaving_without_a_result_releases_the_run_at_once(store, watch):
     assert deaths(store, RUN, attempts(store, RUN)) == []
 
 
+def _before(claim, seconds):
+    begun = datetime.fromisoformat(claim.store.read_json(f"{RUN.claims}/{claim.attempt}.json")["at"])
+    return (begun - timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
 def test_three_errors_of_its_own_crash_a_run_until_it_is_retried(store, watch):
     for number in (1, 2, 3):
         [claim], _ = take(store, [ONE], 1, Owner(), watch)
         assert claim.attempt == number
         claim.begun = True
+        store.write_json(RUN.provenance(number), {"at": _before(claim, 5), "devices": 2})
         with pytest.raises(ZeroDivisionError), claim:
             raise ZeroDivisionError(f"number {number}")
     assert take(store, [ONE], 1, Owner(), watch) == ([], True)
     result = store.read_json(RUN.result)
     assert result["outcome"] == "crashed"
     assert "number 3" in result["why"][-1]
+    assert 3 * 2 * 5 <= result["summary"]["wasted_seconds"] < 3 * 2 * 60
     assert retry(store, RUN)
     [claim], _ = take(store, [ONE], 1, Owner(), watch)
     assert claim.attempt == 4

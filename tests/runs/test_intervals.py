@@ -118,6 +118,9 @@ def test_runs_that_agree_exactly_are_certain():
     assert (found.interval.low, found.interval.high) == (-0.5, -0.5)
     assert (found.p("smaller", 0), found.p("larger", 0)) == (0, 1)
     assert found.p_within(-1, 1) == 0
+    apart = between(runs([900, 900]), {7: Count(950, 10_000), 8: Count(950, 10_000)})  # no seed in common
+    assert (apart.interval.low, apart.interval.high) == (-0.5, -0.5)
+    assert (apart.p("smaller", 0), apart.p("larger", 0)) == (0, 1)
 
 
 def test_holm_by_hand():

@@ -121,6 +121,29 @@ def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
     assert not (tmp_path / "studies/smoke/table.csv").exists()
 
 
+@pytest.mark.parametrize("path", ["studies/smoke/../../../outside", "/outside"])
+def test_a_list_that_names_files_outside_is_refused(smoke, tmp_path, path):
+    publish(smoke, SMOKE)
+    files = smoke.read_json(StudyFolder("smoke").files)
+    smoke.write_json(StudyFolder("smoke").files, files | {path: {"sha256": "", "bytes": 0}})
+    with pytest.raises(Refused, match="nothing was fetched"):
+        pull.pull(smoke, "smoke", tmp_path / "a" / "here")
+    assert not (tmp_path / "a").exists()
+
+
+def test_curves_of_runs_that_ended_early_stand_apart():
+    """Four seeds fall by one a epoch, a fifth ends at the tenth: it moves neither the mean nor the band."""
+
+    def line(epochs):
+        counted = np.arange(1.0, epochs + 1)
+        return curves.Curve((counted, 90 - counted), (counted, 80 - counted))
+
+    plot = plots.learning([plots.Panel("a cell", [line(40), line(10), line(40)], None)])
+    assert plot.alt == "a cell: test error goes from 79.0 to 40.0 %; 1 of 3 runs ended early."
+    whole_ones, early = plots.Panel("", [line(40), line(10)], None).by_length()
+    assert (len(whole_ones[0].test[0]), len(early[0].test[0])) == (40, 10)
+
+
 class Page(HTMLParser):
     """What the page asks for, shows, and closes."""
 
@@ -171,7 +194,7 @@ def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):
     store = open_store(str(tmp_path))
     found = results(TABLE_3.wanted, paper_at_005, 0.1)
     made = tables.make(TABLE_3, found, price=2.0)
-    html, drawn = report.make(store, TABLE_3, made, found, "edition")
+    html, drawn = report.make(store, TABLE_3, made, found, "edition", price=2.0)
     text = html.decode()
     whole(text)
     assert [plot.name for plot in drawn] == ["forest", "sensitivity"]  # there are no histories
@@ -185,7 +208,7 @@ def test_a_page_without_any_result_says_so(tmp_path):
     html, drawn = report.make(open_store(str(tmp_path)), TABLE_3, tables.make(TABLE_3, {}), {}, "edition")
     whole(html.decode())
     assert drawn == []
-    assert re.search(r'class="not-run">24</b>not run', html.decode())
+    assert re.search(r'class="not-run">12</b>not run', html.decode())
 
 
 def test_a_hostile_name_is_text_on_the_page(smoke):

@@ -2,6 +2,9 @@
 
 import io
 import json
+import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +16,10 @@ from runs.synthetic import result, results
 from pipeline.paper.claims import claimed
 from pipeline.paper.networks import TWELVE
 from pipeline.paper.statements import STATEMENTS
+from pipeline.plan.choose import needed
 from pipeline.plan.studies import study
 from pipeline.runs.store import RunFolder
-from pipeline.runs.tables import formats, scorecard
+from pipeline.runs.tables import formats, scorecard, shown
 from pipeline.runs.tables import frames as tables
 from pipeline.runs.tables.columns import SCHEMA, TABLES, described
 from pipeline.runs.tables.intervals import Count, from_number
@@ -298,17 +302,89 @@ def test_every_format_holds_the_same_table(kind):
     pd.testing.assert_frame_equal(read, table)
     rows = json.loads(files["json"])
     assert (rows["schema"], rows["table"]) == (SCHEMA, kind)
-    assert rows["rows"] == formats.records(table)
+    assert rows["rows"] == shown.records(table)
     csv = pd.read_csv(io.BytesIO(files["csv"]), keep_default_na=False)
     assert csv.shape == table.shape
     numbers = [c.name for c in TABLES[kind] if c.type == "number"]
     for name in numbers:
         np.testing.assert_array_equal(pd.to_numeric(csv[name]).to_numpy(), table[name].to_numpy())
-    people = len(formats.readable(kind, table))
+    people = len(shown.readable(kind, table))
     assert len(files["md"].decode().splitlines()) == people + 2
     assert files["html"].decode().count("<tr") == people + 1
     body = files["tex"].decode().split(r"\midrule")[1].split(r"\bottomrule")[0]
-    assert body.count(r"\\") == people
+    assert body.count(r"\\") == {"claims": len(STATEMENTS)}.get(kind, people)  # of a claim the verdict alone
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+@pytest.mark.parametrize(("name", "rows"), [("table-3", "alike"), ("table-3", "differing"), ("all", "alike")])
+def test_what_is_printed_fits_the_page(name, rows, tmp_path):
+    """Witness: LaTeX complains of every line and every page that is too full."""
+    study_ = study(name)
+
+    def truth(e):
+        best = 0.1 if rows == "differing" and e.dataset.name == "cifar10-held-out" else BEST
+        return 10 + 20 * abs(e.recipe.lr - best)
+
+    inputs = ""
+    for kind, table in tables.make(study_, results(study_.read, truth, 0.1)).items():
+        (tmp_path / f"{kind}.tex").write_bytes(formats.files(kind, table, name)["tex"])
+        inputs += rf"\input{{{kind}.tex}}\clearpage"
+    head = r"\documentclass{article}\usepackage{array,booktabs,graphicx,longtable}\begin{document}"
+    (tmp_path / "all.tex").write_text(rf"{head}{inputs}\end{{document}}")
+    words = ["pdflatex", "-interaction=nonstopmode", "all.tex"]
+    for _ in range(3):  # a long table finds its widths by and by
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert not re.findall(
+        r"^(?:Overfull.*|.*Float too large.*|.*Warning.*Table widths.*|!.*)", done.stdout, re.MULTILINE
+    )
+
+
+def test_a_crash_says_nothing_of_a_learning_rate():
+    """The best rate's run with seed 0 crashed: no other is chosen in its place."""
+    have = results(TABLE_3.wanted, papers(), 0.1)
+    lost = next(e for e in _of("all-cnn-c") if (e.recipe.lr, e.seed) == (BEST, 0))
+    have[lost.id] = {"outcome": "crashed", "attempt": 3, "why": ["no memory"]}
+    found = tables.make(TABLE_3, have)
+    row = _cell(found)
+    assert (row["verdict"], row["outcomes"]) == ("crashed", "3 done, 1 crashed")
+    assert f"`strive retry` {lost.id}" in row["because"]
+    assert pd.isna(row["lr"])
+    assert claims(found)[3] == "inconclusive"
+    assert needed(TABLE_3, have) == []
+
+
+def test_a_network_is_called_diverged_when_all_its_rates_are():
+    have = results([e for e in TABLE_3.wanted if e.network.name != "all-cnn-c"], papers(), 0.1)
+    tried = [e for e in _of("all-cnn-c") if e.seed == 0]
+    for e in tried[:-1]:
+        have[e.id] = result(e, 90.0, outcome="diverged")
+    found = tables.make(TABLE_3, have)
+    assert (_cell(found)["verdict"], claims(found)[3]) == ("not run", "not run")
+    assert _cell(found)["outcomes"] == "3 diverged, 1 not run"
+    found = tables.make(TABLE_3, have | {tried[-1].id: result(tried[-1], 90.0, outcome="diverged")})
+    assert (_cell(found)["verdict"], claims(found)[3]) == ("diverged", "inconclusive")
+
+
+def test_the_large_network_is_compared_with_a_recipe_of_our_choice_and_that_is_said():
+    large = study("large", 5)
+    found = tables.make(large, results(large.wanted, lambda e: 4.41, 0.02))
+    [row] = found["cells"].to_dict("records")
+    assert (row["verdict"], row["paper_support"]) == ("reproduced", "memory")
+    assert "another author's" in row["because"]
+    assert "another author's" in found["claims"].query("claim == 11")["because"].iloc[0]
+
+
+def test_the_ids_of_both_sides_of_a_comparison_and_what_crashed_runs_took():
+    have = results(TABLE_3.wanted, papers(), 0.1)
+    row = tables.make(TABLE_3, have)["claims"].query("claim == 3 and rule == 'paper'").iloc[0]
+    assert set(row["runs"].split()) == {
+        e.id for e in TABLE_3.experiments if e.network.name in ("all-cnn-a", "model-a") and e.recipe.lr == BEST
+    }
+    lost = next(e for e in _of("all-cnn-c") if (e.recipe.lr, e.seed) == (BEST, 4))
+    have[lost.id] = {"outcome": "crashed", "why": [], "summary": {"device_seconds": 0.0, "wasted_seconds": 7.0}}
+    row = _cell(tables.make(TABLE_3, have))
+    assert (row["device_seconds"], row["wasted_seconds"], row["seconds"]) == (80, 4 * 5 + 7, 10)
 
 
 def test_the_same_results_give_the_same_bytes():
@@ -337,12 +413,12 @@ def test_the_schema_is_what_it_was():
         "difference:number", "difference_low:number", "difference_high:number", "verdict:text", "because:text",
         "interval:text", "outcomes:text", "parameters:count", "paper_parameters:text", "epochs:count", "seconds:number",
         "device_seconds:number", "wasted_seconds:number", "cost:number", "devices:text", "modes:text", "commits:text",
-        "raw_sha256:text", "revision:count", "whitening_sha256:text", "runs:text",
+        "raw_sha256:text", "revision:count", "whitening_sha256:text", "runs:text", "paper_support:text",
     ]  # fmt: skip
     assert names["claims"] == [
         "claim:count", "sentence:text", "rule:text", "comparison:text", "holds_when:text", "effect:number",
         "low:number", "high:number", "interval:text", "n:count", "p:number", "p_against:number",
-        "comparison_verdict:text", "verdict:text", "because:text",
+        "comparison_verdict:text", "verdict:text", "because:text", "runs:text",
     ]  # fmt: skip
     assert names["neighbours"] == [
         "panel:text", "method:text", "source:text", "error:number", "low:number", "high:number", "seeds:count",

@@ -17,8 +17,8 @@ from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
 from pipeline.runs.tables import reading
 from pipeline.runs.tables.cells import commit_of, device_seconds, wasted_seconds
 from pipeline.runs.tables.columns import FILES, SCHEMA, TABLES
-from pipeline.runs.tables.formats import joined, readable, records
 from pipeline.runs.tables.results import Run
+from pipeline.runs.tables.shown import joined, readable, records
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
@@ -34,9 +34,14 @@ FACTS = {
 
 
 def make(
-    store: Store, study: Study, made: Mapping[str, pd.DataFrame], results: Mapping[str, dict], edition: str
+    store: Store,
+    study: Study,
+    made: Mapping[str, pd.DataFrame],
+    results: Mapping[str, dict],
+    edition: str,
+    price: float | None = None,
 ) -> tuple[bytes, list[plots.Plot]]:
-    """The page, and its plots for use elsewhere. The same store gives the same bytes."""
+    """The page, and its plots for use elsewhere. The same store gives the same bytes; `price` is of a device-hour."""
     rows = {kind: records(joined(table) if kind == "cells" else table) for kind, table in made.items()}
     networks = {row["network"] for row in rows["cells"]}
     drawn = _plots(store, study, rows, results)
@@ -50,15 +55,15 @@ def make(
             contradictions=[c.what for c in CONTRADICTIONS if c.networks[0] in networks] if study.comparable else [],
             edition=edition,
             schema=SCHEMA,
-            verdicts=_counted(rows["cells"], VERDICTS),
+            verdicts=_counted(records(made["cells"])),
             cells=rows["cells"],
             tables={kind: _shown(kind, made[kind]) for kind in TABLES},
             claims=_claims(rows["claims"]),
             plots=drawn,
             pictures=_pictures(store, study, rows["cells"]),
             gallery=store.exists(StudyFolder(study.name).gallery),
-            cost=_cost(study, rows["cells"], own),
-            facts=_facts(study, own),
+            cost=_cost(study, own, price),
+            facts=_facts(study, results),
             reading=reading.line(store, study.name),
             files=FILES,
         )
@@ -85,14 +90,18 @@ def _plots(
             row["paper_error"] if study.comparable else None,
         )
         for row in cells
+        if row["verdict"] != "refused"
     ]
     main = plots.forest(cells) or plots.errors(cells)
     return [plot for plot in (main, plots.learning(panels), plots.sensitivity(rows["rates"])) if plot]
 
 
-def _counted(rows: Iterable[dict[str, Any]], order: Iterable[str]) -> list[tuple[str, int]]:
-    found = Counter(row["verdict"] for row in rows)
-    return [(verdict, found[verdict]) for verdict in order if found[verdict]]
+def _counted(rows: Iterable[dict[str, Any]]) -> dict[str, list[tuple[str, int]]]:
+    """How often each verdict was given, by the rule that chose the rates: either has a row for every error."""
+    found: dict[str, Counter] = {}
+    for row in rows:
+        found.setdefault(row["rule"], Counter())[row["verdict"]] += 1
+    return {rule: [(verdict, n[verdict]) for verdict in VERDICTS if n[verdict]] for rule, n in found.items()}
 
 
 def _shown(kind: str, table: pd.DataFrame) -> dict[str, Any]:
@@ -145,11 +154,9 @@ def _picture(store: Store, id: str) -> dict[str, str] | None:
     }
 
 
-def _cost(study: Study, cells: list[dict[str, Any]], results: Mapping[str, dict]) -> dict[str, Any]:
+def _cost(study: Study, results: Mapping[str, dict], price: float | None) -> dict[str, Any]:
     """What the study has taken so far, those runs included that only chose a rate."""
     spent, wasted = (sum(count(result) for result in results.values()) for count in (device_seconds, wasted_seconds))
-    priced = [row for row in cells if row["cost"] is not None and row["device_seconds"]]
-    price = priced[0]["cost"] / priced[0]["device_seconds"] * 3600 if priced else None
     return {
         "planned": len(study.wanted),
         "outcomes": Counter(result["outcome"] for result in results.values()),
@@ -162,7 +169,7 @@ def _cost(study: Study, cells: list[dict[str, Any]], results: Mapping[str, dict]
 
 def _facts(study: Study, results: Mapping[str, dict]) -> list[tuple[str, list[tuple[str, int]]]]:
     """What the results rest on: every value of every fact, with the number of runs that have it."""
-    facts = [Run(e, results[e.id]).facts for e in study.wanted if e.id in results]
+    facts = [Run(e, results[e.id]).facts for e in study.read if e.id in results]
     counted = [(label, Counter(_fact(fact, name) for fact in facts)) for name, label in FACTS.items()]
     return [(label, sorted((v, n) for v, n in values.items() if v)) for label, values in counted if any(values)]
 

@@ -75,6 +75,12 @@ class Panel:
     curves: Sequence[Curve]
     paper: float | None  # the error in print, where it is of this task
 
+    def by_length(self) -> tuple[list[Curve], list[Curve]]:
+        """Those that reached the last epoch, which have the same epochs; those that ended before."""
+        last = max(curve.train[0][-1] for curve in self.curves)
+        whole = [curve for curve in self.curves if curve.train[0][-1] == last]
+        return whole, [curve for curve in self.curves if curve.train[0][-1] < last]
+
 
 def errors(cells: Sequence[Row]) -> Plot | None:
     """Every cell's error with its interval, where there is no number in print to compare it with."""
@@ -109,7 +115,7 @@ def learning(panels: Sequence[Panel], columns: int = 4) -> Plot | None:
     figure, grid = _grid(len(panels), columns)
     for axes, panel in zip(grid, panels, strict=True):
         _learning(axes, panel)
-    _legend(figure, grid[0], "epoch", 3)
+    _legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])), "epoch", 3)
     return _plot("learning", "Learning curves", figure, " ".join(map(_ending, panels)))
 
 
@@ -131,13 +137,14 @@ def sensitivity(rates: Sequence[Row], columns: int = 4) -> Plot | None:
 
 
 def _learning(axes: Axes, panel: Panel) -> None:
+    whole, early = panel.by_length()
     for part, colour in (("test", SERIES[0]), ("train", SERIES[1])):
-        both = [getattr(curve, part) for curve in panel.curves]
-        shortest = min(len(epochs) for epochs, _ in both)  # a seed that diverged ended early
-        epochs = both[0][0][:shortest]
-        values = np.array([errors[:shortest] for _, errors in both])
+        epochs = getattr(whole[0], part)[0]
+        values = np.array([getattr(curve, part)[1] for curve in whole])
         axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.25, linewidth=0)
         axes.plot(epochs, values.mean(0), color=colour, linewidth=1.2, label=f"{part} error")
+        for curve in early:
+            axes.plot(*getattr(curve, part), color=colour, linewidth=0.6, linestyle=":")
     if panel.paper is not None:
         axes.axhline(panel.paper, color=MUTED, linewidth=0.8, linestyle="--", label="paper")
     axes.set_title(fill(panel.title, TITLE_WIDTH))
@@ -213,8 +220,10 @@ def _told(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:
 
 
 def _ending(panel: Panel) -> str:
-    first, last = (np.mean([curve.test[1][at] for curve in panel.curves]) for at in (0, -1))
-    return f"{panel.title}: test error goes from {first:.1f} to {last:.1f} %."
+    whole, early = panel.by_length()
+    first, last = (np.mean([curve.test[1][at] for curve in whole]) for at in (0, -1))
+    lost = f"; {len(early)} of {len(panel.curves)} runs ended early" if early else ""
+    return f"{panel.title}: test error goes from {first:.1f} to {last:.1f} %{lost}."
 
 
 def _plot(name: str, title: str, figure: Figure, alt: str) -> Plot:

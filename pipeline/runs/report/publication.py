@@ -18,7 +18,7 @@ def publish(store: Store, study: Study, price: float | None = None) -> tuple[str
     """
     folder, results = StudyFolder(study.name), collect(store, study.read)
     made = frames.make(study, results, price)
-    html, plots = page.make(store, study, made, results, editions.publish(store, study, made))
+    html, plots = page.make(store, study, made, results, editions.publish(store, study, made), price)
     store.write(folder.report, html)
     pull.write_list(store, study.name, [e.id for e in study.wanted if e.id in results])
     return store.where(folder.report), plots

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.paper.claims import claimed
 from pipeline.paper.shapes import parameters
-from pipeline.plan.choose import RULES, Cell, cell, rates
+from pipeline.plan.choose import RULES, Cell, candidates, cell, rates
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs.tables.intervals import from_number, of_runs
@@ -55,6 +55,20 @@ def rows(study: Study, results: dict[str, dict], price: float | None = None) -> 
     return [_row(study, planned[this], this, rule, runs, results, price) for (this, rule), runs in found]
 
 
+def blocking(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+    """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if all diverged."""
+    tried = tried_by(study, this, rule, results)
+    crashed = [run for run in tried if run.outcome == "crashed"]
+    return crashed or (tried if all(run.outcome == "diverged" for run in tried) else [])
+
+
+def tried_by(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+    """The runs among which a rule chooses."""
+    if rule == ONE_RATE:
+        return []
+    return [Run(e, results.get(e.id, {})) for e in candidates(study, this, rule)]
+
+
 def _row(
     study: Study,
     planned: list[Experiment],
@@ -68,12 +82,15 @@ def _row(
     row = _intent(this, rule, runs, planned[0]) | {
         "paper_error": claim.error if claim else None,
         "paper_parameters": claim.printed_parameters if claim else "",
-        "outcomes": counted(runs),
+        "paper_support": claim.support if claim else "",
     }
-    if refusal := mixed(runs):
+    tried = tried_by(study, this, rule, results)
+    row["outcomes"] = counted(runs or tried)
+    if refusal := mixed(runs) or mixed(tried):
         return row | {"verdict": "refused", "because": refusal}
     if not runs:
-        return row | dict(zip(("verdict", "because"), _no_rate(planned, results, rule), strict=True))
+        verdict, because = _no_rate(blocking(study, this, rule, results), rule)
+        return row | {"verdict": verdict, "because": because}
     return row | _measured(study, claim, runs) | _cost(runs, price) | _provenance(runs)
 
 
@@ -96,26 +113,26 @@ def _intent(this: Cell, rule: str, runs: list[Run], example: Experiment) -> dict
     }
 
 
-def _no_rate(planned: list[Experiment], results: dict[str, dict], rule: str) -> tuple[str, str]:
+def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
     """Why there is no learning rate."""
-    settled = [results[e.id] for e in planned if e.id in results]
-    if settled and all(result["outcome"] == "diverged" for result in settled):
-        return (
-            "diverged",
-            f"{len(settled)} settled runs at {len({e.recipe.lr for e in planned})} rates, and none has an error",
-        )
-    return "not run", f"the rule {rule!r} cannot choose a learning rate yet"
+    if not blocked_by:
+        return "not run", f"the rule {rule!r} cannot choose a learning rate yet"
+    if blocked_by[0].outcome == "diverged":
+        return "diverged", f"the loss was not finite at any of {len(blocked_by)} rates"
+    ids = " ".join(run.experiment.id for run in blocked_by)
+    return "crashed", f"which says nothing of a rate, and the rule {rule!r} waits for it: `strive retry` {ids}"
 
 
 def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
     done = list(counts(runs).values())
     compared = from_number(done, claim.error) if done and claim and study.comparable else None
     verdict, because = settle(study.comparable, claim, runs, compared)
-    row = {"verdict": verdict, "because": because, "seeds": len(done)}
+    remark = [claim.remark] if compared and claim.remark else []
+    row = {"verdict": verdict, "because": "; ".join([because, *remark]), "seeds": len(done)}
     if done:
         errors, within = [run.error for run in done], of_runs(done)
         row |= {"error": mean(errors), "std": stdev(errors) if len(errors) > 1 else None}
-        row |= {"low": within.low, "high": within.high, "interval": within.kind}
+        row |= {"low": max(0.0, within.low), "high": min(100.0, within.high), "interval": within.kind}
     if compared:
         row |= {"difference": compared.estimate}
         row |= {"difference_low": compared.interval.low, "difference_high": compared.interval.high}
@@ -123,12 +140,12 @@ def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
 
 
 def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
-    settled = [run.result for run in runs if "seconds" in run.result]
+    settled, whole = ([run.result for run in runs if run.outcome in kinds] for kinds in (OUTCOMES[:3], OUTCOMES[:1]))
     if not settled:
         return {}
-    spent, whole = sum(device_seconds(result) for result in settled), [r for r in settled if r["outcome"] == "done"]
+    spent = sum(device_seconds(result) for result in settled)
     return {
-        "epochs": max(result["epochs"] for result in settled),
+        "epochs": max((result["epochs"] for result in settled if "epochs" in result), default=None),
         "seconds": mean(result["seconds"] for result in whole) if whole else None,
         "device_seconds": spent,
         "wasted_seconds": sum(wasted_seconds(result) for result in settled),

@@ -40,14 +40,15 @@ CELLS = (
     Column("high", "number", "upper end", "to", PERCENT),
     Column("difference", "number", "error less the paper's, percentage points; the paper's is taken as exact",
            "difference", "+.2f"),
-    Column("difference_low", "number", "lower end of its 95 % interval"),
-    Column("difference_high", "number", "upper end"),
+    Column("difference_low", "number", "lower end of its 95 % interval", "diff. from", "+.2f"),
+    Column("difference_high", "number", "upper end", "up to", "+.2f"),
     Column("verdict", "text", "reproduced, better, worse, inconclusive, diverged, crashed, not run, refused, "
            "not comparable, or no number", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
     Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
            "how test images were drawn", "interval"),
-    Column("outcomes", "text", f"outcomes {OF_THE_RUNS}", "outcomes"),
+    Column("outcomes", "text", f"outcomes {OF_THE_RUNS}; while no rate is chosen, of those that are to choose it",
+           "outcomes"),
     Column("parameters", "count", "weights and biases of our network", "parameters", ",d"),
     Column("paper_parameters", "text", "as the paper prints them"),
     Column("epochs", "count", "epochs trained, the most of any run"),
@@ -62,6 +63,7 @@ CELLS = (
     Column("revision", "count", "revision of the numerics, one for a row"),
     Column("whitening_sha256", "text", "digests of the whitening as computed; it may differ between machines"),
     Column("runs", "text", "ids, separated by blanks"),
+    Column("paper_support", "text", "how the paper's number is known"),
 )  # fmt: skip
 
 RATES = (
@@ -100,6 +102,7 @@ CLAIMS = (
     Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable", "it"),
     Column("verdict", "text", "of the whole claim: holds when every comparison does", "claim"),
     Column("because", "text", "the verdict in a sentence"),
+    Column("runs", "text", "ids of the runs on both sides, separated by blanks"),
 )  # fmt: skip
 
 NEIGHBOURS = (

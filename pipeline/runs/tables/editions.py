@@ -32,8 +32,9 @@ def publish(store: Store, study: Study, made: Mapping[str, pd.DataFrame]) -> str
 
 
 def _list(store: Store, folder: StudyFolder, digest: str) -> None:
-    """Add the edition to the list, once it is whole."""
+    """Put the edition at the end of the list, which is the one in place, once it is whole."""
     listed = store.find_json(folder.editions) or []
-    if digest not in {edition["digest"] for edition in listed}:
+    if not listed or listed[-1]["digest"] != digest:
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        store.write_json(folder.editions, [*listed, {"digest": digest, "at": at, "schema": SCHEMA}])
+        others = [edition for edition in listed if edition["digest"] != digest]
+        store.write_json(folder.editions, [*others, {"digest": digest, "at": at, "schema": SCHEMA}])

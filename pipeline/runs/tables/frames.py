@@ -32,7 +32,7 @@ def make(study: Study, results: dict[str, dict], price: float | None = None) -> 
         "cells": main,
         "rates": rates.rows(study, results),
         "claims": scorecard.rows(study, results),
-        "neighbours": neighbours.rows(main),
+        "neighbours": neighbours.rows([*main, *(row for other in study.beside for row in cells.rows(other, results))]),
     }
     return {kind: frame(made[kind], TABLES[kind]) for kind in TABLES}
 

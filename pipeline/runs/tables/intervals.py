@@ -134,9 +134,12 @@ def _of_sample(values: Sequence[float], interval: Interval) -> Difference:
 
 def _of_two_samples(left: list[float], right: list[float]) -> Difference:
     means: Any = CompareMeans(_t(left), _t(right))
+    estimate = float(np.mean(left) - np.mean(right))
+    constant = np.ptp(left) == np.ptp(right) == 0  # then no degrees of freedom can be told
+    ends = (estimate, estimate) if constant else means.tconfint_diff(1 - CONFIDENCE, usevar="unequal")
     return Difference(
-        float(np.mean(left) - np.mean(right)),
-        _interval(means.tconfint_diff(1 - CONFIDENCE, usevar="unequal"), SAMPLES),
+        estimate,
+        _interval(ends, SAMPLES),
         min(len(left), len(right)),
         lambda side, bound: means.ttest_ind(alternative=side, usevar="unequal", value=bound)[1],
     )

@@ -9,7 +9,7 @@ from pipeline.paper.shapes import parameters
 from pipeline.paper.statements import STATEMENTS, Comparison, Published, Setting, Statement
 from pipeline.plan.choose import RULES, Cell
 from pipeline.plan.studies import Study
-from pipeline.runs.tables.cells import ONE_RATE, answering, chosen, mixed
+from pipeline.runs.tables.cells import ONE_RATE, answering, blocking, chosen, mixed
 from pipeline.runs.tables.intervals import Difference, between, from_number, holm
 from pipeline.runs.tables.results import Run, counts
 from pipeline.runs.tables.verdicts import SEEDS_NEEDED, SIGNIFICANT
@@ -23,7 +23,8 @@ class Tested:
 
     comparison: Comparison
     difference: Difference | None
-    broken: int = 0  # runs on either side that have no error
+    runs: tuple[str, ...] = ()  # ids of both sides
+    broken: int = 0  # of them, that have no error
     refused: str = ""  # why the runs of the two sides cannot be compared
     p: float | None = None
     p_against: float | None = None
@@ -42,11 +43,12 @@ class Tested:
 
 
 def sides(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, list[Run]]]:
-    """By rule and cell, the settled runs that stand for the cell; cells without any are left out."""
+    """By rule and cell, the settled runs that stand for the cell, or those for which it has no rate; cells without any
+    are left out."""
     found: dict[str, dict[Cell, list[Run]]] = {rule: {} for rule in RULES}
     for part in (*study.beside, *answering(study)):
         for (this, rule), runs in chosen(part, results).items():
-            if settled := [run for run in runs if run.result]:
+            if settled := [run for run in runs if run.result] or blocking(part, this, rule, results):
                 for each in RULES if rule == ONE_RATE else (rule,):
                     found[each][this] = settled
     return found
@@ -123,20 +125,22 @@ def _tested(comparison: Comparison, found: Sides) -> Tested:
     left, right = found.get(comparison.left, ()), comparison.right
     others = () if isinstance(right, Published) else found.get(right, ())
     both = [*left, *others]
+    ids = tuple(run.experiment.id for run in both)
     broken = len(both) - len([run for run in both if run.count])
     if refused := mixed(both):
-        return Tested(comparison, None, broken, refused)
+        return Tested(comparison, None, ids, broken, refused)
     mine, theirs = counts(left), counts(others)
     if isinstance(right, Published):
         difference = from_number(list(mine.values()), right.error) if mine else None
     else:
         difference = between(mine, theirs) if mine and theirs else None
-    return Tested(comparison, difference, broken)
+    return Tested(comparison, difference, ids, broken)
 
 
 def _plain(tested: Tested, comparable: bool) -> dict[str, Any]:
     c, d = tested.comparison, tested.difference
-    row = {"comparison": f"{_words(c.left)} - {_words(c.right)}", "holds_when": _range(c)}
+    row: dict[str, Any] = {"comparison": f"{_words(c.left)} - {_words(c.right)}", "holds_when": _range(c)}
+    row["runs"] = " ".join(tested.runs)
     orienting = comparable or isinstance(c.right, Setting)  # another task's error has nothing to do with print
     if d is not None and orienting:
         row |= {"effect": d.estimate, "low": d.interval.low, "high": d.interval.high}

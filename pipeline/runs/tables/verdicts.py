@@ -33,7 +33,7 @@ def settle(
 def _without_a_number(outcomes: Counter) -> tuple[str, str]:
     for outcome, why in (("diverged", "the loss was not finite"), ("crashed", "it failed time after time")):
         if outcomes[outcome]:
-            return outcome, f"{outcomes[outcome]} of {outcomes[outcome]} settled runs: {why}"
+            return outcome, f"{outcomes[outcome]} of {outcomes.total() - outcomes['not run']} settled runs: {why}"
     return "not run", "no run at the chosen rate has come out yet"
 
 
