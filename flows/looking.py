@@ -9,6 +9,7 @@ from flows import answers, fetching
 from flows.options import (
     ImagesOption,
     JsonOption,
+    PublishedSeedsOption,
     SeedsOption,
     StoreOption,
     StudyArgument,
@@ -31,7 +32,7 @@ def table(
     ending: Annotated[str, typer.Option("--format", help="md, csv, json, tex or html.")] = "md",
     kind: Annotated[str, typer.Option(help="cells (the errors), rates, claims or neighbours (Table 4).")] = "cells",
     fresh: Annotated[bool, typer.Option("--fresh", help="Make it anew from the results first.")] = False,
-    seeds: SeedsOption = None,
+    seeds: PublishedSeedsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,7 +98,7 @@ def figures(
 @answered
 def gallery(
     name: StudyArgument,
-    seeds: SeedsOption = None,
+    seeds: PublishedSeedsOption = None,
     store: StoreOption = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: JsonOption = False,

@@ -23,6 +23,9 @@ StoreOption = Annotated[
 SeedsOption = Annotated[
     int | None, typer.Option(help="Seeds 0 to this less one.  [default: the study's own, 1 for digits, 5 for table-3]")
 ]
+PublishedSeedsOption = Annotated[
+    int | None, typer.Option("--seeds", help="Seeds 0 to this less one.  [default: as the study's tables have them]")
+]
 WorkersOption = Annotated[
     int | None, typer.Option(help="Training processes.  [default: one for every GPU, else every CPU core]")
 ]
