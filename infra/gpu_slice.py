@@ -47,8 +47,9 @@ def main() -> int:
             return 1
         if not words.skip_bench:
             measure(store, quick=not words.whole_bench)
-        left = train(store, study(words.study, words.seeds), words.data_dir, words.together)
-        print(f"{left} runs left" if left else "nothing is left to train")
+        if not words.skip_training:
+            left = train(store, study(words.study, words.seeds), words.data_dir, words.together)
+            print(f"{left} runs left" if left else "nothing is left to train")
     except TimeIsUp:
         print("time is up: run this again to go on")
     except Refused as refused:
@@ -138,6 +139,7 @@ def _arguments() -> argparse.Namespace:
     add("--whole-bench", action="store_true", help="the long measurement: most of a slice")
     add("--skip-checks", action="store_true")
     add("--skip-bench", action="store_true")
+    add("--skip-training", action="store_true")
     return parser.parse_args()
 
 

@@ -1,12 +1,17 @@
-"""Results of runs that never were: a study's errors drawn around known truths."""
+"""Results of runs that never were: a study's errors drawn around known truths, and the tables they make."""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.paper.claims import claimed
 from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import study
+from pipeline.runs.tables import frames
 
 SEEN = 10_000
+TABLE_3 = study("table-3", 5)
+BEST = 0.05  # the learning rate that both rules choose below
 
 
 def result(experiment: Experiment, error: float, **more) -> dict:
@@ -38,3 +43,31 @@ def results(experiments, truth: Callable[[Experiment], float], std: float, seed:
     """One for each experiment, its error drawn around `truth`."""
     rng = np.random.default_rng(seed)
     return {e.id: result(e, truth(e) + rng.normal(0, std)) for e in experiments}
+
+
+def papers(shift=0.0, **moved):
+    """The paper's error for every network at the best rate, 20 points more at the others."""
+
+    def truth(e):
+        at = claimed(e.network.name).error + shift + moved.get(e.network.name.replace("-", "_"), 0.0)
+        return at if e.recipe.lr == BEST else at + 20
+
+    return truth
+
+
+def made(truth=None, std=0.1, study=TABLE_3, price=None, **more):
+    return frames.make(study, results(study.wanted, truth or papers(), std) | more, price)
+
+
+def claims(table, rule="paper"):
+    rows = table["claims"]
+    return rows[rows["rule"] == rule].groupby("claim")["verdict"].first().to_dict()
+
+
+def cell_of(found, network="all-cnn-c", rule="paper"):
+    cells = found["cells"]
+    return cells[(cells["network"] == network) & (cells["rule"] == rule)].iloc[0]
+
+
+def of(network, keep=lambda e: True):
+    return [e for e in TABLE_3.experiments if e.network.name == network and keep(e)]
