@@ -21,4 +21,4 @@ def unverified(store: Store, results: Mapping[str, dict]) -> list[str]:
     done = [id for id, result in results.items() if result["outcome"] == "done"]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         proofs = pool.map(lambda id: store.find_json(RunFolder(id).evaluation), done)
-        return [id for id, proof in zip(done, proofs, strict=True) if proof != proof_of(results[id])]
+        return [id for id, proof in zip(done, proofs, strict=True) if proof is None or proof != proof_of(results[id])]

@@ -14,6 +14,7 @@ from pipeline.paper.claims import claimed
 from pipeline.paper.refused import Refused
 from pipeline.plan.studies import study
 from pipeline.runs import history, pull
+from pipeline.runs.held import proof_of
 from pipeline.runs.report import curves, plots, publication
 from pipeline.runs.report import page as report
 from pipeline.runs.store import RunFolder, StudyFolder, open_store
@@ -66,6 +67,14 @@ def test_publishing_twice_changes_no_byte(smoke):
     before = contents(smoke)
     publish(smoke, SMOKE)
     assert contents(smoke) == before
+
+
+def test_the_page_says_how_many_runs_were_evaluated_again(smoke):
+    one = RunFolder(SMOKE.experiments[0].id)
+    smoke.write_json(one.evaluation, proof_of(smoke.read_json(one.result)))
+    assert "1 of 2 finished runs" in publish(smoke, SMOKE)[1]
+    smoke.write_json(one.result, smoke.read_json(one.result) | {"wrong": 1})
+    assert "0 of 2 finished runs" in publish(smoke, SMOKE)[1]
 
 
 def test_an_earlier_edition_stays_and_is_listed(smoke):

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from pipeline.paper.claims import CONTRADICTIONS
 from pipeline.plan.studies import Study
+from pipeline.runs.held import unverified
 from pipeline.runs.report import plots
 from pipeline.runs.report.curves import curves
 from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
@@ -64,6 +65,8 @@ def make(
             gallery=store.exists(StudyFolder(study.name).gallery),
             cost=_cost(study, own, price),
             facts=_facts(study, results),
+            finished=sum(result["outcome"] == "done" for result in own.values()),
+            unproved=len(unverified(store, own)),
             reading=reading.line(store, study.name),
             files=FILES,
         )
