@@ -62,9 +62,11 @@ def reproduce(
     if dry_run:
         return answers.plan(opened, chosen, settings(None, workers).workers, as_json)
     from flows.main_job import reproduce_study
+    from pipeline.runs.doctor import insist
     from pipeline.runs.saliency.pictures import Wanted, fitting, parse_images, runs_of
 
     fitting(runs_of(chosen), Wanted(parse_images(images)))
+    insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
     try:
         summary = reproduce_study(opened, chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
@@ -178,7 +180,9 @@ def bench(
     """Measure the training steps beside a plain loop, and all that surrounds them, on this machine."""
     opened = open_store(settings(store).store)
     from pipeline.runs.bench.report import measure
+    from pipeline.runs.doctor import insist
 
+    insist(store, None)  # before minutes are measured that could not be kept
     found = measure(opened, quick, lambda line: None if as_json else typer.echo(line))
     answers.measured(found, as_json)
 

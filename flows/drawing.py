@@ -3,16 +3,17 @@
 from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
+from pipeline.runs.pull import write_list
 from pipeline.runs.saliency import rendering
 from pipeline.runs.saliency.pictures import Wanted, pictures, runs_of
-from pipeline.runs.store import RunFolder, Store
+from pipeline.runs.store import RunFolder, Store, StudyFolder
 
 
 def finished(store: Store, experiment: Experiment) -> Experiment:
     """The run, refused unless it has weights to look into."""
     result = store.find_json(RunFolder(experiment.id).result)
     if result is None or result["outcome"] != "done":
-        state = result["outcome"] if result else "not finished: train it with `strive run`"
+        state = result["outcome"] if result else f"not finished: train it with `strive run {experiment.id}`"
         raise Refused(f"{experiment.id} has no weights to look into: it is {state}")
     return experiment
 
@@ -53,7 +54,10 @@ def _addresses(store: Store, experiment: Experiment, wanted: Wanted) -> list[str
 
 
 def hang(store: Store, study: Study) -> str:
-    """Write the study's page over the pictures there are; returns its address."""
+    """Write the study's page over the pictures there are; returns its address. What can be pulled follows."""
     from pipeline.runs.saliency import gallery  # jinja2
 
-    return store.where(gallery.publish(store, study.name, runs_of(study)))
+    path = gallery.publish(store, study.name, runs_of(study))
+    if store.exists(StudyFolder(study.name).files):
+        write_list(store, study.name, [e.id for e in study.wanted if store.exists(RunFolder(e.id).result)])
+    return store.where(path)

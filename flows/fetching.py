@@ -29,7 +29,10 @@ def table(
         _made(store, folder, seeds)
     text = store.find(path)
     if text is None:
-        raise Refused(f"{store.where(path)} is not there yet: run `strive reproduce {folder.name}` first")
+        raise Refused(
+            f"{store.where(path)} is not there, for no run of {folder.name} has come out: "
+            f"`strive reproduce {folder.name}` trains them"
+        )
     if as_json:
         return say({"store": store.url} | store.read_json(path), "", True)
     typer.echo(text.decode().rstrip("\n"))

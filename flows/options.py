@@ -56,7 +56,10 @@ def answered(command: Callable) -> Callable:
         except BrokenPipeError:  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
-        except (OSError, RuntimeError, ValueError) as failure:
+        except OSError as failure:  # of the store more often than not
+            typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to mend it.", err=True)
+            raise typer.Exit(1) from failure
+        except (RuntimeError, ValueError) as failure:
             typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
             raise typer.Exit(1) from failure
 
@@ -71,8 +74,8 @@ def find_run(store: Store, text: str) -> Experiment:
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """A list with commas; None for none."""
-    return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None
+    """A list with commas, each word once; None for none."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip())) if text else None
 
 
 def raise_on_sigterm() -> None:

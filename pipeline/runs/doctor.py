@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
 from pipeline.paper.refused import Refused
-from pipeline.plan.datasets import DATASETS
+from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.runs.settings import cores, settings
 from pipeline.runs.store import open_store
 
@@ -46,6 +46,18 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
         "ray": _ray,
     }
     return [_look(name, look) for name, look in looks.items()]
+
+
+def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = ()) -> None:
+    """Refused unless the store takes what is put there, and the data directory is as it must be for these data sets."""
+    check = _look("store", lambda: _store(store_url))
+    if not check.ok:
+        raise Refused(": ".join(part for part in (check.found, check.mend) if part))
+    if datasets:
+        from pipeline.runs.data.sources import reach
+
+        for dataset in datasets:
+            reach(dataset, settings(data_dir=data_dir).data_dir)
 
 
 def _look(name: str, look: Callable[[], Check]) -> Check:

@@ -35,6 +35,8 @@ def write_list(store: Store, study: str, ids: Iterable[str]) -> dict[str, dict]:
 def pull(store: Store, study: str, to: Path) -> Pulled:
     """Bring `to` up to what the study has published, under the same paths. It may be broken off at any time."""
     folder = StudyFolder(study)
+    if "s3:" in to.parts or (to.exists() and not to.is_dir()):
+        raise Refused(f"{to} is no folder on this machine: name one to fetch into")
     files = store.find_json(folder.files)
     if files is None:
         raise Refused(f"{store.where(folder.top)} holds nothing to pull yet: run `strive reproduce {study}` first")

@@ -3,12 +3,14 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from runs.synthetic import result, results
 
+from flows import drawing
 from pipeline.numerics.train import Epoch
 from pipeline.paper.claims import claimed
 from pipeline.paper.refused import Refused
@@ -31,7 +33,7 @@ def train(store, experiment, error):
     epochs = [Epoch(n, 0.05, 1.0, 500 - n, 1000, *((90 - n, 100) if n % 2 else (None, None)), 1.0) for n in range(20)]
     run = RunFolder(experiment.id)
     history.write(store, run, 1, epochs)
-    store.write_json(run.result, result(experiment, error) | {"digests": {"model": "m"}})
+    store.write_json(run.result, result(experiment, error) | {"digests": {"model": "m", "dataset": "d"}})
     store.write(f"{run.top}/figures/guided-backprop.png", b"a picture")
 
 
@@ -128,6 +130,24 @@ def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
     with pytest.raises(Refused, match=r"table.csv is not what the study's list names"):
         pull.pull(smoke, "smoke", tmp_path)
     assert not (tmp_path / "studies/smoke/table.csv").exists()
+
+
+def test_a_gallery_that_is_hung_anew_can_be_pulled(smoke, tmp_path):
+    publish(smoke, SMOKE)
+    where = drawing.hang(smoke, SMOKE)
+    smoke.write(f"{RunFolder(SMOKE.experiments[0].id).figures}/more.png", b"another picture")
+    assert drawing.hang(smoke, SMOKE) == where
+    pull.pull(smoke, "smoke", tmp_path)
+    assert (tmp_path / StudyFolder("smoke").gallery).is_file()
+    assert (tmp_path / RunFolder(SMOKE.experiments[0].id).figures / "more.png").is_file()
+
+
+def test_a_pull_to_what_is_no_folder_is_refused(smoke, tmp_path):
+    publish(smoke, SMOKE)
+    (tmp_path / "file").write_bytes(b"")
+    for to in (tmp_path / "file", Path("s3://bucket/prefix")):
+        with pytest.raises(Refused, match="no folder"):
+            pull.pull(smoke, "smoke", to)
 
 
 @pytest.mark.parametrize("path", ["studies/smoke/../../../outside", "/outside"])

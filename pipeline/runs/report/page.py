@@ -10,10 +10,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pipeline.paper.claims import CONTRADICTIONS
+from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs.held import unverified
 from pipeline.runs.report import plots
 from pipeline.runs.report.curves import curves
+from pipeline.runs.saliency.pictures import Wanted, pictures
 from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
 from pipeline.runs.tables import reading
 from pipeline.runs.tables.cells import commit_of, device_seconds, wasted_seconds
@@ -61,7 +63,7 @@ def make(
             tables={kind: _shown(kind, made[kind]) for kind in TABLES},
             claims=_claims(rows["claims"]),
             plots=drawn,
-            pictures=_pictures(store, study, rows["cells"]),
+            pictures=_pictures(store, study, rows["cells"], results),
             gallery=store.exists(StudyFolder(study.name).gallery),
             cost=_cost(study, own, price),
             facts=_facts(study, results),
@@ -132,19 +134,25 @@ def _claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(out.values())
 
 
-def _pictures(store: Store, study: Study, cells: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _pictures(
+    store: Store, study: Study, cells: list[dict[str, Any]], results: Mapping[str, dict]
+) -> list[dict[str, str]]:
     """Pictures of the best cells' first runs, as data in the page."""
+    experiments = {e.id: e for e in study.experiments}
     measured = sorted((row for row in cells if row["error"] is not None), key=lambda row: row["error"])
     ids = list(dict.fromkeys(row["runs"].split()[0] for row in measured))[:PICTURES]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: _picture(store, id), ids)
+        found = pool.map(lambda id: _picture(store, experiments[id], results[id]), ids)
         return [picture for picture in found if picture]
 
 
-def _picture(store: Store, id: str) -> dict[str, str] | None:
-    """The picture of a run that says most, with the words of the note beside it."""
-    top = f"{RunFolder(id).top}/figures"
-    names = [name for name in store.names(top) if name.endswith(".png")]
+def _picture(store: Store, experiment: Experiment, result: dict) -> dict[str, str] | None:
+    """The picture of a run that says most, with the words of the note beside it; as every study draws them first."""
+    id, top = experiment.id, RunFolder(experiment.id).figures
+    there = [name for name in store.names(top) if name.endswith(".png")]
+    digests = result.get("digests")
+    usual = {f"{p.name(digests)}.png" for p in pictures(experiment.network, Wanted())} if there and digests else set()
+    names = [name for name in there if name in usual] or there
     ranked = [name for start in BEST_PICTURES for name in names if name.startswith(start)]
     if not ranked:
         return None

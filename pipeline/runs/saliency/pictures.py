@@ -82,7 +82,9 @@ class Wanted:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
         if isinstance(self.images, int) and not 1 <= self.images <= BLOCK:
-            raise Refused(f"--images {self.images}: a number is at most {BLOCK}; for more images write a range, 0:1000")
+            raise Refused(
+                f"--images {self.images}: a number lies between 1 and {BLOCK}; for more images write a range, 0:1000"
+            )
         if not 1 <= self.top <= 100 or not 1 <= self.channels <= 1000 or not self.methods:
             raise Refused("--top must lie between 1 and 100, --channels between 1 and 1000, and a method be named")
 

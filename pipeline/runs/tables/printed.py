@@ -2,27 +2,27 @@
 
 import pandas as pd
 
-from pipeline.runs.tables.columns import TABLES, Column
+from pipeline.runs.tables.columns import Column
 from pipeline.runs.tables.shown import is_left, readable, seen
 
-# the headings that a page has room for
+# the columns that a page has room for
 PRINTED = {
-    "cells": ("network", "data", "augmented", "rate by", "rate", "paper %", "error %", "std", "seeds", "difference",
-              "diff. from", "up to", "verdict"),
-    "rates": ("network", "data", "augmented", "rate", "held-out %", "seed 0 %", "error %", "seeds", "by test",
-              "by held-out", "flatters"),
-    "claims": ("no.", "the paper says", "rate by", "claim"),
-    "neighbours": ("panel", "method", "source", "error %", "seeds", "parameters", "verdict"),
+    "cells": ("network", "dataset", "augmented", "rule", "lr", "paper_error", "error", "std", "seeds", "difference",
+              "difference_low", "difference_high", "verdict"),
+    "rates": ("network", "dataset", "augmented", "lr", "held_out_error", "first_error", "error", "seeds", "by_paper",
+              "by_held_out", "flatters"),
+    "claims": ("claim", "sentence", "rule", "verdict"),
+    "neighbours": ("panel", "method", "source", "error", "seeds", "parameters", "verdict"),
 }  # fmt: skip
 WIDE = {"sentence": 0.6, "panel": 0.14, "source": 0.2}  # shares of a line: columns whose words are broken into several
 PAGE = 55  # rows; more go on over the next page
-NEEDS = "% needs \\usepackage{array,booktabs,graphicx,longtable}\n"
+NEEDS = "% needs \\usepackage{array,booktabs,graphicx,longtable}\\usepackage[T1]{fontenc}\n"
 FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
 
 
 def latex(kind: str, table: pd.DataFrame, title: str, label: str) -> str:
     """booktabs; a float, or a longtable where one page cannot hold it."""
-    narrow = pd.DataFrame(table, columns=[c.name for c in TABLES[kind] if c.shown in PRINTED[kind]]).drop_duplicates()
+    narrow = pd.DataFrame(table, columns=list(PRINTED[kind])).drop_duplicates()
     shown, alike = _without_the_same(kind, readable(kind, narrow))
     long = len(shown) > PAGE
     style = shown.style.hide(axis="index")
