@@ -3,10 +3,10 @@
 from pipeline.paper.refused import Refused
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runs.pull import write_list
+from pipeline.runs.pull import renew_list
 from pipeline.runs.saliency import rendering
 from pipeline.runs.saliency.pictures import Wanted, pictures, runs_of
-from pipeline.runs.store import RunFolder, Store, StudyFolder
+from pipeline.runs.store import RunFolder, Store
 
 
 def finished(store: Store, experiment: Experiment) -> Experiment:
@@ -58,6 +58,5 @@ def hang(store: Store, study: Study) -> str:
     from pipeline.runs.saliency import gallery  # jinja2
 
     path = gallery.publish(store, study.name, runs_of(study))
-    if store.exists(StudyFolder(study.name).files):
-        write_list(store, study.name, [e.id for e in study.wanted if store.exists(RunFolder(e.id).result)])
+    renew_list(store, study.name, [e.id for e in study.wanted])
     return store.where(path)

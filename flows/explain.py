@@ -5,6 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import ExplainRequest
 from pipeline.plan.experiment import Experiment
+from pipeline.runs.pull import renew_list
 from pipeline.runs.saliency import rendering
 from pipeline.runs.saliency.pictures import Picture, runs_of
 from pipeline.runs.saliency.rendering import explained, to_draw
@@ -45,6 +46,7 @@ def explain(request: ExplainRequest) -> str:
         _on_cluster(study.name, work, store.url, settings(workers=request.workers).workers)
     if work or not store.exists(StudyFolder(study.name).gallery):
         hang(study.name, runs_of(study), store.url)
+        renew_list(store, study.name, [e.id for e in study.wanted])
     for state in here:
         state.result()  # raises what one run failed with, once the others have their pictures
     return StudyFolder(study.name).gallery

@@ -19,8 +19,14 @@ class Pulled:
     bytes: int  # fetched
 
 
-def write_list(store: Store, study: str, ids: Iterable[str]) -> dict[str, dict]:
-    """Put the list of everything that belongs to the study's publication, its runs' pictures included; returns it."""
+def renew_list(store: Store, study: str, ids: Iterable[str]) -> None:
+    """Bring the list up to pictures that were drawn after it; a study that is not published yet has none."""
+    if store.exists(StudyFolder(study).files):
+        write_list(store, study, ids)
+
+
+def write_list(store: Store, study: str, ids: Iterable[str]) -> None:
+    """Put the list of everything that belongs to the study's publication, the pictures of these runs included."""
     folder = StudyFolder(study)
     own = [folder.object(name) for name in store.names(folder.top) if not name.startswith("editions/")]
     pictures = [f"{RunFolder(id).top}/figures" for id in ids]
@@ -29,7 +35,6 @@ def write_list(store: Store, study: str, ids: Iterable[str]) -> dict[str, dict]:
         paths = sorted({*own, *(path for names in named for path in names)} - {folder.files})
         files = dict(zip(paths, pool.map(lambda path: _entry(store.read(path)), paths), strict=True))
     store.write_json(folder.files, files)
-    return files
 
 
 def pull(store: Store, study: str, to: Path) -> Pulled:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,15 @@ RUNS = study("smoke").experiments
 
 def test_it_leaves_runs_that_rest_on_what_they_name(reproduced):
     store = open_store(str(reproduced[0]))
+    words = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    head = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     for experiment in RUNS:
         run = RunFolder(experiment.id)
         result = store.read_json(run.result)
         assert result["outcome"] == "done"
         assert sha256(store.read(run.model)) == result["digests"]["model"]
         assert store.read_json(run.evaluation)["wrong"] == result["wrong"]
+        assert result["summary"]["commit"] == head  # workers run this very checkout, under `uv run` too
     assert [r["id"] for r in reproduced[1].json["runs"]] == [e.id for e in RUNS]
 
 

@@ -140,13 +140,19 @@ def test_halves_of_other_weights_are_refused(prepared):
     train(prepared)
     run = RunFolder(ONE.id)
     finished.halve(prepared, ONE.id)
-    prepared.write(run.halved, checkpoint.halved(checkpoint.weights(torch.nn.Linear(1, 1)), {"of": "others"}))
+    own = prepared.read(run.halved)
+    others = finished.load_model(prepared, ONE.id).model.apply(_level)
+    prepared.delete(run.halved)
+    prepared.write(run.model, checkpoint.weights(others))
+    finished.halve(prepared, ONE.id)  # whole in itself, and rounded from other weights than the result names
+    wrong = prepared.read(run.halved)
     prepared.delete(run.model)
-    with pytest.raises(ValueError, match="damaged or replaced"):
-        finished.load_model(prepared, ONE.id)
-    prepared.write(run.halved, b"no safetensors at all")
-    with pytest.raises(ValueError, match="damaged or replaced"):
-        finished.load_model(prepared, ONE.id)
+    for damaged in (wrong, own[:-1] + bytes([own[-1] ^ 1]), b"no safetensors at all"):
+        prepared.write(run.halved, damaged)
+        with pytest.raises(ValueError, match="damaged or replaced"):
+            finished.load_model(prepared, ONE.id)
+    prepared.write(run.halved, own)
+    assert finished.load_model(prepared, ONE.id).rounded
 
 
 def interrupted(store, monkeypatch, after):
