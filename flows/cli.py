@@ -147,6 +147,23 @@ def run(
 
 @app.command()
 @answered
+def work(
+    name: StudyArgument, seeds: SeedsOption = None, store: StoreOption = None, data_dir: DataDirOption = None
+) -> None:
+    """Train a study's missing runs one after the other in this process, without Ray and without Prefect.
+
+    Start it once for every core or host that shall help: each process takes what no other works on.
+    """
+    configured = settings(store, data_dir=data_dir)
+    opened, wanted = open_store(configured.store), study(name, seeds)
+    from flows.one_run import work_here
+
+    raise_on_sigterm()
+    work_here(opened, wanted, configured.data_dir, typer.echo)
+
+
+@app.command()
+@answered
 def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
     opened = open_store(settings(store).store)

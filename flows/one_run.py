@@ -1,15 +1,17 @@
 """`strive run`: one experiment in this process."""
 
 import time
+from collections.abc import Callable
 
 from flows.display import Display, console
 from pipeline.paper.refused import Refused
+from pipeline.plan.choose import needed
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.runs import claims, job
 from pipeline.runs.data import datasets
 from pipeline.runs.data.sources import silent
-from pipeline.runs.progress import Progress, Standing
+from pipeline.runs.progress import Progress, Standing, results
 from pipeline.runs.store import RunFolder, Store
 
 
@@ -22,6 +24,24 @@ def _taken(store: Store, experiment: Experiment) -> tuple[list[claims.Claim], bo
         if held or settled or time.monotonic() > until or claims.is_here(store, RunFolder(experiment.id)):
             return held, settled
         time.sleep(1)
+
+
+def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[str], None]) -> None:
+    """Train what is missing of the study, run after run in this process, until every run has an outcome.
+
+    Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
+    """
+    owner, watch = claims.Owner(), claims.Watch(store)
+    progress = Progress(store, list(study.wanted))
+    while missing := needed(study, results(progress.standings())):
+        held, settled = claims.take(store, missing, 1, owner, watch)
+        if not held:
+            time.sleep(0 if settled else 1)
+            continue
+        this = held[0].experiment
+        datasets.make(store, this.dataset, this.recipe.preprocess, data_dir, say)
+        [result] = job.run(held, store)
+        say(f"{this.id} {result.outcome}: {result.wrong} wrong of {result.seen}")
 
 
 def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> Standing:

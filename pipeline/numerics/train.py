@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,8 @@ from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.evaluate import count_wrong
 from pipeline.paper.recipes import Recipe
 
+DEAD_EPOCHS = 10  # in a row without a gradient, after which a run ends
+DEAD_LOSS = 1e-5  # how near ln(classes) the loss of such an epoch is, in nats
 SHORT = 50  # epochs of a recipe whose every epoch is evaluated
 
 
@@ -41,6 +43,7 @@ class Momentum:
         self.parameters = dict(model.named_parameters())
         self.velocities = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
         self.momentum, self.nesterov, self.weight_decay = recipe.momentum, recipe.nesterov, recipe.weight_decay
+        self.moved = False  # whether any gradient of the last update was not zero
 
     @torch.no_grad()
     def update(self, lr: float) -> None:
@@ -48,12 +51,26 @@ class Momentum:
 
         Nesterov's: w <- w - lr (gradient + decay w + momentum v).
         """
+        self.moved = any(p.grad is not None and bool(p.grad.any()) for p in self.parameters.values())
         for name, weight in self.parameters.items():
             assert weight.grad is not None, f"no gradient has reached {name}"
             gradient = weight.grad.add(weight, alpha=self.weight_decay)
             velocity = self.velocities[name].mul_(self.momentum).add_(gradient)
             weight.add_(gradient.add(velocity, alpha=self.momentum) if self.nesterov else velocity, alpha=-lr)
             weight.grad = None
+
+
+def is_flat(loss: float, classes: int) -> bool:
+    """Whether an epoch's mean loss is that of equal scores for every class, ln(classes): nothing was told apart."""
+    return abs(loss - math.log(classes)) < DEAD_LOSS
+
+
+def flat_epochs(losses: Sequence[float], classes: int) -> int:
+    """How many of the last epochs were flat without a break, from the mean losses of all epochs so far."""
+    count = 0
+    while count < len(losses) and is_flat(losses[-1 - count], classes):
+        count += 1
+    return count
 
 
 def is_evaluated(recipe: Recipe, epoch: int) -> bool:
@@ -70,11 +87,14 @@ def epochs(
     seed: int,
     start: int = 0,
 ) -> Iterator[Epoch]:
-    """Train from epoch `start` to the recipe's end, or until the loss is not finite, which the last row then shows.
+    """Train from epoch `start` to the recipe's end, or until the loss is not finite, which the last row then shows, or
+    the network is dead: equal scores in DEAD_EPOCHS epochs in a row, and no gradient.
 
     fast/loop.py does the same for jobs; this one is for reading, and what that one is held against.
     """
     images = recipe.images_an_epoch(len(train))
+    classes = [module for module in model.modules() if isinstance(module, nn.Conv2d)][-1].out_channels
+    flat = 0
     for epoch in range(start, recipe.epochs):
         began = time.perf_counter()
         lr = recipe.lr_at(epoch)
@@ -87,11 +107,13 @@ def epochs(
             loss, wrong, seen = loss + more_loss, wrong + int(more_wrong), seen + len(labels)
             if not math.isfinite(loss):
                 break
-        look = not math.isfinite(loss) or is_evaluated(recipe, epoch)
+        flat = flat + 1 if is_flat(loss / seen, classes) else 0
+        dead = flat >= DEAD_EPOCHS and not optimizer.moved
+        look = not math.isfinite(loss) or dead or is_evaluated(recipe, epoch)
         test_wrong, test_seen = count_wrong(model, test) if look else (None, None)
         seconds = time.perf_counter() - began
         yield Epoch(epoch, lr, loss / seen, wrong, seen, test_wrong, test_seen, seconds)
-        if not math.isfinite(loss):
+        if dead or not math.isfinite(loss):
             return
 
 

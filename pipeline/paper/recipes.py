@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.paper.augment import Augment, Crop, Distort, Shift
 
-INITIALISATIONS = ("xavier", "he", "glorot", "data-dependent")
+INITIALISATIONS = ("xavier", "he", "glorot", "normal", "data-dependent")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Recipe:
     initialise: str = "he"  # not stated in the paper
     preprocess: Preprocess = field(default_factory=Whiten)
     augment: Augment | None = None
+    score_bias: float = 0.0  # at which the biases of the last layer start; not stated in the paper
     plain_epochs: int = 0  # the last epochs, trained on images as they are evaluated
 
     def __post_init__(self):

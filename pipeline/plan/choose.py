@@ -72,6 +72,8 @@ def needed(study: Study, results: Results) -> list[Experiment]:
     """
     if study.parts:
         return list(dict.fromkeys(e for part in study.parts for e in needed(part, results)))
+    if study.every_run:
+        return [e for e in study.experiments if e.id not in results]
     open_rates = {this for this, planned in _by_cell(study.experiments).items() if len(planned) > 1}
     settled_rates = [e for e in study.experiments if cell(e) not in open_rates]
     chosen = {

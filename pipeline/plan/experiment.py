@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from pipeline.paper.augment import Crop, Distort, Shift
-from pipeline.paper.layers import Conv, Drop, Pool
-from pipeline.paper.networks import Network
-from pipeline.paper.recipes import Recipe, Scale, Whiten
+from pipeline.paper.networks import NETWORKS, Network
+from pipeline.paper.recipes import Recipe
 from pipeline.paper.refused import Refused
+from pipeline.plan import plain_form
 from pipeline.plan.datasets import Dataset
 
 # Raise it when a change of code changes numbers, and say here why.
@@ -18,9 +16,13 @@ from pipeline.plan.datasets import Dataset
 # 2  dropout follows from an image's place in its epoch, no longer from the order of the batches
 REVISION = 2
 
-# what stands in a field that may hold one of several kinds, by the word that JSON has for it
-_KINDS: dict[str, Any] = {
-    kind.__name__.lower(): kind for kind in (Conv, Pool, Drop, Whiten, Scale, Shift, Distort, Crop)
+# What ids do not show, by data set: (the paper's width divided by the network's, epochs, batch). The first is the usual
+# one, against which marks are made.
+_USUAL = {
+    "cifar10": ((1, 350, 128), (1, 410, 50)),
+    "imagenet": ((1, 450, 64),),
+    "digits": ((12, 10, 8), (12, 2, 8)),
+    "cifar10-2000": ((6, 12, 8),),
 }
 
 
@@ -55,7 +57,20 @@ class Experiment:
         canonical = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
         data = f"{self.dataset.name}.augmented" if self.augmented else self.dataset.name
-        return f"{self.network.name}.{data}.lr{self.recipe.lr:g}.s{self.seed}.{digest}"
+        lr = f"lr{self.recipe.lr:g}"
+        return ".".join([self.network.name, data, *self._marks(), lr, f"s{self.seed}", digest])
+
+    def _marks(self) -> list[str]:
+        """What an id shows of a width, number of epochs or batch that is not the usual one: w4, e30, b256.
+
+        Width: the paper's divided by the network's; a network of another origin has none.
+        """
+        usual = _USUAL.get(self.dataset.name, _USUAL["cifar10"])
+        mine = (_narrowing(self.network), self.recipe.epochs, self.recipe.batch)
+        if mine in usual:
+            return []
+        marked = zip("web", mine, usual[0], strict=True)
+        return [f"{letter}{value:g}" for letter, value, common in marked if value != common]
 
     @property
     def label(self) -> str:
@@ -64,33 +79,24 @@ class Experiment:
 
     def plain(self) -> dict:
         """As JSON holds it; `experiment` reads it back."""
-        out = asdict(self)
-        out["network"]["layers"] = [_tagged(layer) for layer in self.network.layers]
-        out["recipe"]["lr_drops"] = list(self.recipe.lr_drops)
-        out["recipe"]["preprocess"] = _tagged(self.recipe.preprocess)
-        out["recipe"]["augment"] = _tagged(self.recipe.augment) if self.recipe.augment else None
-        return out
+        return plain_form.plain(self, PLAIN)
+
+
+def _narrowing(network: Network) -> float:
+    """The paper's width divided by the network's; 1 for a network that is not the paper's."""
+    original = NETWORKS.get(network.name)
+    return original.convs[0].width / network.convs[0].width if original else 1
+
+
+PLAIN = plain_form.Form(
+    Experiment,
+    {"network": "network", "dataset": "dataset", "recipe": "recipe", "seed": "seed", "revision": "revision"},
+)
 
 
 def experiment(plain: dict) -> Experiment:
-    """The experiment that `plain` describes."""
-    network, recipe = dict(plain["network"]), dict(plain["recipe"])
+    """The experiment that `plain` describes; Refused when it was written by another version of strive."""
     try:
-        network["layers"] = tuple(_untagged(row) for row in network["layers"])
-        recipe["preprocess"] = _untagged(recipe["preprocess"])
-        recipe["augment"] = _untagged(recipe["augment"]) if recipe["augment"] else None
-        recipe["lr_drops"] = tuple(recipe["lr_drops"])
-        rest = {"network": Network(**network), "dataset": Dataset(**plain["dataset"]), "recipe": Recipe(**recipe)}
-        return Experiment(**(plain | rest))
-    except (TypeError, KeyError) as error:
+        return plain_form.read(plain, PLAIN)
+    except (TypeError, KeyError, AttributeError) as error:
         raise Refused(f"this experiment was written by another version of strive: {error!r}") from error
-
-
-def _tagged(value: Any) -> dict:
-    fields = {name: list(field) if isinstance(field, tuple) else field for name, field in asdict(value).items()}
-    return {"kind": type(value).__name__.lower()} | fields
-
-
-def _untagged(row: dict) -> Any:
-    fields = {name: tuple(field) if isinstance(field, list) else field for name, field in row.items() if name != "kind"}
-    return _KINDS[row["kind"]](**fields)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.paper.claims import CLAIMS, TABLE_3, Claim
 from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow, with_dropout
-from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, LEARNING_RATES, Recipe, Whiten
+from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, INITIALISATIONS, LEARNING_RATES, Recipe, Whiten
 from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.paper.refused import Refused, unknown
@@ -25,6 +25,7 @@ class Study:
     search: tuple[Experiment, ...] = ()  # the runs on held-out images that choose a learning rate
     tuned_on: tuple[Experiment, ...] = ()  # the runs whose test errors choose it; none: the study's own with seed 0
     parts: tuple["Study", ...] = ()  # the studies that this one gathers
+    every_run: bool = False  # all experiments are wanted, in their order, and no learning rate is chosen
     beside: tuple["Study", ...] = ()  # other studies whose results its claims are held against; it trains none of them
 
     @property
@@ -199,6 +200,31 @@ def smoke(seeds: int = 1) -> Study:
     return Study("smoke", "does everything hold together?", experiments, claims)
 
 
+# Readings of what the paper does not state, at a quarter of the width: how weights and the biases of the class scores
+# start, and the batch. READING.md says what came of it.
+READINGS_WIDTH = 4
+READINGS_NETWORKS = ("strided-cnn-a", "model-c", "all-cnn-c")
+READINGS = tuple((how, bias, 128) for bias in (0.0, 0.1) for how in INITIALISATIONS)
+
+
+def readings(seeds: int = 1) -> Study:
+    """Short trainings on CIFAR-10 by every reading, at the paper's four learning rates."""
+    experiments = tuple(
+        Experiment(narrow(TWELVE[name], READINGS_WIDTH), DATASETS["cifar10"], _reading(lr, *reading), seed)
+        for seed in range(seeds)
+        for name in READINGS_NETWORKS
+        for reading in READINGS
+        for lr in LEARNING_RATES
+    )
+    question = "with which unstated settings do the paper's learning rates train?"
+    return Study("readings", question, experiments, every_run=True)
+
+
+def _reading(lr: float, initialise: str, score_bias: float, batch: int) -> Recipe:
+    short = replace(CIFAR, lr=lr, epochs=3, epoch_images=25_000, lr_drops=())
+    return replace(short, initialise=initialise, score_bias=score_bias, batch=batch)
+
+
 STUDIES: dict[str, Callable[..., Study]] = {
     "digits": digits,
     "smoke": smoke,
@@ -208,6 +234,7 @@ STUDIES: dict[str, Callable[..., Study]] = {
     "cifar-100": cifar_100,
     "ablations": ablations,
     "held-out": held_out,
+    "readings": readings,
     "large": large,
     "imagenet": imagenet,
     "all": everything,

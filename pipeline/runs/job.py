@@ -39,7 +39,7 @@ class Result:
     """How a run came out. Errors are counts; percent is for tables."""
 
     experiment_id: str
-    outcome: str  # done or diverged; claims.py records crashed
+    outcome: str  # done, diverged or dead; claims.py records crashed
     why: list[str]  # it ended early
     attempt: int
     epochs: int  # that were trained
@@ -130,7 +130,9 @@ def _train(group: list[Claim], store: Store, checkpoint_seconds: float, workers:
         one = begun[lane]
         one.rows.append(row)
         one.claim.progress(len(one.rows), row.seconds)
-        if not lane.diverged and (lane.finished or time.monotonic() - saved_at[lane] >= checkpoint_seconds):
+        if not (lane.diverged or lane.dead) and (
+            lane.finished or time.monotonic() - saved_at[lane] >= checkpoint_seconds
+        ):
             _save(one, store)
             saved_at[lane] = time.monotonic()
         if lane.finished:
@@ -149,7 +151,7 @@ def _begin(claim: Claim, store: Store, workers: Workers) -> _Begun:
     store.write_json(folder.provenance(claim.attempt), facts)
     lane = _lane(this, data, workers)
     rows = _resume(store, folder, lane.model, lane.weights)
-    lane.epoch = len(rows)
+    lane.epoch, lane.flat = len(rows), train.flat_epochs([row.train_loss for row in rows], this.network.classes)
     lane.agree()
     claim.begun = False
     return _Begun(claim, lane, rows, data.manifest_sha256)
@@ -162,7 +164,7 @@ def _lane(this: Experiment, data: datasets.Prepared, workers: Workers) -> Lane:
     model = build(this.network)
     conform(model, this.network)
     sample, _ = train_feed.seen(torch.arange(min(SAMPLE, len(train_feed))))
-    initialise(model, this.recipe.initialise, this.seed, sample.cpu())
+    initialise(model, this.recipe.initialise, this.seed, sample.cpu(), this.recipe.score_bias)
     settle(mode)
     lane = Lane(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
     gate.agree(lane)
@@ -198,10 +200,11 @@ def _finish(one: _Begun, store: Store) -> Result:
     weights = checkpoint.weights(model)
     claim.check()
     store.write(claim.run.model, weights)
+    outcome, why = _outcome(one.lane, last.epoch)
     result = Result(
         experiment_id=claim.experiment.id,
-        outcome="diverged" if one.lane.diverged else "done",
-        why=[f"diverged at epoch {last.epoch}"] if one.lane.diverged else [],
+        outcome=outcome,
+        why=[why] if why else [],
         attempt=claim.attempt,
         epochs=len(rows),
         wrong=last.test_wrong,
@@ -216,6 +219,15 @@ def _finish(one: _Begun, store: Store) -> Result:
         raise Lost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
     claim.finished = True
     return result
+
+
+def _outcome(lane: Lane, epoch: int) -> tuple[str, str]:
+    """The outcome of a run whose last epoch was `epoch`, and why it ended early, if it did."""
+    if lane.diverged:
+        return "diverged", f"diverged at epoch {epoch}"
+    if lane.dead:
+        return "dead", f"no gradient, and equal scores for every class, in {train.DEAD_EPOCHS} epochs up to {epoch}"
+    return "done", ""
 
 
 def _mode(this: Experiment) -> Mode:

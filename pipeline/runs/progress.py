@@ -8,7 +8,7 @@ from pipeline.plan.studies import Study
 from pipeline.runs.claims import Watch, attempts
 from pipeline.runs.store import RunFolder, Store
 
-OUTCOMES = ("done", "diverged", "crashed")
+OUTCOMES = ("done", "diverged", "dead", "crashed")
 SECONDS_PER_FLOP = 1 / 30e9  # of one core, until a run of this study has told better
 
 

@@ -7,18 +7,19 @@ import pytest
 
 from pipeline.paper.augment import Crop, Distort, Shift
 from pipeline.paper.layers import Conv
-from pipeline.paper.networks import TWELVE
+from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import DATASETS
-from pipeline.plan.experiment import Experiment, experiment
+from pipeline.plan.experiment import PLAIN, Experiment, experiment
+from pipeline.plan.plain_form import FORMS
 
-ONE = Experiment(TWELVE["all-cnn-c"], DATASETS["digits"], Recipe(lr=0.05))
+ONE = Experiment(TWELVE["all-cnn-c"], DATASETS["cifar10"], Recipe(lr=0.05))
 
 
 def test_an_id_is_readable_first_and_unique_last():
     readable, _, digest = ONE.id.rpartition(".")
-    assert readable == "all-cnn-c.digits.lr0.05.s0"
+    assert readable == "all-cnn-c.cifar10.lr0.05.s0"
     assert len(digest) == 8
     assert ONE.id == replace(ONE, seed=0).id
 
@@ -26,7 +27,7 @@ def test_an_id_is_readable_first_and_unique_last():
 CHANGES = {
     "lr": 0.1, "epochs": 351, "lr_drops": (100, 200), "batch": 64, "momentum": 0.8, "weight_decay": 0.0,
     "initialise": "xavier", "preprocess": Whiten(zca_ridge=0.2), "epoch_images": 10, "lr_decay": 0.1, "nesterov": True,
-    "augment": Shift(), "plain_epochs": 1,
+    "augment": Shift(), "plain_epochs": 1, "score_bias": 0.1,
 }  # fmt: skip
 
 
@@ -70,3 +71,20 @@ def test_a_network_must_fit_its_data():
         replace(ONE, network=replace(ONE.network, side=64))
     with pytest.raises(ValueError, match="seed"):
         replace(ONE, seed=-1)
+
+
+def test_an_unusual_width_length_or_batch_shows_in_the_id():
+    short = replace(ONE, network=narrow(ONE.network, 4), recipe=replace(ONE.recipe, epochs=30, lr_drops=(), batch=256))
+    assert short.id.startswith("all-cnn-c.cifar10.w4.e30.b256.lr0.05.s0.")
+
+
+def test_the_names_in_json_cover_every_field_of_every_kind():
+    """A field without a name of its own would not be part of the id."""
+    for form in (*FORMS, PLAIN):
+        assert set(form.keys) == {field.name for field in fields(form.kind)}, form.kind
+        assert len(set(form.keys.values())) == len(form.keys)
+
+
+def test_a_field_newer_than_stored_runs_is_left_out_at_the_value_they_had():
+    assert "score_bias" not in ONE.plain()["recipe"]
+    assert experiment(ONE.plain()).recipe.score_bias == 0.0

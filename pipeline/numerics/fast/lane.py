@@ -15,7 +15,7 @@ from pipeline.numerics.fast.flat import Weights
 from pipeline.numerics.fast.forward import rows, scores
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.fast.resident import Resident
-from pipeline.numerics.train import Epoch, is_evaluated
+from pipeline.numerics.train import DEAD_EPOCHS, Epoch, is_evaluated, is_flat
 from pipeline.numerics.workers import ALONE, Workers
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
@@ -63,7 +63,8 @@ class Lane:
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # summed loss, wrong
         self.images = recipe.images_an_epoch(len(train))
         self.epoch = 0  # the next one
-        self.diverged = False
+        self.flat = 0  # epochs just before the next one in which nothing was told apart
+        self.diverged = self.dead = False
 
     @property
     def state(self) -> list[Tensor]:
@@ -74,7 +75,7 @@ class Lane:
 
     @property
     def finished(self) -> bool:
-        return self.diverged or self.epoch == self.recipe.epochs
+        return self.diverged or self.dead or self.epoch == self.recipe.epochs
 
     def chunks(self, most: int) -> list[Chunk]:
         """An epoch in chunks of at most `most` steps."""
@@ -87,6 +88,7 @@ class Lane:
     def agree(self) -> None:
         """All workers go on from where the first one is."""
         self.epoch = self.workers.first(self.epoch, self.device)
+        self.flat = self.workers.first(self.flat, self.device)
         for flat_P in (self.weights.master_P, self.weights.velocity_P):
             self.workers.copy_first(flat_P)
 
@@ -126,7 +128,9 @@ class Lane:
         """The epoch's row; evaluates where it is time."""
         epoch, began = self.epoch, time.perf_counter()
         self.diverged = not math.isfinite(loss)
-        look = self.diverged or is_evaluated(self.recipe, epoch)
+        self.flat = self.flat + 1 if is_flat(loss / seen, self.network.classes) else 0
+        self.dead = self.flat >= DEAD_EPOCHS and not bool(self.weights.gradient_P.any())
+        look = self.diverged or self.dead or is_evaluated(self.recipe, epoch)
         test_wrong, test_seen = count_wrong(self.model, self.test, self.workers) if look else (None, None)
         self.epoch += 1
         seconds += time.perf_counter() - began

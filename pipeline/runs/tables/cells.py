@@ -15,7 +15,7 @@ from pipeline.runs.tables.results import Run, counts
 from pipeline.runs.tables.verdicts import settle
 
 ONE_RATE = "one rate"
-OUTCOMES = ("done", "diverged", "crashed", "not run")
+OUTCOMES = ("done", "diverged", "dead", "crashed", "not run")
 ALIKE = ("raw_sha256", "revision")  # in which the runs of one row must agree
 
 
@@ -56,10 +56,10 @@ def rows(study: Study, results: dict[str, dict], price: float | None = None) -> 
 
 
 def blocking(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
-    """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if all diverged."""
+    """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if none learned."""
     tried = tried_by(study, this, rule, results)
     crashed = [run for run in tried if run.outcome == "crashed"]
-    return crashed or (tried if all(run.outcome == "diverged" for run in tried) else [])
+    return crashed or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
 
 
 def tried_by(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
@@ -117,8 +117,10 @@ def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
     """Why there is no learning rate."""
     if not blocked_by:
         return "not run", f"the rule {rule!r} cannot choose a learning rate yet"
-    if blocked_by[0].outcome == "diverged":
+    if all(run.outcome == "diverged" for run in blocked_by):
         return "diverged", f"the loss was not finite at any of {len(blocked_by)} rates"
+    if all(run.outcome in ("diverged", "dead") for run in blocked_by):
+        return "did not learn", f"at none of {len(blocked_by)} rates: {counted(blocked_by)}"
     ids = " ".join(run.experiment.id for run in blocked_by)
     return "crashed", f"which says nothing of a rate, and the rule {rule!r} waits for it: `strive retry` {ids}"
 
@@ -140,7 +142,7 @@ def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
 
 
 def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
-    settled, whole = ([run.result for run in runs if run.outcome in kinds] for kinds in (OUTCOMES[:3], OUTCOMES[:1]))
+    settled, whole = ([run.result for run in runs if run.outcome in kinds] for kinds in (OUTCOMES[:-1], OUTCOMES[:1]))
     if not settled:
         return {}
     spent = sum(device_seconds(result) for result in settled)

@@ -25,15 +25,19 @@ def settle(
         return "no number", "the paper prints no error for this"
     if outcomes["done"] < SEEDS_NEEDED:
         return "inconclusive", _too_few(outcomes, difference)
-    if broken := outcomes["diverged"] + outcomes["crashed"]:
+    if broken := outcomes["diverged"] + outcomes["dead"] + outcomes["crashed"]:
         return "inconclusive", f"{broken} of the runs have no error, and the others alone would flatter"
     return _measured(difference)
 
 
 def _without_a_number(outcomes: Counter) -> tuple[str, str]:
-    for outcome, why in (("diverged", "the loss was not finite"), ("crashed", "it failed time after time")):
+    for outcome, word, why in (
+        ("diverged", "diverged", "the loss was not finite"),
+        ("dead", "did not learn", "no gradient was left"),
+        ("crashed", "crashed", "it failed time after time"),
+    ):
         if outcomes[outcome]:
-            return outcome, f"{outcomes[outcome]} of {outcomes.total() - outcomes['not run']} settled runs: {why}"
+            return word, f"{outcomes[outcome]} of {outcomes.total() - outcomes['not run']} settled runs: {why}"
     return "not run", "no run at the chosen rate has come out yet"
 
 
