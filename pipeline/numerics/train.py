@@ -33,6 +33,16 @@ class Epoch:
     seconds: float  # its share of the time, where several runs are trained together
 
 
+@dataclass(frozen=True)
+class Part:
+    """What the first steps of an epoch have counted; training goes on behind them with the same numbers."""
+
+    seen: int  # images trained on
+    loss: float  # summed over them
+    wrong: int
+    seconds: float
+
+
 class Momentum:
     """Stochastic gradient descent with momentum and weight decay on every parameter, biases included, as Caffe had it.
 

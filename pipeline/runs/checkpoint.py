@@ -1,7 +1,7 @@
 """Checkpoints: model and optimizer as safetensors, then a JSON note with the digest. The newest whole one wins."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from safetensors import SafetensorError
@@ -9,6 +9,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from pipeline.numerics.train import Part
 from pipeline.runs.store import RunFolder, Store, sha256
 
 KEEP = 2
@@ -23,36 +24,48 @@ class Moving(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after `epochs_done` epochs, and the attempt that wrote it."""
+    """The state after `epochs_done` epochs and, where it was saved inside one, a part of the next; and the attempt that
+    wrote it."""
 
     epochs_done: int
     attempt: int
     tensors: dict[str, Tensor]
+    part: Part | None = None
 
 
-def save(store: Store, run: RunFolder, attempt: int, epochs_done: int, model: nn.Module, optimizer: Moving) -> None:
+def save(
+    store: Store,
+    run: RunFolder,
+    attempt: int,
+    epochs_done: int,
+    model: nn.Module,
+    optimizer: Moving,
+    part: Part | None = None,
+) -> None:
     """Write the checkpoint whole, note last, then drop all but the newest of this attempt."""
     data = save_tensors(_tensors(model, optimizer))
-    path = f"{run.attempt(attempt)}/checkpoint/{epochs_done}"
-    store.write(f"{path}.safetensors", data)
-    store.write_json(f"{path}.json", {"epochs_done": epochs_done, "sha256": sha256(data), "bytes": len(data)})
-    for old in sorted(_noted(store, run, attempt))[:-KEEP]:
-        store.delete(f"{run.attempt(attempt)}/checkpoint/{old}.json")
-        store.delete(f"{run.attempt(attempt)}/checkpoint/{old}.safetensors")
+    folder = f"{run.attempt(attempt)}/checkpoint"
+    name = f"{epochs_done}-{part.seen}" if part else f"{epochs_done}"
+    note = {"epochs_done": epochs_done, "sha256": sha256(data), "bytes": len(data)}
+    store.write(f"{folder}/{name}.safetensors", data)
+    store.write_json(f"{folder}/{name}.json", note | ({"part": asdict(part)} if part else {}))
+    names = [name.removesuffix(".json") for name in store.names(folder) if name.endswith(".json")]
+    for old in sorted(names, key=_place)[:-KEEP]:
+        store.delete(f"{folder}/{old}.json")
+        store.delete(f"{folder}/{old}.safetensors")
 
 
 def newest(store: Store, run: RunFolder) -> Checkpoint | None:
-    """The whole checkpoint with most epochs of any attempt; damaged ones are named in the log and passed over."""
+    """The whole checkpoint that is furthest, of any attempt; damaged ones are named in the log and passed over."""
     names = [name.split("/") for name in store.names(run.attempts)]
     noted = [
-        (int(parts[2].removesuffix(".json")), int(parts[0]))
+        (_place(parts[2].removesuffix(".json")), int(parts[0]), parts[2].removesuffix(".json"))
         for parts in names
         if len(parts) == 3 and parts[1] == "checkpoint" and parts[2].endswith(".json")
     ]
-    for epochs_done, attempt in sorted(noted, reverse=True):
-        tensors = _read(store, f"{run.attempt(attempt)}/checkpoint/{epochs_done}")
-        if tensors is not None:
-            return Checkpoint(epochs_done, attempt, tensors)
+    for _, attempt, name in sorted(noted, reverse=True):
+        if found := _read(store, f"{run.attempt(attempt)}/checkpoint/{name}", attempt):
+            return found
     return None
 
 
@@ -86,18 +99,20 @@ def _tensors(model: nn.Module, optimizer: Moving) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in out.items()}
 
 
-def _noted(store: Store, run: RunFolder, attempt: int) -> list[int]:
-    names = store.names(f"{run.attempt(attempt)}/checkpoint")
-    return [int(name.removesuffix(".json")) for name in names if name.endswith(".json")]
+def _place(name: str) -> tuple[int, int]:
+    """The epochs done, and the images of the next one, that a checkpoint's name tells."""
+    epochs_done, _, seen = name.partition("-")
+    return int(epochs_done), int(seen or 0)
 
 
-def _read(store: Store, path: str) -> dict[str, Tensor] | None:
+def _read(store: Store, path: str, attempt: int) -> Checkpoint | None:
     try:
         note, data = store.read_json(f"{path}.json"), store.read(f"{path}.safetensors")
         if sha256(data) == note["sha256"]:
-            return load_tensors(data)
+            part = Part(**note["part"]) if "part" in note else None
+            return Checkpoint(note["epochs_done"], attempt, load_tensors(data), part)
         why = "its digest is not the one noted"
-    except (FileNotFoundError, SafetensorError, ValueError, KeyError) as error:
+    except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError) as error:
         why = repr(error)
     log.warning("checkpoint %s is not whole (%s); an older one is used", store.where(path), why)
     return None

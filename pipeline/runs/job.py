@@ -15,7 +15,7 @@ from pipeline.numerics.conformance import conform
 from pipeline.numerics.fast import gate
 from pipeline.numerics.fast.flat import Weights
 from pipeline.numerics.fast.lane import Lane
-from pipeline.numerics.fast.loop import epochs
+from pipeline.numerics.fast.loop import Pause, chunks, epochs
 from pipeline.numerics.fast.precision import Mode, choose, settle
 from pipeline.numerics.initialise import SAMPLE, initialise
 from pipeline.numerics.network import build, count_parameters
@@ -32,6 +32,7 @@ from pipeline.runs.summary import summary
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 10.0  # an epoch that ends this long after the last checkpoint writes one
+PART_SECONDS = 45.0  # inside an epoch; saving and a slow step included, a minute of work is lost at most
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ class _Begun:
 
 
 def run(
-    held: list[Claim], store: Store, checkpoint_seconds: float = CHECKPOINT_SECONDS, workers: Workers = ALONE
+    held: list[Claim],
+    store: Store,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    workers: Workers = ALONE,
+    part_seconds: float = PART_SECONDS,
 ) -> list[Result]:
     """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile.
 
@@ -76,7 +81,9 @@ def run(
         for claim in held:
             alive.enter_context(claim)
         groups = _groups(held) if workers.count == 1 else [[claim] for claim in held]
-        results = [result for group in groups for result in _trained(group, store, checkpoint_seconds, workers)]
+        results = [
+            result for group in groups for result in _trained(group, store, (checkpoint_seconds, part_seconds), workers)
+        ]
     of = {result.experiment_id: result for result in results}
     return [of[claim.experiment.id] for claim in held]
 
@@ -103,10 +110,10 @@ def _groups(held: list[Claim]) -> list[list[Claim]]:
     return list(groups.values())
 
 
-def _trained(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:
+def _trained(group: list[Claim], store: Store, every: tuple[float, float], workers: Workers) -> Iterator[Result]:
     """Side by side; where that fails, one after the other, so that each answers for itself alone."""
     try:
-        return (yield from _train(group, store, checkpoint_seconds, workers))
+        return (yield from _train(group, store, every, workers))
     except RuntimeError as error:  # out of memory, for one
         if isinstance(error, Lost) or len(group) == 1:
             raise
@@ -115,10 +122,11 @@ def _trained(group: list[Claim], store: Store, checkpoint_seconds: float, worker
     for claim in left:
         claim.begun = False
     for claim in left:
-        yield from _train([claim], store, checkpoint_seconds, workers)
+        yield from _train([claim], store, every, workers)
 
 
-def _train(group: list[Claim], store: Store, checkpoint_seconds: float, workers: Workers) -> Iterator[Result]:
+def _train(group: list[Claim], store: Store, every: tuple[float, float], workers: Workers) -> Iterator[Result]:
+    checkpoint_seconds, part_seconds = every
     begun = {}
     for claim in group:
         one = _begin(claim, store, workers)
@@ -126,8 +134,13 @@ def _train(group: list[Claim], store: Store, checkpoint_seconds: float, workers:
     for claim in group:
         claim.begun = True
     saved_at = dict.fromkeys(begun, time.monotonic())
-    for lane, row in epochs([*begun]):
+    for lane, row in chunks([*begun]):
         one = begun[lane]
+        if isinstance(row, Pause):
+            if time.monotonic() - saved_at[lane] >= part_seconds:
+                _save(one, store, row.part())
+                saved_at[lane] = time.monotonic()
+            continue
         one.rows.append(row)
         one.claim.progress(len(one.rows), row.seconds)
         if not (lane.diverged or lane.dead) and (
@@ -150,7 +163,7 @@ def _begin(claim: Claim, store: Store, workers: Workers) -> _Begun:
     facts = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(_mode(this)), workers.count)
     store.write_json(folder.provenance(claim.attempt), facts)
     lane = _lane(this, data, workers)
-    rows = _resume(store, folder, lane.model, lane.weights)
+    rows, lane.part = _resume(store, folder, lane.model, lane.weights)
     lane.epoch, lane.flat = len(rows), train.flat_epochs([row.train_loss for row in rows], this.network.classes)
     lane.agree()
     claim.begun = False
@@ -171,23 +184,25 @@ def _lane(this: Experiment, data: datasets.Prepared, workers: Workers) -> Lane:
     return lane
 
 
-def _resume(store: Store, folder: RunFolder, model: nn.Module, weights: Weights) -> list[train.Epoch]:
-    """Go back to the newest whole checkpoint; returns the epochs that lie behind it."""
+def _resume(
+    store: Store, folder: RunFolder, model: nn.Module, weights: Weights
+) -> tuple[list[train.Epoch], train.Part | None]:
+    """Go back to the newest whole checkpoint; returns the epochs that lie behind it, and the part of the next one."""
     found = checkpoint.newest(store, folder)
     if found is None:
-        return []
+        return [], None
     rows = history.find(store, folder, found.attempt)[: found.epochs_done]
     if len(rows) < found.epochs_done:
         log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, folder.id)
-        return []
+        return [], None
     checkpoint.restore(found, model, weights)
-    return rows
+    return rows, found.part
 
 
-def _save(one: _Begun, store: Store) -> None:
+def _save(one: _Begun, store: Store, part: train.Part | None = None) -> None:
     one.claim.check()
     history.write(store, one.claim.run, one.claim.attempt, one.rows)
-    checkpoint.save(store, one.claim.run, one.claim.attempt, len(one.rows), one.lane.model, one.lane.weights)
+    checkpoint.save(store, one.claim.run, one.claim.attempt, len(one.rows), one.lane.model, one.lane.weights, part)
 
 
 def _finish(one: _Begun, store: Store) -> Result:

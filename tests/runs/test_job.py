@@ -236,19 +236,56 @@ def test_several_claims_are_alive_while_one_is_trained(prepared):
 def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
     """And only a run that fails alone has failed."""
     two, bad = replace(ONE, seed=1), replace(ONE, seed=2)
-    epochs = job.epochs
+    chunks = job.chunks
 
     def crowded(lanes):
         if len(lanes) > 1 or lanes[0].seed == 2:
             raise RuntimeError("out of memory")
-        return epochs(lanes)
+        return chunks(lanes)
 
-    monkeypatch.setattr(job, "epochs", crowded)
+    monkeypatch.setattr(job, "chunks", crowded)
     held, _ = take(prepared, [ONE, two, bad], 3, Owner(), Watch(prepared))
     with pytest.raises(RuntimeError, match="out of memory"):
         job.run(held, prepared, checkpoint_seconds=0)
     assert [prepared.exists(RunFolder(e.id).result) for e in (ONE, two, bad)] == [True, True, False]
     assert prepared.read_json(f"{RunFolder(bad.id).claims}/1.end.json")["how"] == "failed"
+
+
+def test_a_run_that_is_killed_inside_an_epoch_goes_on_there_with_the_same_numbers(prepared, monkeypatch):
+    whole, run = train(prepared, replace(ONE, seed=1)), RunFolder(replace(ONE, seed=1).id)
+    model = prepared.read(run.model)
+    prepared.delete(run.result)
+    for name in prepared.names(run.top):
+        if not name.startswith("experiment"):
+            prepared.delete(f"{run.top}/{name}")
+    save, saved = checkpoint.save, []
+
+    def until_the_second_epoch(*args):
+        save(*args)
+        saved.append(args[3:4] + args[6:])
+        if args[3] == 1 and args[6] is not None and args[6].seen == 32:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", until_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        job.run([claim(prepared, replace(ONE, seed=1))], prepared, checkpoint_seconds=0, part_seconds=0)
+    monkeypatch.setattr(checkpoint, "save", save)
+    steps, count = [], job.Lane.step
+    monkeypatch.setattr(job.Lane, "step", lambda lane, *args: (steps.append(lane.epoch), count(lane, *args)))
+    [again] = job.run([claim(prepared, replace(ONE, seed=1))], prepared)
+    assert steps.count(0) == 0
+    assert steps.count(1) == 2  # of four
+    assert prepared.read(run.model) == model
+    assert (again.wrong, again.train_loss) == (whole.wrong, whole.train_loss)
+
+
+def test_a_network_without_a_gradient_did_not_learn(prepared):
+    """A learning rate that throws every rectified score below zero."""
+    dead = replace(ONE, recipe=replace(ONE.recipe, lr=5.0, epochs=30, lr_drops=(), weight_decay=0.0))
+    result = train(prepared, dead)
+    assert result.outcome == "dead"
+    assert result.epochs < 30
+    assert "no gradient" in result.why[0]
 
 
 def test_the_setting_decides_the_precision_and_provenance_says_so(prepared, monkeypatch):

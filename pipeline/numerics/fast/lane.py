@@ -15,7 +15,7 @@ from pipeline.numerics.fast.flat import Weights
 from pipeline.numerics.fast.forward import rows, scores
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.fast.resident import Resident
-from pipeline.numerics.train import DEAD_EPOCHS, Epoch, is_evaluated, is_flat
+from pipeline.numerics.train import DEAD_EPOCHS, Epoch, Part, is_evaluated, is_flat
 from pipeline.numerics.workers import ALONE, Workers
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
@@ -63,6 +63,7 @@ class Lane:
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # summed loss, wrong
         self.images = recipe.images_an_epoch(len(train))
         self.epoch = 0  # the next one
+        self.part: Part | None = None  # of the next epoch, that lies behind
         self.flat = 0  # epochs just before the next one in which nothing was told apart
         self.diverged = self.dead = False
 
@@ -78,8 +79,8 @@ class Lane:
         return self.diverged or self.dead or self.epoch == self.recipe.epochs
 
     def chunks(self, most: int) -> list[Chunk]:
-        """An epoch in chunks of at most `most` steps."""
-        batch, out, at = self.recipe.batch, [], 0
+        """What is left of an epoch, in chunks of at most `most` steps."""
+        batch, out, at = self.recipe.batch, [], self.part.seen if self.part else 0
         while (left := self.images - at) >= batch:
             out.append(Chunk(at, min(most, left // batch), batch))
             at += out[-1].steps * batch
@@ -89,6 +90,9 @@ class Lane:
         """All workers go on from where the first one is."""
         self.epoch = self.workers.first(self.epoch, self.device)
         self.flat = self.workers.first(self.flat, self.device)
+        seen = self.workers.first(self.part.seen if self.part else 0, self.device)
+        if seen and self.part is None:
+            self.part = Part(seen, 0.0, 0, 0.0)  # the first worker has the counts
         for flat_P in (self.weights.master_P, self.weights.velocity_P):
             self.workers.copy_first(flat_P)
 
@@ -98,7 +102,7 @@ class Lane:
         self.resident.begin(self.train.walk(self.seed, self.epoch))
         self.keys_LE = epoch_keys(self.seed, self.epoch, self.dropped, self.images).to(self.device)
         self.lr.fill_(self.recipe.lr_at(self.epoch))
-        self.totals.zero_()
+        self.totals.copy_(torch.tensor([self.part.loss, self.part.wrong] if self.part else [0, 0], dtype=torch.float64))
 
     def step(self, images: Tensor, labels: Tensor, keys_LB: Tensor, batch: int) -> None:
         """One update from this worker's share of a batch."""
@@ -132,6 +136,6 @@ class Lane:
         self.dead = self.flat >= DEAD_EPOCHS and not bool(self.weights.gradient_P.any())
         look = self.diverged or self.dead or is_evaluated(self.recipe, epoch)
         test_wrong, test_seen = count_wrong(self.model, self.test, self.workers) if look else (None, None)
-        self.epoch += 1
+        self.epoch, self.part = self.epoch + 1, None
         seconds += time.perf_counter() - began
         return Epoch(epoch, self.recipe.lr_at(epoch), loss / seen, wrong, seen, test_wrong, test_seen, seconds)

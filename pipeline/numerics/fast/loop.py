@@ -2,22 +2,45 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pipeline.numerics.fast.alarm import Alarm
 from pipeline.numerics.fast.lane import CHANNELS, Lane
 from pipeline.numerics.fast.steppers import STEPS, Eager, Recorded, Stepper
-from pipeline.numerics.train import Epoch
+from pipeline.numerics.train import Epoch, Part
 
 CHUNK_BYTES = 2**28  # of the images that one recording reads
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A moment between two steps of an epoch, at which a lane can be saved."""
+
+    lane: Lane
+    seen: int  # images of the epoch that lie behind
+    seconds: float
+
+    def part(self) -> Part:
+        """What the epoch has counted so far; the host waits for the device."""
+        loss, wrong = self.lane.counted()
+        return Part(self.seen, loss, wrong, self.seconds)
+
+
 def epochs(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch]]:
-    """Train every lane to its end or until it diverges; a lane's row is yielded when its epoch is over.
+    """Train every lane to its end, or until it diverges or is dead; a lane's row is yielded when its epoch is over.
 
     They make the same steps, each in an epoch of its own, for one may have been stopped earlier than another.
     """
+    return ((lane, row) for lane, row in chunks(lanes) if isinstance(row, Epoch))
+
+
+def chunks(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch | Pause]]:
+    """As `epochs`, and inside an epoch a chance to save every lane, after every chunk of steps."""
     if len({(lane.recipe.batch, lane.images, lane.mode) for lane in lanes}) > 1:
         raise ValueError("experiments that are trained together need the same batch, images an epoch and mode")
+    for lane in lanes:
+        if lane.part and not lane.finished:  # stopped inside an epoch, each at a place of its own
+            yield from _epoch([lane], stepper([lane]))
     while active := [lane for lane in lanes if not lane.finished]:
         how = stepper(active)
         while not any(lane.finished for lane in active):
@@ -39,17 +62,21 @@ def recorded_steps(lane: Lane) -> int:
     return max(1, min(STEPS, CHUNK_BYTES // step))
 
 
-def _epoch(lanes: Sequence[Lane], how: Stepper) -> Iterator[tuple[Lane, Epoch]]:
-    began = time.perf_counter()
+def _epoch(lanes: Sequence[Lane], how: Stepper) -> Iterator[tuple[Lane, Epoch | Pause]]:
+    part = lanes[0].part or Part(0, 0.0, 0, 0.0)
+    before, began = part.seconds, time.perf_counter()
     for lane in lanes:
         lane.begin_epoch()
-    alarm, seen = Alarm(lanes), 0
+    alarm, seen = Alarm(lanes), part.seen
     for chunk in lanes[0].chunks(how.most):
         how.run(chunk)
         seen += chunk.steps * chunk.batch
         if alarm.rings():
             break
-    counts = [lane.counted() for lane in lanes]  # here alone the host waits
-    seconds = (time.perf_counter() - began) / len(lanes)
+        if lanes[0].workers.count == 1:  # several would have to stop at the same step
+            now = before + (time.perf_counter() - began) / len(lanes)
+            yield from ((lane, Pause(lane, seen, now)) for lane in lanes)
+    counts = [lane.counted() for lane in lanes]  # here alone, and where a pause is used, the host waits
+    seconds = before + (time.perf_counter() - began) / len(lanes)
     for lane, count in zip(lanes, counts, strict=True):
         yield lane, lane.end_epoch(*count, seen, seconds)

@@ -1,5 +1,7 @@
 """The fast path against the plain one, and against itself: side by side, recorded, stopped and resumed."""
 
+import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ from small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeles
 
 from pipeline.numerics import train
 from pipeline.numerics.fast.lane import Chunk
-from pipeline.numerics.fast.loop import epochs, recorded_steps
+from pipeline.numerics.fast.loop import Pause, chunks, epochs, recorded_steps
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.fast.steppers import Eager, Recorded
 
@@ -103,6 +105,42 @@ def test_stopped_and_resumed_equals_never_stopped_bit_for_bit(precision):
     second.epoch = 1
     assert timeless([head, *alone(second)]) == timeless(rows)
     assert torch.equal(weights(second.model), weights(whole.model))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_stopped_inside_an_epoch_and_resumed_equals_never_stopped_bit_for_bit(precision):
+    mode = Mode(precision)
+    whole, first, second = lane(mode=mode), lane(mode=mode), lane(mode=mode)
+    rows, events, head = alone(whole), chunks([first]), []
+    for _, event in events:
+        if not isinstance(event, Pause):
+            head.append(event)
+        elif head and event.seen > 30:  # in the second epoch, in the middle
+            break
+    second.model.load_state_dict(first.model.state_dict())
+    for name, velocity in second.weights.velocities.items():
+        velocity.copy_(first.weights.velocities[name])
+    second.epoch, second.part = 1, event.part()
+    assert 0 < second.part.seen < 70
+    assert timeless([*head, *alone(second)]) == timeless(rows)
+    assert torch.equal(weights(second.model), weights(whole.model))
+
+
+def test_a_dead_network_ends_after_ten_epochs_as_the_plain_loop_has_it():
+    """Rectified scores below zero for every image: equal scores, ln(classes), no gradient, by hand."""
+    recipe = replace(RECIPE, epochs=15, lr_drops=(), weight_decay=0.0)
+    one = lane(recipe=recipe)
+    last = [module for module in one.model if isinstance(module, torch.nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(-1.0)
+    twin = copy.deepcopy(one.model)
+    rows = alone(one)
+    assert (len(rows), one.dead, one.diverged) == (10, True, False)
+    assert rows[-1].train_loss == pytest.approx(math.log(one.network.classes), abs=1e-6)
+    assert rows[-1].test_seen == 20
+    plain = list(train.epochs(twin, train.Momentum(twin, recipe), recipe, one.train, one.test, 0))
+    assert timeless(plain) == timeless(rows)
 
 
 def test_a_resumed_run_may_be_trained_beside_a_new_one():
