@@ -12,6 +12,7 @@ from pipeline.runs.tables.intervals import (
     SEEDS,
     TWO_RUNS,
     Count,
+    better_than_chance,
     between,
     from_number,
     holm,
@@ -113,14 +114,24 @@ def test_outside_is_a_two_sided_question():
     assert found.p_outside(None, 0) == pytest.approx(found.p("larger", 0))
 
 
-def test_runs_that_agree_exactly_are_certain():
-    found = between(runs([900, 900, 900]), runs([950, 950, 950]))
-    assert (found.interval.low, found.interval.high) == (-0.5, -0.5)
-    assert (found.p("smaller", 0), found.p("larger", 0)) == (0, 1)
-    assert found.p_within(-1, 1) == 0
-    apart = between(runs([900, 900]), {7: Count(950, 10_000), 8: Count(950, 10_000)})  # no seed in common
-    assert (apart.interval.low, apart.interval.high) == (-0.5, -0.5)
-    assert (apart.p("smaller", 0), apart.p("larger", 0)) == (0, 1)
+def test_runs_that_agree_exactly_decide_nothing():
+    """No spread was measured: no interval of width 0, and no p-value speaks for anything."""
+    apart = {7: Count(950, 10_000), 8: Count(950, 10_000)}  # no seed in common
+    for right in (runs([950, 950, 950]), apart):
+        found = between(runs([900, 900, 900]), right)
+        assert found.estimate == pytest.approx(-0.5)
+        assert found.interval is None
+        assert found.p("smaller", 0) == found.p("larger", 0) == found.p_within(-1, 1) == found.p_outside(-1, 1) == 1
+    pairs = between(runs([900, 910, 905]), runs([950, 960, 955]))  # equal differences, though no seed repeats another
+    assert pairs.interval is None
+    assert of_mean([9.08, 9.08]) is None
+    assert from_number([Count(908, 10_000)] * 5, 9.08).interval is None
+
+
+def test_guessing_is_no_better_than_chance():
+    """Of 10,000 images of ten classes 9,000 wrong is chance, with a deviation of 30: 3 of them, by hand, are 8,910."""
+    assert better_than_chance(Count(9_000, 10_000), 10) == pytest.approx(0.5, abs=0.01)
+    assert better_than_chance(Count(8_910, 10_000), 10) == pytest.approx(0.00135, abs=3e-4)
 
 
 def test_holm_by_hand():

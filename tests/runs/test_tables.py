@@ -51,7 +51,7 @@ def test_a_cell_at_the_margin_is_called_reproduced_once_in_twenty():
     """The law of a test: at the edge of what it must refuse, it errs as often as it says."""
     rng, wrong = np.random.default_rng(0), 0
     claim = claimed("all-cnn-c")
-    runs = [Run(e, {"outcome": "done"}) for e in TABLE_3.experiments[:5]]
+    runs = [Run(e, {"outcome": "done", "wrong": 908, "seen": 10_000}) for e in TABLE_3.experiments[:5]]
     for draw in rng.normal(claim.error + 1.0, 0.2, (2_000, 5)):
         found = from_number([Count(round(1e4 * error), 1_000_000) for error in draw], claim.error)
         wrong += settle(True, claim, runs, found)[0] == "reproduced"
@@ -66,6 +66,38 @@ def test_on_another_task_nothing_is_decided():
     assert set(made_["cells"]["rule"]) == {"one rate"}
     assert set(made_["claims"]["verdict"]) == {"not comparable", "no number"}
     assert made_["claims"]["effect"].notna().any()
+
+
+@pytest.mark.parametrize(("lost", "outcomes"), [(4, "1 done, 4 diverged"), (1, "4 done, 1 diverged")])
+def test_a_verdict_says_what_was_lost(lost, outcomes):
+    have = results(TABLE_3.wanted, papers(), 0.1)
+    for e in TABLE_3.experiments:
+        if e.network.name == "all-cnn-c" and e.recipe.lr == BEST and e.seed > 4 - lost:
+            have[e.id] |= {"outcome": "diverged"}
+    row = cell_of(tables.make(TABLE_3, have))
+    assert (row["verdict"], row["outcomes"]) == ("inconclusive", outcomes)
+    assert row["because"] == f"{5 - lost} of 5 seeds have an error, {lost} diverged"
+
+
+def test_five_equal_errors_are_suspicious_and_have_no_interval():
+    same = {e.id: result(e, 9.08) for e in of("all-cnn-c", lambda e: e.recipe.lr == BEST)}
+    found = made(**same)
+    row = cell_of(found)
+    assert row["verdict"] == "inconclusive"
+    assert "suspicious: 5 seeds with equal errors" in row["because"]
+    assert row[["low", "high", "difference_low", "difference_high"]].isna().all()
+
+
+def test_networks_at_chance_did_not_learn():
+    chance = {e.id: result(e, 90.0 + 0.01 * e.seed) for e in of("all-cnn-c")}
+    found = made(**chance)
+    row = cell_of(found)
+    assert row["verdict"] == "did not learn"
+    assert "no better than guessing" in row["because"]
+    assert claims(found)[3] == "inconclusive"
+    dead = {e.id: result(e, 90.0, outcome="dead") for e in of("all-cnn-c")}
+    row = cell_of(made(**dead))
+    assert (row["verdict"], row["because"]) == ("did not learn", "at none of 4 rates: 4 dead")
 
 
 def test_the_two_rules_stand_side_by_side_and_flattery_is_measured():
@@ -118,7 +150,7 @@ def test_a_diverged_seed_is_not_forgotten():
     have[lost.id] |= {"outcome": "diverged"}
     row = cell_of(tables.make(more, have))
     assert (row["verdict"], row["outcomes"]) == ("inconclusive", "5 done, 1 diverged")
-    assert "flatter" in row["because"]
+    assert row["because"] == "5 of 6 seeds have an error, 1 diverged"
 
 
 def test_a_network_that_diverges_at_every_rate_is_called_so():

@@ -1,6 +1,7 @@
 """The report's plots as inline SVG by matplotlib; colours are variables of the page, and follow light and dark."""
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -198,7 +199,8 @@ def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) ->
     """A dot with its interval on a line for every row, the first on top; the rules of choosing in two colours."""
     colours = [SERIES[1] if row["rule"] == "paper" else SERIES[0] for row in rows]
     places = range(len(rows))
-    axes.hlines(places, [row[low] for row in rows], [row[high] for row in rows], colors=colours, linewidth=1.6)
+    ends = ([math.nan if row[end] is None else row[end] for row in rows] for end in (low, high))
+    axes.hlines(places, *ends, colors=colours, linewidth=1.6)
     axes.scatter([row[middle] for row in rows], places, c=colours, s=18, zorder=3)
     axes.set_yticks(list(places), [row_name(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -216,7 +218,10 @@ def row_name(row: Row) -> str:
 
 
 def _told(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:
-    return " ".join(f"{row_name(row)}: {row[middle]:.2f} {unit} ({row[low]:.2f} to {row[high]:.2f})." for row in rows)
+    def interval(row: Row) -> str:
+        return "no interval" if row[low] is None else f"{row[low]:.2f} to {row[high]:.2f}"
+
+    return " ".join(f"{row_name(row)}: {row[middle]:.2f} {unit} ({interval(row)})." for row in rows)
 
 
 def _ending(panel: Panel) -> str:

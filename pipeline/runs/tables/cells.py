@@ -134,9 +134,11 @@ def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
     if done:
         errors, within = [run.error for run in done], of_runs(done)
         row |= {"error": mean(errors), "std": stdev(errors) if len(errors) > 1 else None}
-        row |= {"low": max(0.0, within.low), "high": min(100.0, within.high), "interval": within.kind}
+        if within:
+            row |= {"low": max(0.0, within.low), "high": min(100.0, within.high), "interval": within.kind}
     if compared:
         row |= {"difference": compared.estimate}
+    if compared and compared.interval:
         row |= {"difference_low": compared.interval.low, "difference_high": compared.interval.high}
     return row
 

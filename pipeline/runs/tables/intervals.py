@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-9  # percentage points
 SEEDS = "t over seeds"
 PAIRS = "paired t over seeds"
 SAMPLES = "Welch t over seeds"
@@ -45,17 +46,18 @@ class Count:
 
 
 class Difference:
-    """An error less another or less a number: estimate, interval, and tests against any bound."""
+    """An error minus another or minus a number: estimate, interval, and tests against any bound.
 
-    def __init__(self, estimate: float, interval: Interval, n: int, test: Callable[[Side, float], float]):
+    `interval` is None when several runs agree exactly: no spread was measured, so nothing is decided.
+    """
+
+    def __init__(self, estimate: float, interval: Interval | None, n: int, test: Callable[[Side, float], float]):
         self.estimate, self.interval, self.n = estimate, interval, n
         self._test = test
 
     def p(self, side: Side, bound: float) -> float:
-        """The p-value of "the difference is `side` than `bound`": small when the data speak for it."""
-        with np.errstate(divide="ignore", invalid="ignore"):  # runs that agree exactly have a deviation of 0
-            p = float(self._test(side, bound))
-        return p if np.isfinite(p) else float(not _beyond(self.estimate, side, bound))
+        """The p-value of "the difference is `side` than `bound`": small when the data speak for it; 1 if no spread."""
+        return 1.0 if self.interval is None else float(self._test(side, bound))
 
     def p_within(self, low: float | None, high: float | None) -> float:
         """Of "it lies between": the larger of two one-sided tests (TOST), or the only one."""
@@ -69,9 +71,9 @@ class Difference:
         return min(1.0, len(both) * min(both))
 
 
-def of_mean(errors: Sequence[float]) -> Interval:
-    """Student's t over two or more seeds."""
-    return _interval(_t(errors).tconfint_mean(1 - CONFIDENCE), SEEDS)
+def of_mean(errors: Sequence[float]) -> Interval | None:
+    """Student's t over two or more seeds; None when all errors are equal."""
+    return None if is_constant(errors) else _interval(_t(errors).tconfint_mean(1 - CONFIDENCE), SEEDS)
 
 
 def of_run(run: Count) -> Interval:
@@ -79,15 +81,25 @@ def of_run(run: Count) -> Interval:
     return _interval(proportion_confint(run.wrong, run.seen, 1 - CONFIDENCE, method="wilson"), ONE_RUN, 100)
 
 
-def of_runs(runs: Sequence[Count]) -> Interval:
+def is_constant(errors: Sequence[float]) -> bool:
+    """Whether several errors, in percent, are equal up to rounding."""
+    return len(errors) > 1 and float(np.ptp(errors)) < ROUNDING
+
+
+def of_runs(runs: Sequence[Count]) -> Interval | None:
     """Whichever of the two there are runs enough for."""
     return of_run(runs[0]) if len(runs) == 1 else of_mean([run.error for run in runs])
+
+
+def better_than_chance(run: Count, classes: int) -> float:
+    """The p-value of "its error is below that of guessing among `classes` classes of equal size"."""
+    return binomtest(run.wrong, run.seen, 1 - 1 / classes, alternative="less").pvalue
 
 
 def from_number(runs: Sequence[Count], number: float) -> Difference:
     """Our runs against a number in print, which is taken as exact."""
     within = of_runs(runs)
-    moved = Interval(within.low - number, within.high - number, within.kind)
+    moved = within and Interval(within.low - number, within.high - number, within.kind)
     estimate = float(np.mean([run.error for run in runs])) - number
     if len(runs) == 1:
         return Difference(estimate, moved, 1, partial(_p_one_run, runs[0], number))
@@ -100,7 +112,7 @@ def between(left: Mapping[int, Count], right: Mapping[int, Count]) -> Difference
     if len(both) >= 2:
         pairs = [left[seed].error - right[seed].error for seed in both]
         within = of_mean(pairs)
-        return _of_sample(pairs, Interval(within.low, within.high, PAIRS))
+        return _of_sample(pairs, within and Interval(within.low, within.high, PAIRS))
     if len(left) >= 2 and len(right) >= 2:
         return _of_two_samples(*([run.error for run in side.values()] for side in (left, right)))
     return _of_two_runs(left[min(both or left)], right[min(both or right)])
@@ -123,7 +135,7 @@ def _t(values: Sequence[float]) -> Any:  # its parts are typed as integers
     return DescrStatsW(np.asarray(values, dtype=float))
 
 
-def _of_sample(values: Sequence[float], interval: Interval) -> Difference:
+def _of_sample(values: Sequence[float], interval: Interval | None) -> Difference:
     return Difference(
         float(np.mean(values)),
         interval,
@@ -135,11 +147,10 @@ def _of_sample(values: Sequence[float], interval: Interval) -> Difference:
 def _of_two_samples(left: list[float], right: list[float]) -> Difference:
     means: Any = CompareMeans(_t(left), _t(right))
     estimate = float(np.mean(left) - np.mean(right))
-    constant = np.ptp(left) == np.ptp(right) == 0  # then no degrees of freedom can be told
-    ends = (estimate, estimate) if constant else means.tconfint_diff(1 - CONFIDENCE, usevar="unequal")
+    constant = is_constant(left) and is_constant(right)
     return Difference(
         estimate,
-        _interval(ends, SAMPLES),
+        None if constant else _interval(means.tconfint_diff(1 - CONFIDENCE, usevar="unequal"), SAMPLES),
         min(len(left), len(right)),
         lambda side, bound: means.ttest_ind(alternative=side, usevar="unequal", value=bound)[1],
     )

@@ -7,7 +7,9 @@ from typing import Any
 
 from pipeline.plan.experiment import Experiment
 from pipeline.runs.store import AT_ONCE, RunFolder, Store
-from pipeline.runs.tables.intervals import Count
+from pipeline.runs.tables.intervals import Count, better_than_chance
+
+CHANCE_LEVEL = 0.001
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Run:
     def count(self) -> Count | None:
         """Errors of a finished run."""
         return Count(self.result["wrong"], self.result["seen"]) if self.outcome == "done" else None
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether a finished run is no better than guessing: one-sided exact binomial test at CHANCE_LEVEL."""
+        count, classes = self.count, self.experiment.network.classes
+        return count is not None and better_than_chance(count, classes) > CHANCE_LEVEL
 
     @property
     def facts(self) -> dict[str, Any]:

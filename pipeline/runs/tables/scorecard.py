@@ -35,8 +35,8 @@ class Tested:
             return "refused"
         if self.difference is None or self.p is None or self.p_against is None:
             return "inconclusive" if self.broken else "not run"
-        if self.broken or self.difference.n < SEEDS_NEEDED:
-            return "inconclusive"  # few runs, or those that outlived others, would flatter
+        if self.broken or self.difference.n < SEEDS_NEEDED or self.difference.interval is None:
+            return "inconclusive"  # few runs, those that outlived others, or equal ones would flatter
         if self.p < SIGNIFICANT:
             return "holds"
         return "contradicted" if self.p_against < SIGNIFICANT else "inconclusive"
@@ -126,7 +126,7 @@ def _tested(comparison: Comparison, found: Sides) -> Tested:
     others = () if isinstance(right, Published) else found.get(right, ())
     both = [*left, *others]
     ids = tuple(run.experiment.id for run in both)
-    broken = len(both) - len([run for run in both if run.count])
+    broken = len([run for run in both if run.count is None or run.at_chance])
     if refused := mixed(both):
         return Tested(comparison, None, ids, broken, refused)
     mine, theirs = counts(left), counts(others)
@@ -143,8 +143,9 @@ def _plain(tested: Tested, comparable: bool) -> dict[str, Any]:
     row["runs"] = " ".join(tested.runs)
     orienting = comparable or isinstance(c.right, Setting)  # another task's error has nothing to do with print
     if d is not None and orienting:
-        row |= {"effect": d.estimate, "low": d.interval.low, "high": d.interval.high}
-        row |= {"interval": d.interval.kind, "n": d.n, "p": tested.p, "p_against": tested.p_against}
+        row |= {"effect": d.estimate, "n": d.n, "p": tested.p, "p_against": tested.p_against}
+        if d.interval:
+            row |= {"low": d.interval.low, "high": d.interval.high, "interval": d.interval.kind}
     return row | {"comparison_verdict": tested.verdict if comparable or d is None else "not comparable"}
 
 
