@@ -175,14 +175,15 @@ def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
         return None
     console().print(summary["markdown"], soft_wrap=True, markup=False)
     if not study.comparable:
-        typer.echo("This is another task than the paper's: its column is for orientation, not for comparison.\n")
+        at = f": {study.scale}" if study.scale else ""
+        typer.echo(f"This is {study.relation}{at}. The paper's column is for orientation, not for comparison.\n")
     typer.echo(f"report    {summary['report']}")
     typer.echo(f"table     {summary['table']['md']} (.csv, .json, .parquet, .tex, .html; claims.*, rates.*)")
     if summary["figures"]:
         typer.echo(f"gallery   {summary['gallery']}")
     typer.echo(f"runs      {summary['store']}/runs")
     for run in summary["runs"]:
-        if run["state"] in ("diverged", "crashed"):
+        if run["state"] in ("diverged", "dead", "crashed"):
             typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
 
 

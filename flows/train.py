@@ -90,6 +90,8 @@ def follow(label: str, id: str, poller: Poller) -> State:
     result = standing.result or {}
     if standing.state == "diverged":
         return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result['epochs'] - 1}")
+    if standing.state == "dead":
+        return Failed(name="DidNotLearn", message=f"{id}: {result['why'][-1]}")
     if standing.state == "crashed":
         return Crashed(message=f"{id}: {result['why'][-1]}")
     return Completed(message=f"{id}: {result['wrong']} wrong of {result['seen']}")

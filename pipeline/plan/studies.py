@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from pipeline.paper.claims import CLAIMS, TABLE_3, Claim
 from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow, with_dropout
@@ -13,6 +14,14 @@ from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment
 
 
+class Relation(StrEnum):
+    """What a study's numbers have to do with the paper's."""
+
+    PAPER = "the paper's task"
+    SMALLER = "the paper's task at a smaller scale"  # networks can be compared with each other, errors not with print
+    OTHER = "another task"
+
+
 @dataclass(frozen=True)
 class Study:
     """A name, what it asks, and every run that may answer it; choose.py says which of them are worth training."""
@@ -21,12 +30,18 @@ class Study:
     question: str
     experiments: tuple[Experiment, ...]
     claims: tuple[Claim, ...] = ()
-    comparable: bool = False  # whether the paper's numbers were measured on this study's task
+    relation: Relation = Relation.OTHER
+    scale: str = ""  # of a study at a smaller scale, in words
     search: tuple[Experiment, ...] = ()  # the runs on held-out images that choose a learning rate
     tuned_on: tuple[Experiment, ...] = ()  # the runs whose test errors choose it; none: the study's own with seed 0
     parts: tuple["Study", ...] = ()  # the studies that this one gathers
     every_run: bool = False  # all experiments are wanted, in their order, and no learning rate is chosen
     beside: tuple["Study", ...] = ()  # other studies whose results its claims are held against; it trains none of them
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the paper's numbers were measured on this study's task."""
+        return self.relation is Relation.PAPER
 
     @property
     def wanted(self) -> tuple[Experiment, ...]:
@@ -57,7 +72,7 @@ def table_3(seeds: int = 5) -> Study:
         "do the twelve networks make the errors of Table 3?",
         _grid(TWELVE.values(), "cifar10", CIFAR, seeds),
         TABLE_3,
-        comparable=True,
+        relation=Relation.PAPER,
         search=_grid(TWELVE.values(), "cifar10-held-out", CIFAR, 1),
     )
 
@@ -69,7 +84,7 @@ def augmented(seeds: int = 5) -> Study:
         "does All-CNN-C make the error of Table 4 with augmentation?",
         _grid([TWELVE["all-cnn-c"]], "cifar10", CIFAR_AUGMENTED, seeds),
         _claims(4, "cifar10", augmented=True, networks=["all-cnn-c"]),
-        comparable=True,
+        relation=Relation.PAPER,
         search=_grid([TWELVE["all-cnn-c"]], "cifar10-held-out", CIFAR_AUGMENTED, 1),
         beside=(_only(table_3(seeds), ["all-cnn-c"]),),
     )
@@ -83,7 +98,7 @@ def cifar_100(seeds: int = 5) -> Study:
         "does All-CNN-C make the error of Table 4 on CIFAR-100, with nothing tuned anew?",
         _grid([network], "cifar100", CIFAR, seeds) + _grid([network], "cifar100", CIFAR_AUGMENTED, seeds),
         _claims(4, "cifar100", augmented=True, networks=["all-cnn-c"]),
-        comparable=True,
+        relation=Relation.PAPER,
         search=_of(["all-cnn-c"], table_3().search + augmented().search),
         tuned_on=_of(["all-cnn-c"], table_3(1).experiments + augmented(1).experiments),
     )
@@ -95,7 +110,7 @@ def ablations(seeds: int = 5) -> Study:
         "ablations",
         "what do other heads, more dropout and the usual misreadings change?",
         _grid(ABLATIONS.values(), "cifar10", CIFAR, seeds),
-        comparable=True,
+        relation=Relation.PAPER,
         search=_grid(ABLATIONS.values(), "cifar10-held-out", CIFAR, 1),
         beside=(_only(table_3(seeds), ["model-a", "model-b", "model-c", "all-cnn-c"]),),
     )
@@ -105,7 +120,12 @@ def held_out(seeds: int = 1) -> Study:
     """The search that chooses learning rates without looking at a test image."""
     searches = [study.search for study in (table_3(), augmented(), ablations())]
     experiments = tuple(replace(e, seed=seed) for seed in range(seeds) for search in searches for e in search)
-    return Study("held-out", "which learning rate do 5,000 held-out training images choose?", experiments)
+    return Study(
+        "held-out",
+        "which learning rate do 5,000 held-out training images choose?",
+        experiments,
+        relation=Relation.OTHER,
+    )
 
 
 def large(seeds: int = 1) -> Study:
@@ -115,7 +135,7 @@ def large(seeds: int = 1) -> Study:
         "does Large-All-CNN make its error on CIFAR-10, under Graham's recipe?",
         tuple(Experiment(LARGE, DATASETS["cifar10"], LARGE_RECIPE, seed) for seed in range(seeds)),
         _claims(4, "cifar10", augmented=True, networks=[LARGE.name]),
-        comparable=True,
+        relation=Relation.PAPER,
     )
 
 
@@ -126,7 +146,7 @@ def imagenet(seeds: int = 1) -> Study:
         "does All-CNN-B make its error on ImageNet?",
         tuple(Experiment(IMAGENET, DATASETS["imagenet"], IMAGENET_RECIPE, seed) for seed in range(seeds)),
         tuple(claim for claim in CLAIMS if claim.network == IMAGENET.name),
-        comparable=True,
+        relation=Relation.PAPER,
     )
 
 
@@ -138,7 +158,7 @@ def everything(seeds: int = 5) -> Study:
         "the whole paper",
         tuple(e for part in parts for e in part.experiments),
         tuple(claim for part in parts for claim in part.claims),
-        comparable=True,
+        relation=Relation.PAPER,
         parts=parts,
     )
 
@@ -170,7 +190,7 @@ def digits(seeds: int = 1) -> Study:
         for seed in range(seeds)
         for network in TWELVE.values()
     )
-    return Study("digits", "do all twelve networks learn, end to end?", experiments, TABLE_3)
+    return Study("digits", "do all twelve networks learn, end to end?", experiments, TABLE_3, Relation.OTHER)
 
 
 # The cifar-smoke study's own choices: those of digits, but for the width, and whitening as the paper's
@@ -185,7 +205,9 @@ def cifar_smoke(seeds: int = 1) -> Study:
         for seed in range(seeds)
         for network in TWELVE.values()
     )
-    return Study("cifar-smoke", "do all twelve networks learn from real images, end to end?", experiments, TABLE_3)
+    question = "do all twelve networks learn from real images, end to end?"
+    scale = "a sixth of the width, 2,000 training images, 12 epochs"
+    return Study("cifar-smoke", question, experiments, TABLE_3, Relation.SMALLER, scale)
 
 
 def smoke(seeds: int = 1) -> Study:
@@ -197,7 +219,27 @@ def smoke(seeds: int = 1) -> Study:
         for name in ("strided-cnn-a", "all-cnn-c")
     )
     claims = tuple(claim for claim in TABLE_3 if claim.network in {e.network.name for e in experiments})
-    return Study("smoke", "does everything hold together?", experiments, claims)
+    return Study("smoke", "does everything hold together?", experiments, claims, Relation.OTHER)
+
+
+# The twelve networks at a quarter of the width, by the paper's recipe but for its length
+QUARTER_WIDTH = 4
+QUARTER_EPOCHS = 30
+QUARTER_DROPS = (17, 21, 26)  # as 200, 250 and 300 are to 350
+
+
+def quarter(seeds: int = 5) -> Study:
+    """Table 3 at a quarter of the width in 30 epochs: how the networks compare with each other."""
+    recipe = replace(CIFAR, epochs=QUARTER_EPOCHS, lr_drops=QUARTER_DROPS)
+    networks = [narrow(network, QUARTER_WIDTH) for network in TWELVE.values()]
+    return Study(
+        "quarter",
+        "do the twelve networks compare as in Table 3, at a quarter of the width?",
+        _grid(networks, "cifar10", recipe, seeds),
+        TABLE_3,
+        Relation.SMALLER,
+        "a quarter of the width, 30 of 350 epochs",
+    )
 
 
 # Readings of what the paper does not state, at a quarter of the width: how weights and the biases of the class scores
@@ -217,7 +259,8 @@ def readings(seeds: int = 1) -> Study:
         for lr in LEARNING_RATES
     )
     question = "with which unstated settings do the paper's learning rates train?"
-    return Study("readings", question, experiments, every_run=True)
+    scale = "a quarter of the width, 3 epochs of 25,000 images"
+    return Study("readings", question, experiments, relation=Relation.SMALLER, scale=scale, every_run=True)
 
 
 def _reading(lr: float, initialise: str, score_bias: float, batch: int) -> Recipe:
@@ -234,6 +277,7 @@ STUDIES: dict[str, Callable[..., Study]] = {
     "cifar-100": cifar_100,
     "ablations": ablations,
     "held-out": held_out,
+    "quarter": quarter,
     "readings": readings,
     "large": large,
     "imagenet": imagenet,

@@ -212,7 +212,7 @@ def test_the_page_of_another_task_compares_nothing(smoke):
     page = whole(text)
     assert [plot.name for plot in drawn] == ["errors", "learning"]
     assert len(page.images) == 2 + 2
-    assert "Nothing here is compared with the paper" in text
+    assert "This is another task than the paper's" in text
 
 
 def paper_at_005(e):

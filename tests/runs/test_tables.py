@@ -10,8 +10,10 @@ from pipeline.plan.choose import needed
 from pipeline.plan.studies import study
 from pipeline.runs.store import RunFolder
 from pipeline.runs.tables import frames as tables
+from pipeline.runs.tables.headline import headline
 from pipeline.runs.tables.intervals import Count, from_number
 from pipeline.runs.tables.results import Run, collect
+from pipeline.runs.tables.shown import records
 from pipeline.runs.tables.verdicts import settle
 
 
@@ -64,8 +66,29 @@ def test_on_another_task_nothing_is_decided():
     assert set(made_["cells"]["verdict"]) == {"not comparable"}
     assert made_["cells"]["difference"].isna().all()
     assert set(made_["cells"]["rule"]) == {"one rate"}
-    assert set(made_["claims"]["verdict"]) == {"not comparable", "no number"}
-    assert made_["claims"]["effect"].notna().any()
+    assert made_["claims"].empty
+    assert headline(digits, records(made_["cells"]), []).startswith("12 of 12 networks learned, median error 3.0")
+
+
+def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_against_print():
+    """Errors far above the paper's, in its order: what compares two networks holds, what names a number is left out."""
+    quarter = study("quarter", 5)
+
+    def truth(e):
+        return 20 + claimed(e.network.name).error + (0 if e.recipe.lr == BEST else 5)
+
+    made_ = tables.make(quarter, results(quarter.wanted, truth, 0.05))
+    assert set(made_["cells"]["verdict"]) == {"not comparable"}
+    assert made_["cells"]["difference"].isna().all()
+    verdicts = claims(made_)
+    assert {number: verdicts[number] for number in (1, 2, 3, 4, 6, 7)} == {
+        1: "not comparable", 2: "holds at this scale", 3: "holds at this scale", 4: "holds at this scale",
+        6: "holds at this scale", 7: "not comparable",
+    }  # fmt: skip
+    because = made_["claims"].query("claim == 5")["because"].iloc[0]
+    assert because.startswith("at a quarter of the width, 30 of 350 epochs: ")
+    assert "comparisons with numbers in print are left out (1)" in because
+    assert not made_["claims"]["comparison"].str.contains("Deeply").any()
 
 
 @pytest.mark.parametrize(("lost", "outcomes"), [(4, "1 done, 4 diverged"), (1, "4 done, 1 diverged")])
@@ -97,7 +120,7 @@ def test_networks_at_chance_did_not_learn():
     assert claims(found)[3] == "inconclusive"
     dead = {e.id: result(e, 90.0, outcome="dead") for e in of("all-cnn-c")}
     row = cell_of(made(**dead))
-    assert (row["verdict"], row["because"]) == ("did not learn", "at none of 4 rates: 4 dead")
+    assert (row["verdict"], row["because"]) == ("did not learn", "at none of 4 rates: 4 did not learn")
 
 
 def test_the_two_rules_stand_side_by_side_and_flattery_is_measured():

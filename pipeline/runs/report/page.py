@@ -20,14 +20,15 @@ from pipeline.runs.store import AT_ONCE, RunFolder, Store, StudyFolder
 from pipeline.runs.tables import reading
 from pipeline.runs.tables.cells import commit_of, device_seconds, wasted_seconds
 from pipeline.runs.tables.columns import FILES, SCHEMA, TABLES
+from pipeline.runs.tables.headline import headline
 from pipeline.runs.tables.results import Run
 from pipeline.runs.tables.shown import joined, readable, records
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
 VERDICTS = (  # in this order, good news no sooner than bad
-    "reproduced", "better", "worse", "inconclusive", "diverged", "crashed", "refused", "not run", "not comparable",
-    "no number",
+    "reproduced", "better", "worse", "inconclusive", "did not learn", "diverged", "crashed", "refused", "not run",
+    "not comparable", "no number",
 )  # fmt: skip
 FACTS = {
     "commit": "commit", "lock_sha256": "uv.lock", "raw_sha256": "raw data", "whitening_sha256": "whitening as computed",
@@ -56,6 +57,7 @@ def make(
             study=study,
             seeds=1 + max(e.seed for e in study.experiments),
             contradictions=[c.what for c in CONTRADICTIONS if c.networks[0] in networks] if study.comparable else [],
+            headline=headline(study, records(made["cells"]), rows["claims"]),
             edition=edition,
             schema=SCHEMA,
             verdicts=_counted(records(made["cells"])),

@@ -191,7 +191,8 @@ def _each(facts: list[dict], name: str) -> str:
 def counted(runs: Sequence[Run]) -> str:
     """2 done, 1 not run."""
     found = Counter(run.outcome for run in runs)
-    return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if found[outcome])
+    words = {"dead": "did not learn"}
+    return ", ".join(f"{found[outcome]} {words.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome])
 
 
 def mixed(runs: Iterable[Run]) -> str:

@@ -42,8 +42,8 @@ CELLS = (
            "difference", "+.2f"),
     Column("difference_low", "number", "lower end of its 95 % interval", "diff. from", "+.2f"),
     Column("difference_high", "number", "upper end", "up to", "+.2f"),
-    Column("verdict", "text", "reproduced, better, worse, inconclusive, diverged, crashed, not run, refused, "
-           "not comparable, or no number", "verdict"),
+    Column("verdict", "text", "reproduced, better, worse, inconclusive, did not learn, diverged, crashed, not "
+           "run, refused, not comparable, or no number", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
     Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
            "how test images were drawn", "interval"),
@@ -100,7 +100,8 @@ CLAIMS = (
            "all comparisons of the table by one rule, each counted once", "p", ".3g"),
     Column("p_against", "number", "p-value of its contrary, adjusted alike"),
     Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable", "it"),
-    Column("verdict", "text", "of the whole claim: holds when every comparison does", "claim"),
+    Column("verdict", "text", "of the whole claim: holds when every comparison does; 'at this scale' where the "
+           "networks are smaller than the paper's", "claim"),
     Column("because", "text", "the verdict in a sentence"),
     Column("runs", "text", "ids of the runs on both sides, separated by blanks"),
 )  # fmt: skip

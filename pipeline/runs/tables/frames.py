@@ -19,6 +19,8 @@ def manifest(study: Study) -> dict:
         "study": study.name,
         "question": study.question,
         "comparable": study.comparable,
+        "relation": study.relation,
+        "scale": study.scale,
         "runs": [e.id for e in study.experiments],
         "beside": [e.id for other in study.beside for e in other.experiments],
         "claims": [f"{f'table {c.table}' if c.table else 'text'}: {c.network}, {c.dataset}" for c in study.claims],

@@ -93,7 +93,8 @@ def of_runs(runs: Sequence[Count]) -> Interval | None:
 
 def better_than_chance(run: Count, classes: int) -> float:
     """The p-value of "its error is below that of guessing among `classes` classes of equal size"."""
-    return binomtest(run.wrong, run.seen, 1 - 1 / classes, alternative="less").pvalue
+    found: Any = binomtest(run.wrong, run.seen, 1 - 1 / classes, alternative="less")
+    return float(found.pvalue)
 
 
 def from_number(runs: Sequence[Count], number: float) -> Difference:

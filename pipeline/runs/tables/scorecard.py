@@ -8,12 +8,13 @@ from pipeline.paper.networks import NETWORKS
 from pipeline.paper.shapes import parameters
 from pipeline.paper.statements import STATEMENTS, Comparison, Published, Setting, Statement
 from pipeline.plan.choose import RULES, Cell
-from pipeline.plan.studies import Study
+from pipeline.plan.studies import Relation, Study
 from pipeline.runs.tables.cells import ONE_RATE, answering, blocking, chosen, mixed
 from pipeline.runs.tables.intervals import Difference, between, from_number, holm
 from pipeline.runs.tables.results import Run, counts
 from pipeline.runs.tables.verdicts import SEEDS_NEEDED, SIGNIFICANT
 
+AT_THIS_SCALE = " at this scale"
 Sides = Mapping[Setting, Sequence[Run]]  # the settled runs at the chosen rate
 
 
@@ -54,27 +55,44 @@ def sides(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, list[R
     return found
 
 
-def decide(found: Sides) -> list[tuple[Statement, list[Tested]]]:
+def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Statement, list[Tested]]]:
     """Every statement with its comparisons tested; a pure function of the runs.
 
-    A comparison that several statements rest on is one test among those that Holm adjusts.
+    A comparison that several statements rest on is one test among those that Holm adjusts. At a smaller scale than the
+    paper's only comparisons of our own networks with each other are tested.
     """
-    tested = {c: _tested(c, found) for s in STATEMENTS for c in s.comparisons}
+    asked = {s: _askable(s, relation) for s in STATEMENTS}
+    tested = {c: _tested(c, found) for comparisons in asked.values() for c in comparisons}
     made = {c: t.difference for c, t in tested.items() if t.difference is not None}
     for_it = holm([d.p_within(c.low, c.high) for c, d in made.items()])
     against = holm([d.p_outside(c.low, c.high) for c, d in made.items()])
     for c, p, p_against in zip(made, for_it, against, strict=True):
         tested[c] = replace(tested[c], p=p, p_against=p_against)
-    return [(s, [tested[c] for c in s.comparisons]) for s in STATEMENTS]
+    return [(s, [tested[c] for c in comparisons]) for s, comparisons in asked.items()]
 
 
-def settle(statement: Statement, tested: list[Tested], comparable: bool = True) -> tuple[str, str]:
-    """The verdict on a claim, and one sentence."""
+def _askable(statement: Statement, relation: Relation) -> list[Comparison]:
+    return [c for c in statement.comparisons if relation is Relation.PAPER or isinstance(c.right, Setting)]
+
+
+def settle(
+    statement: Statement, tested: list[Tested], relation: Relation = Relation.PAPER, scale: str = ""
+) -> tuple[str, str]:
+    """The verdict on a claim, and one sentence; `scale` says in words how a study is smaller than the paper's."""
     if not statement.comparisons:
         return "no number", statement.remark
-    if not comparable:
-        return "not comparable", "another task or another schedule than the paper's: the effects are for orientation"
-    small = _is_small(statement)
+    if not tested:
+        return "not comparable", "it is about numbers in print, and these networks are smaller than the paper's"
+    verdict, said = _settle(statement, tested, _is_small(statement) if relation is Relation.PAPER else None)
+    if relation is Relation.PAPER:
+        return verdict, said
+    left_out = len(statement.comparisons) - len(tested)
+    more = f"; comparisons with numbers in print are left out ({left_out})" if left_out else ""
+    decided = verdict in ("holds", "contradicted")
+    return f"{verdict}{AT_THIS_SCALE if decided else ''}", f"at {scale}: {said}{more}"
+
+
+def _settle(statement: Statement, tested: list[Tested], small: bool | None) -> tuple[str, str]:
     verdicts = [t.verdict for t in tested]
     tally = ", ".join(f"{verdicts.count(v)} of {len(verdicts)} {v}" for v in dict.fromkeys(verdicts))
     broken, refused = max(t.broken for t in tested), next((t.refused for t in tested if t.refused), "")
@@ -95,19 +113,21 @@ def settle(statement: Statement, tested: list[Tested], comparable: bool = True) 
 
 
 def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
-    """One row for each comparison by each rule, and one for a claim that no number decides."""
+    """One row for each comparison by each rule, and one for a claim that no number decides; none on another task."""
+    if study.relation is Relation.OTHER:
+        return []
     out = []
     for rule, by_cell in _by_rule(study, results).items():
-        for statement, tested in decide(by_cell):
-            verdict, because = settle(statement, tested, study.comparable)
+        for statement, tested in decide(by_cell, study.relation):
+            verdict, because = settle(statement, tested, study.relation, study.scale)
             claim = {"claim": statement.number, "sentence": statement.sentence, "rule": rule}
             ending = {"verdict": verdict, "because": ". ".join([because, *_remark(statement, because)])}
-            out += [claim | _plain(t, study.comparable) | ending for t in tested] or [claim | ending]
+            out += [claim | _plain(t) | ending for t in tested] or [claim | ending]
     return sorted(out, key=lambda row: row["claim"])
 
 
 def _by_rule(study: Study, results: dict[str, dict]) -> dict[str, dict[Setting, list[Run]]]:
-    """The runs by rule; one entry where no cell has a choice. Another task's cells stand in for CIFAR-10's."""
+    """The runs by rule; one entry where no cell has a choice. At a smaller scale cells stand in for CIFAR-10's."""
     by_rule = sides(study, results)
     if by_rule[RULES[0]] == by_rule[RULES[1]] and not any(p.search for p in study.parts or (study,)):
         by_rule = {ONE_RATE: by_rule[RULES[0]]}
@@ -137,16 +157,15 @@ def _tested(comparison: Comparison, found: Sides) -> Tested:
     return Tested(comparison, difference, ids, broken)
 
 
-def _plain(tested: Tested, comparable: bool) -> dict[str, Any]:
+def _plain(tested: Tested) -> dict[str, Any]:
     c, d = tested.comparison, tested.difference
     row: dict[str, Any] = {"comparison": f"{_words(c.left)} - {_words(c.right)}", "holds_when": _range(c)}
     row["runs"] = " ".join(tested.runs)
-    orienting = comparable or isinstance(c.right, Setting)  # another task's error has nothing to do with print
-    if d is not None and orienting:
+    if d is not None:
         row |= {"effect": d.estimate, "n": d.n, "p": tested.p, "p_against": tested.p_against}
         if d.interval:
             row |= {"low": d.interval.low, "high": d.interval.high, "interval": d.interval.kind}
-    return row | {"comparison_verdict": tested.verdict if comparable or d is None else "not comparable"}
+    return row | {"comparison_verdict": tested.verdict}
 
 
 def _words(side: Setting | Published) -> str:
