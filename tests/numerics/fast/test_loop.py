@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
+from support.small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
 
-from pipeline.numerics import train
-from pipeline.numerics.fast.lane import Chunk
+from pipeline.numerics import reference_loop
+from pipeline.numerics.fast.execution import Eager, Recorded
 from pipeline.numerics.fast.loop import epochs, recorded_steps
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.fast.steppers import Eager, Recorded
+from pipeline.numerics.fast.trainer import Chunk
 
 # after 50 steps: of every epoch's loss, and of the way that the weights have gone. A bfloat16 has 8 bits, 1 in 256
 NEAR = {"float32": (1e-5, 1e-4), "bfloat16": (0.03, 0.1)}
@@ -25,8 +25,13 @@ def alone(*lanes):
 def test_fifty_steps_are_those_of_the_plain_loop(network, precision):
     model, of_loss, of_way = fresh(network), *NEAR[precision]
     plain = list(
-        train.epochs(
-            model, train.Momentum(model, FIFTY_STEPS), FIFTY_STEPS, feed(FIFTY_STEPS), feed(FIFTY_STEPS, 20, 1), seed=0
+        reference_loop.epochs(
+            model,
+            reference_loop.Momentum(model, FIFTY_STEPS),
+            FIFTY_STEPS,
+            feed(FIFTY_STEPS),
+            feed(FIFTY_STEPS, 20, 1),
+            seed=0,
         )
     )
     one = lane(network, FIFTY_STEPS, mode=Mode(precision))
