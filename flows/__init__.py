@@ -1,1 +1,2 @@
-"""In which order: Prefect flows, their deployments, and the command `strive`. No arithmetic, no paths."""
+"""In which order, as Prefect flows: prepare, train, publish, explain, report, reproduce, and their deployments.
+No arithmetic and no paths, and nothing of the command line but in the room `cli`."""

@@ -5,22 +5,21 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import ExplainRequest
 from pipeline.plan.experiment import Experiment
-from pipeline.runs.pull import renew_list
-from pipeline.runs.saliency import rendering
-from pipeline.runs.saliency.pictures import Picture, runs_of
-from pipeline.runs.saliency.rendering import explained, to_draw
-from pipeline.runs.settings import settings
-from pipeline.runs.store import StudyFolder, open_store
+from pipeline.publication.pull import renew_list
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import StudyFolder, open_store
+from pipeline.visualization.catalogue import Picture, runs_of
+from pipeline.visualization.render import Rendering, Work, explained, is_small, render_here, to_draw
 
 
 @task(task_run_name="pictures of {experiment.id}", cache_policy=NO_CACHE)
 def render(experiment: Experiment, pictures: list[Picture], store_url: str) -> dict:
     """One run's pictures, in this process; returns how many maps, and how fast."""
-    return rendering.render_here(open_store(store_url), [(experiment, pictures)]).plain()
+    return render_here(open_store(store_url), [(experiment, pictures)]).plain()
 
 
 @task(task_run_name="pictures of {study}", cache_policy=NO_CACHE)
-def render_on_cluster(study: str, at_work: rendering.Rendering) -> dict:
+def render_on_cluster(study: str, at_work: Rendering) -> dict:
     """All runs' pictures on the cluster; returns how many maps, and how fast."""
     return at_work.rate().plain()
 
@@ -28,7 +27,7 @@ def render_on_cluster(study: str, at_work: rendering.Rendering) -> dict:
 @task(task_run_name="gallery of {study}", cache_policy=NO_CACHE)
 def hang(study: str, experiments: list[Experiment], store_url: str) -> str:
     """The study's page; returns its path in the store."""
-    from pipeline.runs.saliency import gallery  # jinja2
+    from pipeline.visualization import gallery  # jinja2
 
     return gallery.publish(open_store(store_url), study, experiments)
 
@@ -40,7 +39,7 @@ def explain(request: ExplainRequest) -> str:
     experiments = explained(store, study)
     work = to_draw(store, experiments, request.wanted())
     here = []
-    if rendering.is_small(work):
+    if is_small(work):
         here = [render(experiment, pictures, store.url, return_state=True) for experiment, pictures in work]
     else:
         _on_cluster(study.name, work, store.url, settings(workers=request.workers).workers)
@@ -52,8 +51,8 @@ def explain(request: ExplainRequest) -> str:
     return StudyFolder(study.name).gallery
 
 
-def _on_cluster(study: str, work: rendering.Work, store_url: str, workers: int | None) -> None:
-    at_work = rendering.Rendering(work, store_url, workers)
+def _on_cluster(study: str, work: Work, store_url: str, workers: int | None) -> None:
+    at_work = Rendering(work, store_url, workers)
     try:
         render_on_cluster(study, at_work)
     except BaseException:  # cancelled, or Ctrl-C

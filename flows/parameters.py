@@ -5,11 +5,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.paper.rules import RULES
+from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import STUDIES, Study, study
-from pipeline.runs.saliency.pictures import PARTS, PRECISIONS, Wanted, fitting, parse_images, runs_of
-from pipeline.runs.settings import settings
-from pipeline.runs.store import Store, open_store
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import Store, open_store
+from pipeline.visualization.catalogue import PARTS, PRECISIONS, Wanted, fitting, parse_images, runs_of
 
 Part = Enum("Part", {name: name for name in PARTS}, type=str)
 Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)

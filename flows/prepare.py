@@ -9,8 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from flows.parameters import PrepareRequest
 from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
-from pipeline.runs.settings import settings
-from pipeline.runs.store import DatasetFolder, Store, open_store
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import DatasetFolder, Store, open_store
 
 
 @task(task_run_name="{dataset.name}", cache_policy=NO_CACHE)
@@ -20,10 +20,10 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str, data_dir:
     folder = DatasetFolder(dataset, how)
     if store.exists(folder.manifest):
         return folder.top
-    from pipeline.runs.data import datasets  # torch: seconds that a prepared data set need not cost
+    from pipeline.data.prepare import make  # torch: seconds that a prepared data set need not cost
 
     try:
-        return datasets.make(store, dataset, how, data_dir, _news(store, folder))
+        return make(store, dataset, how, data_dir, _news(store, folder))
     finally:
         store.delete(folder.news)
 

@@ -6,13 +6,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import Request
+from pipeline.evaluation import frames as tables
+from pipeline.evaluation.proofs import unverified
+from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
-from pipeline.runs.held import unverified
-from pipeline.runs.settings import settings
-from pipeline.runs.store import Store, StudyFolder, open_store
-from pipeline.runs.tables import editions, formats, reading, shown
-from pipeline.runs.tables import frames as tables
-from pipeline.runs.tables.results import collect
+from pipeline.publication import display, editions, formats
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import Store, StudyFolder, open_store
 
 FIRST = ("network", "augmented", "paper %", "error %", "difference", "verdict")
 
@@ -20,9 +20,9 @@ FIRST = ("network", "augmented", "paper %", "error %", "difference", "verdict")
 @task(task_run_name="verify {id}", cache_policy=NO_CACHE)
 def verify(id: str, store_url: str) -> None:
     """Evaluate the stored weights again; fails unless they make the errors that the run reported."""
-    from pipeline.runs import finished  # torch: seconds that verified runs need not cost
+    from pipeline.evaluation.verify import verify as verify_run  # torch: seconds that verified runs need not cost
 
-    finished.verify(open_store(store_url), id)
+    verify_run(open_store(store_url), id)
 
 
 @flow(name="publish", flow_run_name="publish {request.study.value}", persist_result=False)
@@ -35,14 +35,14 @@ def publish(request: Request) -> str:
     made = tables.make(study, results, settings().price)
     editions.publish(store, study, made)
     _show(store, study, made["cells"])
-    return shown.markdown("cells", made["cells"])
+    return display.markdown("cells", made["cells"])
 
 
 def _show(store: Store, study: Study, cells: pd.DataFrame) -> None:
     """The main table as artifacts; the UI shows a few columns at once, so those come first that say most."""
-    rows = shown.readable("cells", cells, FIRST).to_dict("records")
+    rows = display.readable("cells", cells, FIRST).to_dict("records")
     create_table_artifact(rows, key=f"{study.name}-table", description=study.question)
-    table = shown.markdown("cells", cells, FIRST)
+    table = display.markdown("cells", cells, FIRST)
     about = f"the errors of {study.name}, and where its tables lie"
     create_markdown_artifact(
         f"{table}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results", description=about
@@ -52,4 +52,4 @@ def _show(store: Store, study: Study, cells: pd.DataFrame) -> None:
 def _pulling(store: Store, study: str) -> str:
     """Where the tables lie, and the line that reads one from anywhere."""
     where = "\n".join(f"- `{store.where(StudyFolder(study).table(ending))}`" for ending in formats.FORMATS)
-    return f"```python\nimport pandas as pd\n\n{reading.line(store, study)}\n```\n\n{where}"
+    return f"```python\nimport pandas as pd\n\n{formats.line(store, study)}\n```\n\n{where}"

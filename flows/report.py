@@ -6,9 +6,9 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.parameters import Request
-from pipeline.runs.report.plots import Plot
-from pipeline.runs.report.publication import publish
-from pipeline.runs.settings import settings
+from pipeline.publication.plots import Plot
+from pipeline.publication.publish import publish
+from pipeline.runtime.settings import settings
 
 
 @flow(name="report", flow_run_name="report {request.study.value}", persist_result=False)

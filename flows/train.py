@@ -12,13 +12,13 @@ from prefect.states import Completed, Crashed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.parameters import TrainRequest
-from pipeline.plan.choose import needed
+from pipeline.evaluation.frames import manifest
 from pipeline.plan.experiment import Experiment
-from pipeline.runs.fleet import Fleet
-from pipeline.runs.progress import Progress, Standing, results
-from pipeline.runs.settings import settings
-from pipeline.runs.store import Store, StudyFolder
-from pipeline.runs.tables.frames import manifest
+from pipeline.plan.schedule import needed
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import Store, StudyFolder
+from pipeline.training.fleet import Fleet
+from pipeline.training.progress import Progress, Standing, results
 
 POLL_SECONDS = 2.0
 

@@ -20,14 +20,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch  # noqa: E402
 
-from pipeline.paper.refused import Refused  # noqa: E402
+from pipeline.data import prepare  # noqa: E402
+from pipeline.errors import Refused  # noqa: E402
+from pipeline.evaluation import verify  # noqa: E402
 from pipeline.plan.experiment import Experiment  # noqa: E402
 from pipeline.plan.studies import Study, study  # noqa: E402
-from pipeline.runs import claims, finished, job  # noqa: E402
-from pipeline.runs.data import datasets  # noqa: E402
-from pipeline.runs.progress import Progress, open_runs  # noqa: E402
-from pipeline.runs.settings import TOGETHER  # noqa: E402
-from pipeline.runs.store import RunFolder, Store, open_store  # noqa: E402
+from pipeline.runtime.settings import TOGETHER  # noqa: E402
+from pipeline.store.objects import RunFolder, Store, open_store  # noqa: E402
+from pipeline.training import job, leases  # noqa: E402
+from pipeline.training.progress import Progress, open_runs  # noqa: E402
 
 RESERVE = 20.0  # seconds kept for writing down what there is
 
@@ -67,7 +68,7 @@ def check() -> bool:
     if not torch.cuda.is_available():
         print("no GPU: its checks are left out")
         return True
-    from gpu_checks import CHECKS
+    from support.gpu_checks import CHECKS
 
     bad = 0
     for name, holds in CHECKS.items():
@@ -82,20 +83,20 @@ def check() -> bool:
 
 
 def measure(store: Store, quick: bool) -> None:
-    from pipeline.runs.bench.report import measure as bench
+    from pipeline.bench.measure import measure as bench
 
     print(f"measured: {bench(store, quick, print)['address']}")
 
 
 def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> int:
     """Work through what the study needs, worthiest first; how many runs are left."""
-    owner, watch = claims.Owner(), claims.Watch(store)
+    owner, watch = leases.Owner(), leases.Watch(store)
     progress = Progress(store, list(wanted.wanted))
     together = together if torch.cuda.is_available() else 1
     while needed := [standing.experiment for standing in open_runs(wanted, progress.standings())]:
         for this in needed[:together]:  # before a claim that could be left open: whitening takes half a minute
-            datasets.make(store, this.dataset, this.recipe.preprocess, data_dir)
-        held, settled = claims.take(store, needed, together, owner, watch)
+            prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)
+        held, settled = leases.take(store, needed, together, owner, watch)
         if settled:
             continue
         if not held:
@@ -103,7 +104,7 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
             continue
         for claim in held:
             this = claim.experiment
-            datasets.make(store, this.dataset, this.recipe.preprocess, data_dir)  # there already, but for a rival
+            prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)  # there already, but for a rival
             print(f"{this.id}, attempt {claim.attempt}", flush=True)
         for result in job.run(held, store):
             print(f"{result.experiment_id}: {result.outcome}, {result.wrong} wrong of {result.seen}", flush=True)
@@ -116,9 +117,9 @@ def leave(store: Store, experiments: Iterable[Experiment]) -> None:
     for experiment in experiments:
         run = RunFolder(experiment.id)
         if store.exists(run.model) and (store.find_json(run.result) or {}).get("outcome") == "done":
-            finished.halve(store, run.id)
+            verify.halve(store, run.id)
             try:
-                finished.verify(store, run.id)
+                verify.verify(store, run.id)
             except ValueError as wrong:  # the others are to be kept all the same
                 print(f"NOT VERIFIED: {wrong}")
 

@@ -1,1 +1,2 @@
-"""A paper reproduced in four rooms: paper -> plan -> numerics -> runs. A file imports only from rooms to its left."""
+"""A paper reproduced: paper, plan, numerics, runtime, store, data, training, evaluation, visualization, publication.
+A file imports only from rooms named before its own; Prefect and the command line are in `flows`."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import real_data  # noqa: F401  takes STRIVE_DATA_DIR away from all other tests
-from processes import free_port, wait_for
+from support import real_data  # noqa: F401  takes STRIVE_DATA_DIR away from all other tests
+from support.processes import free_port, wait_for
 
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
@@ -32,14 +32,14 @@ def s3():
         os.environ["AWS_ENDPOINT_URL"] = real
     else:
         port = free_port()
-        command = [sys.executable, str(Path(__file__).with_name("moto_server.py")), str(port)]
+        command = [sys.executable, str(Path(__file__).with_name("support") / "moto_server.py"), str(port)]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         fresh = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
         os.environ.update(fresh, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
         os.environ.pop("AWS_PROFILE", None)
         wait_for(f"http://127.0.0.1:{port}/moto-api/")
     bucket = f"strive-{uuid4().hex[:12]}"
-    from pipeline.runs.bucket import filesystem
+    from pipeline.store.s3 import filesystem
 
     filesystem().call_s3("create_bucket", Bucket=bucket)  # its mkdir names us-east-1, which no server takes
     yield f"s3://{bucket}"
@@ -60,6 +60,6 @@ def store_url(request, tmp_path) -> str:
 
 @pytest.fixture
 def store(store_url):
-    from pipeline.runs.store import open_store
+    from pipeline.store.objects import open_store
 
     return open_store(store_url)

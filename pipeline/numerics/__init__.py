@@ -1,1 +1,2 @@
-"""How a number is made: arrays in, arrays out. Knows the paper; knows no id, store, study or cluster."""
+"""How a number is made: arrays in, arrays out. Knows the paper;
+knows no id, store, study or cluster."""

@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.streams import stream
+from pipeline.numerics.random_streams import stream
 
 LANES = 4  # values that share one word
 MIX = -0x61C8864680B583EB  # 2^64 over the golden ratio, as a signed number

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from pipeline.numerics.batches import Feed
-from pipeline.numerics.workers import ALONE, Workers
+from pipeline.numerics.loader import Feed
+from pipeline.numerics.process_group import ALONE, Workers
 
 TIE = 1e-4  # of an image's largest score: float32 on two devices agrees to about a tenth of this
 

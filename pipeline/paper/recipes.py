@@ -4,7 +4,7 @@ READING.md."""
 import math
 from dataclasses import dataclass, field, replace
 
-from pipeline.paper.augment import Augment, Crop, Distort, Shift
+from pipeline.paper.augmentations import Augment, Crop, Distort, Shift
 
 INITIALISATIONS = ("xavier", "he", "glorot", "normal", "data-dependent")
 

@@ -12,7 +12,7 @@ class Dataset:
     classes: int
     train: int  # images
     test: int
-    sha256: str | None  # of the raw data as runs/data/sources.py defines it; None where nobody has published it
+    sha256: str | None  # of the raw data as data/sources.py defines it; None where nobody has published it
     shard: int = 0  # images a piece, read one after the other; 0: one piece that fits into memory
 
 
@@ -42,3 +42,22 @@ DATASETS = {
         Dataset("imagenet", 256, 1_000, 1_281_167, 50_000, None, shard=256),
     )
 }
+
+# what the classes of CIFAR are called, in the order of their numbers
+CIFAR_10 = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR_100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant
+flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree
+motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate
+poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider
+squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle
+wardrobe whale willow_tree wolf woman worm
+"""
+
+
+def class_names(dataset: Dataset) -> tuple[str, ...] | None:
+    """The names by number; None where the numbers say it all, or the names came with the data."""
+    if dataset.name.startswith("cifar100"):
+        return tuple(name.replace("_", " ") for name in CIFAR_100.split())
+    return tuple(CIFAR_10.split()) if dataset.name.startswith("cifar10") else None

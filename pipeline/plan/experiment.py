@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
+from pipeline.errors import Refused
 from pipeline.paper.networks import NETWORKS, Network
 from pipeline.paper.recipes import Recipe
-from pipeline.paper.refused import Refused
 from pipeline.plan import plain_form
 from pipeline.plan.datasets import Dataset
 

@@ -6,7 +6,7 @@ Every kind and field has a name here that never changes; classes and their field
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.paper.augment import Crop, Distort, Shift
+from pipeline.paper.augmentations import Crop, Distort, Shift
 from pipeline.paper.layers import Conv, Drop, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe, Scale, Whiten

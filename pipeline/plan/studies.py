@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pipeline.paper.claims import CLAIMS, TABLE_3, Claim
+from pipeline.errors import Refused, unknown
 from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow, with_dropout
+from pipeline.paper.published_errors import CLAIMS, TABLE_3, Claim
 from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, INITIALISATIONS, LEARNING_RATES, Recipe, Whiten
 from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
-from pipeline.paper.refused import Refused, unknown
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment
 
@@ -24,7 +24,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True)
 class Study:
-    """A name, what it asks, and every run that may answer it; choose.py says which of them are worth training."""
+    """A name, what it asks, and every run that may answer it; schedule.py says which of them are worth training."""
 
     name: str
     question: str

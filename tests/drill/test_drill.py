@@ -17,14 +17,14 @@ import psutil
 import pytest
 
 from pipeline.plan.studies import study
-from pipeline.runs.store import RunFolder, open_store
+from pipeline.store.objects import RunFolder, open_store
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(7200)]
 WAYS = ["SIGINT driver", "SIGTERM driver", "SIGKILL driver", "SIGKILL worker", "SIGKILL everything"]
 
 
 def start(store: Path, log) -> psutil.Popen:
-    command = [sys.executable, "-m", "flows.cli", "reproduce", "digits", "--store", str(store)]
+    command = [sys.executable, "-m", "flows.cli.app", "reproduce", "digits", "--store", str(store)]
     return psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from processes import Answer, strive
+from support.processes import Answer, strive
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.paper.refused import Refused
+from pipeline.errors import Refused
 from pipeline.plan.studies import study
-from pipeline.runs import claims
-from pipeline.runs.store import DatasetFolder, RunFolder, StudyFolder, open_store
+from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
+from pipeline.training import leases
 
 ONE, TWO = study("smoke").experiments
 
@@ -62,7 +62,7 @@ def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, r
     def work(experiments, store):
         assert [e.id for e in experiments] == [TWO.id, ONE.id]  # the longest first
         done(store, ONE)
-        claims.record_crash(store, TWO, 3, ["no memory"])
+        leases.record_crash(store, TWO, 3, ["no memory"])
 
     fleet.work = work
     state = train(request_, return_state=True)
@@ -128,8 +128,8 @@ def test_an_interrupted_flow_stops_its_fleet(harness, fleet, request_, monkeypat
 @pytest.fixture
 def renderers(monkeypatch):
     """Stands in for the cluster, which would be asked however small the work is: calls what a test sets as `draw`."""
-    from pipeline.runs.saliency import rendering
-    from pipeline.runs.saliency.render import Rate
+    from pipeline.visualization import render
+    from pipeline.visualization.upload import Rate
 
     fake = SimpleNamespace(draw=lambda: Rate(9, 3, 1.0, 2.0), asked=[], stopped=0)
 
@@ -143,8 +143,8 @@ def renderers(monkeypatch):
         def stop(self):
             fake.stopped += 1
 
-    monkeypatch.setattr(rendering, "HERE_SECONDS", 0)
-    monkeypatch.setattr(rendering, "Rendering", Rendering)
+    monkeypatch.setattr(render, "HERE_SECONDS", 0)
+    monkeypatch.setattr(render, "Rendering", Rendering)
     return fake
 
 
@@ -176,8 +176,8 @@ def test_much_to_draw_goes_to_the_cluster_and_the_page_is_hung(harness, renderer
 @pytest.mark.prefect
 def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_explain, monkeypatch):
     from flows.explain import explain
-    from pipeline.runs.saliency import rendering
-    from pipeline.runs.saliency.render import Rate
+    from pipeline.visualization import render
+    from pipeline.visualization.upload import Rate
 
     store, drawn = to_explain.opened(), []
     done(store, TWO, digests={"model": "3", "dataset": "2"})
@@ -189,7 +189,7 @@ def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_
         drawn.append(experiment)
         return Rate(1, 1, 1.0, 1.0)
 
-    monkeypatch.setattr(rendering, "render_here", render_here)
+    monkeypatch.setattr(render, "render_here", render_here)
     with pytest.raises(ValueError, match="its weights are damaged"):
         explain(to_explain)
     assert drawn == [TWO]
@@ -212,12 +212,12 @@ def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_ex
 @pytest.mark.prefect
 def test_drawing_here_that_is_interrupted_is_over(harness, to_explain, monkeypatch):
     from flows.explain import explain
-    from pipeline.runs.saliency import rendering
+    from pipeline.visualization import render
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rendering, "render_here", interrupted)
+    monkeypatch.setattr(render, "render_here", interrupted)
     with pytest.raises(KeyboardInterrupt):
         explain(to_explain)
     assert not to_explain.opened().exists(StudyFolder("smoke").gallery)
@@ -235,7 +235,7 @@ def test_a_request_that_cannot_be_drawn_is_refused_when_it_is_made(field):
 
 
 def test_the_form_of_every_deployment_has_enums_of_two_and_descriptions():
-    from flows.deploy import deployments
+    from flows.deployments import deployments
 
     for deployment in deployments():
         schema = deployment._parameter_openapi_schema.model_dump()
@@ -245,7 +245,7 @@ def test_the_form_of_every_deployment_has_enums_of_two_and_descriptions():
 
 
 def test_reproduce_is_scheduled_weekly_and_paused():
-    from flows.deploy import deployments
+    from flows.deployments import deployments
 
     [reproduce] = [d for d in deployments() if d.name == "reproduce"]
     [schedule] = reproduce.schedules
@@ -267,10 +267,9 @@ def test_data_that_is_not_whole_is_refused_before_anything_is_trained(harness, t
 
 @pytest.mark.prefect
 def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_path, monkeypatch):
-    from flows.display import Display, console
+    from flows.cli.progress_display import Display, console
     from flows.parameters import PrepareRequest
     from flows.prepare import prepare
-    from pipeline.runs.data import datasets
 
     heard = []
 
@@ -280,7 +279,7 @@ def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_pa
         heard.append(Display(store, study("smoke"), 1, console())._stage(standings=[NOTHING]))
         return "made"
 
-    monkeypatch.setattr(datasets, "make", make)
+    monkeypatch.setattr("pipeline.data.prepare.make", make)
     assert prepare(PrepareRequest(study="smoke", store=str(tmp_path / "store"), data_dir=str(tmp_path))) == ["made"]
     assert heard == ["preparing the data: file: 3 of 170 MB"]
     assert open_store(str(tmp_path / "store")).names("") == []

@@ -10,12 +10,12 @@ import pandas as pd
 import psutil
 import pytest
 from PIL import Image
-from processes import free_port, strive
+from support.processes import free_port, strive
 
-from pipeline.paper.claims import claimed
-from pipeline.paper.rules import RULES
+from pipeline.paper.published_errors import claimed
+from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
-from pipeline.runs.store import RunFolder, StudyFolder, open_store, sha256
+from pipeline.store.objects import RunFolder, StudyFolder, open_store, sha256
 
 pytestmark = [pytest.mark.ray, pytest.mark.prefect]
 RUNS = study("smoke").experiments

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from processes import free_port, wait_for
+from support.processes import free_port, wait_for
 
 pytestmark = pytest.mark.prefect
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -35,7 +35,7 @@ def served(server):
     """The API while `strive serve` runs beside it."""
     url, env = server
     with Path(env["PREFECT_HOME"], "serve.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "flows.cli", "serve"], env=env, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "flows.cli.app", "serve"], env=env, stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=url, timeout=30) as api:
                 until = time.monotonic() + 120

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from processes import free_port, wait_for
+from support.processes import free_port, wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 BIN = Path(sys.executable).parent
@@ -115,7 +115,7 @@ def start_store(house: House) -> None:
         house.start("store", [program, *house.command("store")])
         wait_for(f"http://127.0.0.1:{port}/healthz", 60)
     else:
-        house.start("store", [sys.executable, str(Path(__file__).parents[1] / "moto_server.py"), str(port)])
+        house.start("store", [sys.executable, str(Path(__file__).parents[1] / "support/moto_server.py"), str(port)])
         wait_for(f"http://127.0.0.1:{port}/moto-api/", 60)
 
 

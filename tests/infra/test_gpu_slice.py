@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
+from pipeline.data import prepare
 from pipeline.plan.studies import study
-from pipeline.runs import claims, job
-from pipeline.runs.data import datasets
-from pipeline.runs.store import RunFolder, open_store
+from pipeline.store.objects import RunFolder, open_store
+from pipeline.training import job, leases
 
 # what a GPU host has not
 ABSENT = ("ray", "prefect", "s3fs", "botocore", "psutil", "pydantic", "typer", "sklearn", "scipy", "rich", "matplotlib")
@@ -35,7 +35,7 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
     runs = [RunFolder(experiment.id) for experiment in wanted.experiments]
     results, unbroken = open_store(str(tmp_path / "results")), open_store(str(tmp_path / "unbroken"))
     for store in (results, unbroken):
-        datasets.make(store, wanted.experiments[0].dataset, wanted.experiments[0].recipe.preprocess)
+        prepare.make(store, wanted.experiments[0].dataset, wanted.experiments[0].recipe.preprocess)
 
     cut = slice_of(root, tmp_path / "results", seconds=1)
     assert cut.returncode == 0, cut.stderr
@@ -46,7 +46,7 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
     assert "nothing is left to train" in ended.stdout
 
     for experiment, run in zip(wanted.experiments, runs, strict=True):
-        held, _ = claims.take(unbroken, [experiment], 1, claims.Owner(), claims.Watch(unbroken))
+        held, _ = leases.take(unbroken, [experiment], 1, leases.Owner(), leases.Watch(unbroken))
         [expected] = job.run(held, unbroken)
         assert results.read_json(run.result)["digests"]["model"] == expected.digests["model"]
         assert results.read_json(run.evaluation)["wrong"] == expected.wrong

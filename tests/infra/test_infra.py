@@ -68,7 +68,7 @@ def test_who_waits_for_whom_names_services_and_their_state(services):
 
 
 def test_the_commands_of_our_services_exist(root, services):
-    from flows.cli import app
+    from flows.cli.app import app
 
     programs = Path(sys.executable).parent
     for service in ours(services).values():
@@ -117,7 +117,7 @@ def test_the_bucket_is_made_once_and_the_second_call_changes_nothing(root, s3, r
 
 
 def test_a_bucket_that_cannot_be_made_says_why(root, monkeypatch):
-    from processes import free_port
+    from support.processes import free_port
 
     refused = script(root, "infra/bucket.py", env={"STRIVE_STORE": "some/folder"})
     assert refused.returncode == 1
@@ -145,7 +145,7 @@ def test_settings_env_lists_every_setting(root, services):
 
 
 def test_prefect_yaml_says_what_strive_serve_says(root):
-    from flows.deploy import WEEKLY
+    from flows.deployments import WEEKLY
     from flows.parameters import ReproduceRequest
     from flows.reproduce import reproduce
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
-from processes import free_port, wait_for
+from support.processes import free_port, wait_for
 
-from pipeline.runs import pull
-from pipeline.runs.store import StudyFolder, open_store
+from pipeline.publication import pull
+from pipeline.store.objects import StudyFolder, open_store
 
 pytestmark = pytest.mark.s3
 BUCKET = "published"
@@ -49,7 +49,7 @@ def reader(root, monkeypatch):
 def _server(monkeypatch):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "tests/moto_server.py", str(port)]
+    command = [sys.executable, "tests/support/moto_server.py", str(port)]
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(BEFORE)}
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         wait_for(f"{url}/moto-api/")

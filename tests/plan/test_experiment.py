@@ -5,11 +5,11 @@ from dataclasses import fields, replace
 
 import pytest
 
-from pipeline.paper.augment import Crop, Distort, Shift
+from pipeline.errors import Refused
+from pipeline.paper.augmentations import Crop, Distort, Shift
 from pipeline.paper.layers import Conv
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe, Scale, Whiten
-from pipeline.paper.refused import Refused
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import PLAIN, Experiment, experiment
 from pipeline.plan.plain_form import FORMS

@@ -2,9 +2,9 @@
 
 import pytest
 
+from pipeline.errors import Refused
 from pipeline.paper.networks import TWELVE
-from pipeline.paper.refused import Refused
-from pipeline.plan.choose import Cell, cell, flops, gpu_seconds, needed, rates
+from pipeline.plan.schedule import Cell, cell, flops, gpu_seconds, needed, rates
 from pipeline.plan.studies import STUDIES, study
 
 

@@ -1,14 +1,14 @@
 """Steps recorded as one CUDA graph, a branch for every lane; replayed, they cost the host one call.
 
-Nothing here runs without a GPU: steppers.py is tested with branches called one after the other instead.
+Nothing here runs without a GPU: execution.py is tested with branches called one after the other instead.
 """
 
 from collections.abc import Sequence
 
 import torch
 
-from pipeline.numerics.fast.lane import Lane
-from pipeline.numerics.fast.steppers import Branch
+from pipeline.numerics.fast.execution import Branch
+from pipeline.numerics.fast.trainer import Lane
 
 WARM_UP = 2  # calls before recording: kernels are chosen, and compiled, in them
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
-from pipeline.numerics.fast import fused
-from pipeline.numerics.fast.fused import activate
+from pipeline.numerics.fast import pointwise
+from pipeline.numerics.fast.pointwise import activate
 from pipeline.paper.layers import Conv, Drop, Layer, Pool
 from pipeline.paper.networks import Network
 
@@ -59,7 +59,7 @@ def scores(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: T
 
 def _convolved(row: Row, layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None) -> Tensor:
     """Pooled before it is rectified: the largest of a window is the same either way, and there are fewer to rectify."""
-    later = fused.has_kernels(x)  # on a CPU oneDNN adds the bias in passing
+    later = pointwise.has_kernels(x)  # on a CPU oneDNN adds the bias in passing
     x = conv2d(x, weight, None if later else bias, layer.stride, layer.padding)
     if row.pool:
         x = _pooled(x, row.pool)

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.numerics.fast.alarm import Alarm
-from pipeline.numerics.fast.lane import CHANNELS, Lane
-from pipeline.numerics.fast.steppers import STEPS, Eager, Recorded, Stepper
-from pipeline.numerics.train import Epoch, Part
+from pipeline.numerics.fast.divergence import Alarm
+from pipeline.numerics.fast.execution import STEPS, Eager, Recorded, Stepper
+from pipeline.numerics.fast.trainer import CHANNELS, Lane
+from pipeline.numerics.reference_loop import Epoch, Part
 
 CHUNK_BYTES = 2**28  # of the images that one recording reads
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 import torch
 from torch.nn.functional import conv2d
 
+from pipeline.errors import Refused
 from pipeline.paper.networks import Network
-from pipeline.paper.refused import Refused
 
 PRECISIONS = ("float32", "bfloat16")
 GAIN = 1.3  # what bfloat16 must win in the probe: about 2 where the processor has it, below 1 where it has not

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.numerics import train
-from pipeline.numerics.batches import Feed, Images
+from pipeline.numerics import reference_loop
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
-from pipeline.numerics.fast.lane import Lane
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.initialise import initialise
-from pipeline.numerics.network import build
-from pipeline.paper.augment import Shift
+from pipeline.numerics.fast.trainer import Lane
+from pipeline.numerics.initialization import initialise
+from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.model import build
+from pipeline.paper.augmentations import Shift
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
 
@@ -38,11 +38,11 @@ def fresh(name):
 
 def plain_losses(name):
     _, model = fresh(name)
-    optimizer, keys_LE = train.Momentum(model, RECIPE), epoch_keys(0, 0, len(dropouts(model)), 40)
+    optimizer, keys_LE = reference_loop.Momentum(model, RECIPE), epoch_keys(0, 0, len(dropouts(model)), 40)
     out = []
     for images, labels, place_B in feed().training(0, 0):
         begin_batch(model, keys_LE[:, place_B])
-        out.append(train.step(model, optimizer, RECIPE.lr, images, labels)[0].item() / len(labels))
+        out.append(reference_loop.step(model, optimizer, RECIPE.lr, images, labels)[0].item() / len(labels))
     return out
 
 

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("triton")
 
-from gpu_checks import CHECKS
+from support.gpu_checks import CHECKS
 
 
 @pytest.mark.gpu

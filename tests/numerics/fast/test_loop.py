@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
+from support.small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
 
-from pipeline.numerics import train
-from pipeline.numerics.fast.lane import Chunk
+from pipeline.numerics import reference_loop
+from pipeline.numerics.fast.execution import Eager, Recorded
 from pipeline.numerics.fast.loop import Pause, chunks, epochs, recorded_steps
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.fast.steppers import Eager, Recorded
+from pipeline.numerics.fast.trainer import Chunk
 
 # after 50 steps: of every epoch's loss, and of the way that the weights have gone. A bfloat16 has 8 bits, 1 in 256
 NEAR = {"float32": (1e-5, 1e-4), "bfloat16": (0.03, 0.1)}
@@ -27,8 +27,13 @@ def alone(*lanes):
 def test_fifty_steps_are_those_of_the_plain_loop(network, precision):
     model, of_loss, of_way = fresh(network), *NEAR[precision]
     plain = list(
-        train.epochs(
-            model, train.Momentum(model, FIFTY_STEPS), FIFTY_STEPS, feed(FIFTY_STEPS), feed(FIFTY_STEPS, 20, 1), seed=0
+        reference_loop.epochs(
+            model,
+            reference_loop.Momentum(model, FIFTY_STEPS),
+            FIFTY_STEPS,
+            feed(FIFTY_STEPS),
+            feed(FIFTY_STEPS, 20, 1),
+            seed=0,
         )
     )
     one = lane(network, FIFTY_STEPS, mode=Mode(precision))
@@ -139,7 +144,7 @@ def test_a_dead_network_ends_after_ten_epochs_as_the_plain_loop_has_it():
     assert (len(rows), one.dead, one.diverged) == (10, True, False)
     assert rows[-1].train_loss == pytest.approx(math.log(one.network.classes), abs=1e-6)
     assert rows[-1].test_seen == 20
-    plain = list(train.epochs(twin, train.Momentum(twin, recipe), recipe, one.train, one.test, 0))
+    plain = list(reference_loop.epochs(twin, reference_loop.Momentum(twin, recipe), recipe, one.train, one.test, 0))
     assert timeless(plain) == timeless(rows)
 
 

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import RECIPE, feed, fresh
+from support.small import RECIPE, feed, fresh
 
-from pipeline.numerics import train
-from pipeline.numerics.batches import Feed, Images
+from pipeline.errors import Refused
+from pipeline.numerics import reference_loop
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.fast import precision
-from pipeline.numerics.fast.flat import Weights
+from pipeline.numerics.fast.device_loader import Resident
+from pipeline.numerics.fast.flat_parameters import Weights
 from pipeline.numerics.fast.forward import rows, scores
 from pipeline.numerics.fast.precision import Mode, choose
-from pipeline.numerics.fast.resident import Resident
-from pipeline.numerics.initialise import initialise
-from pipeline.numerics.network import build
-from pipeline.paper.augment import Crop, Shift
+from pipeline.numerics.initialization import initialise
+from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.model import build
+from pipeline.paper.augmentations import Crop, Shift
 from pipeline.paper.networks import ABLATIONS, TWELVE, narrow
-from pipeline.paper.refused import Refused
 
 NETWORKS = [narrow(network, 12) for network in (TWELVE | ABLATIONS).values()]
 
@@ -49,7 +49,7 @@ def test_the_table_computed_directly_is_the_model(network, channels):
 def test_one_update_of_the_vector_is_that_of_every_parameter(nesterov, channels):
     recipe = replace(RECIPE, nesterov=nesterov)
     ours, theirs = fresh(), fresh()
-    held, plain = Weights(ours, recipe, channels=channels), train.Momentum(theirs, recipe)
+    held, plain = Weights(ours, recipe, channels=channels), reference_loop.Momentum(theirs, recipe)
     for number in range(4):
         gradients = [torch.randn(p.shape, generator=torch.Generator().manual_seed(number)) for p in ours.parameters()]
         for parameter, gradient in zip(theirs.parameters(), gradients, strict=True):
@@ -139,10 +139,10 @@ def test_triton_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
 
 
 def said(script, **environment):
-    """What a script beside this one prints, in a process of its own."""
+    """What a script of tests/support prints, in a process of its own."""
     pytest.importorskip("triton")
-    path = Path(__file__).with_name(script)
-    env = {**os.environ, "PYTHONPATH": str(path.parents[2]), **environment}
+    path = Path(__file__).parents[2] / "support" / script
+    env = {**os.environ, "PYTHONPATH": str(path.parents[1]), **environment}
     done = subprocess.run([sys.executable, str(path)], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

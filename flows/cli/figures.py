@@ -1,0 +1,62 @@
+"""`strive figures` and `strive gallery`: pictures and pages without Prefect."""
+
+from pipeline.errors import Refused
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import Study
+from pipeline.publication.pull import renew_list
+from pipeline.store.objects import RunFolder, Store
+from pipeline.visualization import render
+from pipeline.visualization.catalogue import Wanted, pictures, runs_of
+
+
+def finished(store: Store, experiment: Experiment) -> Experiment:
+    """The run, refused unless it has weights to look into."""
+    result = store.find_json(RunFolder(experiment.id).result)
+    if result is None or result["outcome"] != "done":
+        state = result["outcome"] if result else f"not finished: train it with `strive run {experiment.id}`"
+        raise Refused(f"{experiment.id} has no weights to look into: it is {state}")
+    return experiment
+
+
+def finished_of(store: Store, study: Study) -> list[Experiment]:
+    """One finished run for every number of the study's table; refused when there is none."""
+    if found := render.explained(store, study):
+        return found
+    raise Refused(f"no run of {study.name} is finished in {store.url}: `strive reproduce {study.name}` trains them")
+
+
+def draw(store: Store, experiments: list[Experiment], wanted: Wanted, workers: int | None) -> dict:
+    """Draw what is missing of these runs; what there is now, as `--json` prints it."""
+    work = render.to_draw(store, experiments, wanted)
+    rate = _draw(store, work, workers) if work else None
+    return {
+        "store": store.url,
+        "runs": [{"run": e.id, "figures": _addresses(store, e, wanted)} for e in experiments],
+        "rendered": rate.plain() if rate else {"maps": 0, "sheets": 0},
+    }
+
+
+def _draw(store: Store, work: render.Work, workers: int | None):
+    if render.is_small(work):
+        return render.render_here(store, work)
+    at_work = render.Rendering(work, store.url, workers)
+    try:
+        return at_work.rate()
+    except BaseException:  # Ctrl-C among them
+        at_work.stop()
+        raise
+
+
+def _addresses(store: Store, experiment: Experiment, wanted: Wanted) -> list[str]:
+    run = RunFolder(experiment.id)
+    digests = store.read_json(run.result)["digests"]
+    return [store.where(run.figure(f"{p.name(digests)}.png")) for p in pictures(experiment.network, wanted)]
+
+
+def hang(store: Store, study: Study) -> str:
+    """Write the study's page over the pictures there are; returns its address. What can be pulled follows."""
+    from pipeline.visualization import gallery  # jinja2
+
+    path = gallery.publish(store, study.name, runs_of(study))
+    renew_list(store, study.name, [e.id for e in study.wanted])
+    return store.where(path)

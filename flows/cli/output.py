@@ -1,0 +1,251 @@
+"""What the commands print, for people and, with --json, for programs. Keys of the JSON are kept stable."""
+
+import json
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from flows.cli.doctor import Check
+from flows.cli.progress_display import console, duration
+from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.networks import Network
+from pipeline.paper.published_errors import CLAIMS, CONTRADICTIONS, Contradiction, printed_parameters
+from pipeline.paper.shapes import parameters, steps, training_flops
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
+from pipeline.plan.studies import Study
+from pipeline.runtime.settings import cores
+from pipeline.store.objects import Store
+from pipeline.training.progress import Progress, Standing, open_runs, seconds_left
+
+
+def say(value: Any, text: str, as_json: bool) -> None:
+    """Print `value` as JSON, or `text`."""
+    typer.echo(json.dumps(value, indent=2, sort_keys=True) if as_json else text)
+
+
+def standing(store: Store, experiment: Experiment) -> Standing:
+    return Progress(store, [experiment]).standings()[0]
+
+
+def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None:
+    """Runs, states, cost."""
+    standings = Progress(store, list(study.wanted)).standings()
+    todo = open_runs(study, standings)
+    count = workers or cores()
+    left = seconds_left(todo, count)
+    runs = [s.plain() for s in todo]
+    work, on_gpu = sum(run["flops"] for run in runs), sum(run["gpu_seconds"] for run in runs)
+    if as_json:
+        cost = {"flops_left": work, "seconds_left": round(left, 1), "gpu_seconds_left": on_gpu, "workers": count}
+        return say({"study": study.name, "store": store.url, "runs": _runs(study, standings), **cost}, "", True)
+    _print_runs(study, standings, cost=True)
+    later = sum(not s.settled for s in standings) - len(todo)
+    if not todo:
+        return typer.echo("Every run that is needed has its outcome: reproducing this study will train nothing.")
+    typer.echo(
+        f"{len(todo)} of {len(standings)} runs to train: {_quantity(work)}FLOP, about {duration(left)} "
+        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s."
+    )
+    if later:
+        typer.echo(f"{later} more wait until learning rates are chosen; most of them will not be needed.")
+    if sharded := dict.fromkeys(s.experiment.dataset.name for s in todo if s.experiment.dataset.shard):
+        typer.echo(f"Preparing and reading the images of {', '.join(sharded)} is not counted in these times.")
+
+
+def status(store: Store, study: Study, as_json: bool) -> None:
+    standings = Progress(store, list(study.wanted)).standings()
+    if as_json:
+        return say({"study": study.name, "store": store.url, "runs": _runs(study, standings)}, "", True)
+    _print_runs(study, standings)
+    counts = {state: sum(s.state == state for s in standings) for state in dict.fromkeys(s.state for s in standings)}
+    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+def _runs(study: Study, standings: list[Standing]) -> list[dict]:
+    """Every run with whether it can be trained now."""
+    now = {s.experiment.id for s in open_runs(study, standings)}
+    return [{**s.plain(), "needed": s.experiment.id in now} for s in standings]
+
+
+def _print_runs(study: Study, standings: list[Standing], cost: bool = False) -> None:
+    rows = Table(title=f"{study.name}: {study.question}", title_justify="left", box=None)
+    columns = ["run", "state", "epoch", "error %", *(["FLOP", "GPU time"] if cost else []), ""]
+    for column in columns:
+        rows.add_column(column, justify="left" if column in ("run", "state", "") else "right", no_wrap=True)
+    now = {s.experiment.id for s in open_runs(study, standings)}
+    for s in standings:
+        run = s.plain()
+        error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
+        why = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
+        state = s.state if s.settled or s.experiment.id in now else "not chosen"
+        price = [_quantity(run["flops"]), duration(run["gpu_seconds"])] if cost else []
+        rows.add_row(run["id"], state, f"{s.epoch}/{run['epochs']}", error, *price, why)
+    console().print(rows, soft_wrap=True)
+
+
+def _quantity(number: float) -> str:
+    """With its prefix: 28.3 P."""
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G")):
+        if number >= 10**power:
+            return f"{number / 10**power:.3g} {prefix}"
+    return f"{number:.3g} "
+
+
+def networks(chosen: list[Network], as_json: bool) -> None:
+    """Each network as the paper's table, or the list of them."""
+    if as_json:
+        return say([_network(network) for network in chosen], "", True)
+    if len(chosen) == 1:
+        return _print_network(chosen[0])
+    rows = Table(box=None)
+    for column in ("network", "convolutions", "parameters", "paper", "MFLOP an image, training"):
+        rows.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
+    for network in chosen:
+        printed = printed_parameters(network.name) + (" !" if _contradictions(network) else "")
+        flops = f"{training_flops(network) / 1e6:,.0f}"
+        rows.add_row(network.name, str(len(network.convs)), f"{parameters(network):,}", printed, flops)
+    console().print(rows)
+    for contradiction in dict.fromkeys(c for network in chosen for c in _contradictions(network)):
+        typer.echo(f"! {contradiction.what}.")
+
+
+def _contradictions(network: Network) -> list[Contradiction]:
+    return [c for c in CONTRADICTIONS if network.name in c.networks]
+
+
+def _print_network(network: Network) -> None:
+    rows = Table(title=f"{network.name}, {network.side}x{network.side} RGB", title_justify="left", box=None)
+    for column in ("layer", "output", "parameters"):
+        rows.add_column(column, justify="left" if column == "layer" else "right")
+    for step in steps(network):
+        shape = f"{step.channels} x {step.side} x {step.side}"
+        rows.add_row(words(step.layer), shape, f"{step.parameters:,}" if step.parameters else "")
+    side = steps(network)[-1].side
+    rows.add_row(f"average over {side}x{side}, softmax", f"{network.classes}", "")
+    rows.add_row("", "total", f"{parameters(network):,}")
+    if printed := printed_parameters(network.name):
+        rows.add_row("", "the paper prints", printed)
+    console().print(rows)
+    for contradiction in _contradictions(network):
+        typer.echo(f"! {contradiction.what}.")
+
+
+def words(layer: Layer) -> str:
+    """A layer as the paper's tables write it."""
+    match layer:
+        case Conv():
+            stride = f", stride {layer.stride}" if layer.stride > 1 else ""
+            pad = ", unpadded" if layer.size > 1 and layer.padding == 0 else ""
+            return f"{layer.size}x{layer.size} conv. {layer.width}{_rectifier(layer)}{stride}{pad}"
+        case Pool():
+            return f"{layer.size}x{layer.size} max-pooling, stride {layer.stride}"
+        case Drop():
+            return f"dropout {layer.share:.0%}"
+
+
+def _rectifier(conv: Conv) -> str:
+    if not conv.rectify:
+        return ""
+    return f" leaky ReLU {conv.slope:.2g}" if conv.slope else " ReLU"
+
+
+def _network(network: Network) -> dict:
+    layers = [
+        {"layer": words(s.layer), "channels": s.channels, "side": s.side, "parameters": s.parameters}
+        for s in steps(network)
+    ]
+    claim = next((c for c in CLAIMS if c.network == network.name), None)
+    return {
+        "name": network.name,
+        "layers": layers,
+        "parameters": parameters(network),
+        "paper_parameters": claim.parameters if claim else None,
+        "contradictions": [c.what for c in _contradictions(network)],
+        "training_flops_per_image": training_flops(network),
+    }
+
+
+def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
+    """The table and where everything lies."""
+    if as_json:
+        return say({k: v for k, v in summary.items() if k != "markdown"}, "", True)
+    if quiet:
+        return None
+    console().print(summary["markdown"], soft_wrap=True, markup=False)
+    if not study.comparable:
+        at = f": {study.scale}" if study.scale else ""
+        typer.echo(f"This is {study.relation}{at}. The paper's column is for orientation, not for comparison.\n")
+    typer.echo(f"report    {summary['report']}")
+    typer.echo(f"table     {summary['table']['md']} (.csv, .json, .parquet, .tex, .html; claims.*, rates.*)")
+    if summary["figures"]:
+        typer.echo(f"gallery   {summary['gallery']}")
+    typer.echo(f"runs      {summary['store']}/runs")
+    for run in summary["runs"]:
+        if run["state"] in ("diverged", "dead", "crashed"):
+            typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
+
+
+def drew(summary: dict, as_json: bool) -> None:
+    """How many pictures, how fast, and where they are."""
+    done = summary["rendered"]
+    lines = [f"{done['sheets']} sheets drawn, the others were there"]
+    if done["maps"]:
+        rate = f"{done['maps_per_second']:,} a second, {done['maps_per_cpu_second']:,} a CPU-second"
+        lines[0] = f"{done['sheets']} sheets drawn with {done['maps']:,} maps: {rate}"
+    lines += [f"pictures  {summary['store']}/runs/{run['run']}/figures" for run in summary["runs"]]
+    lines += [f"gallery   {summary['gallery']}"] if "gallery" in summary else []
+    say(summary, "\n".join(lines), as_json)
+
+
+def ran(standing: Standing, store: Store, as_json: bool) -> None:
+    result = standing.result or {}
+    if standing.state == "done":
+        error = 100 * result["wrong"] / result["seen"]
+        text = f"{standing.experiment.id}: {error:.2f} % error ({result['wrong']} of {result['seen']})"
+    else:
+        text = f"{standing.experiment.id}: {standing.state}"
+    say({"store": store.url, **standing.plain()}, text, as_json)
+
+
+def examined(checks: list[Check], as_json: bool) -> None:
+    lines = [f"{c.state:4} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks]
+    say({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
+
+
+def _of_a_fleet(fleet: dict) -> str:
+    return (
+        f"a fleet of {fleet['workers']} on Ray: {fleet['efficiency']:.2f} of as many alone, first claim after "
+        f"{fleet['seconds_to_first_claim']:.0f} s, {fleet['share_of_cpu_time_in_workers']:.0%} of CPU time in workers"
+    )
+
+
+def kept(store: Store, study: Study) -> str:
+    """What is safe after an interruption."""
+    standings = Progress(store, list(study.wanted)).standings()
+    done = sum(s.settled for s in standings)
+    known = done + len(open_runs(study, standings))
+    return (
+        f"{done} of {known} runs have their outcome, those begun their checkpoints, in {store.url}; "
+        "the same command goes on from there."
+    )
+
+
+def measured(found: dict, as_json: bool) -> None:
+    """What a measurement found beside its steps, whose lines were printed as they came."""
+    around, zca, fleet = found["around"], found["zca"], found.get("fleet")
+    parts = [
+        "times the plain loop: "
+        + ", ".join(f"{ratio:.2f} at width {width}" for width, ratio in found["ratio"].items()),
+        f"of an All-CNN-C run: images {found['data_share']:.1%}, evaluation {around['evaluation_share']:.1%}, "
+        f"checkpoints {around['checkpoint_share']:.1%}",
+        f"first step {around['first_step_seconds']:.2f} s; imports "
+        + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["imports"].items()),
+        *([f"whitening fitted to {zca['images']:,} images in {zca['fit_seconds']:.1f} s"] if zca else []),
+        *([_of_a_fleet(fleet)] if fleet else []),
+        f"peak memory {found['memory']['peak_bytes'] / 2**30:.2f} GiB",
+        *(f"not run here: {line}" for line in found["unrun"]),
+        f"\nkept in {found['address']}",
+    ]
+    say(found, "\n".join(parts), as_json)

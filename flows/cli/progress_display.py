@@ -1,0 +1,124 @@
+"""What a person sees while a study is reproduced; read from the store, so it works beside any flow."""
+
+import sys
+import threading
+import time
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import Study
+from pipeline.store.objects import DatasetFolder, Store
+from pipeline.training.progress import Progress, Standing, open_runs, seconds_left
+
+LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
+ROWS = 40  # of the live table; a larger study shows only what is at work
+
+
+class Display:
+    """A thread that shows how far the runs are, as a live table on a terminal and as plain lines elsewhere."""
+
+    def __init__(self, store: Store, study: Study, workers: int, console: Console):
+        self._store, self._study, self._workers, self._console = store, study, workers, console
+        self._progress = Progress(store, list(study.wanted))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._show, name="display", daemon=True)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> "Display":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _show(self) -> None:
+        if self._console.is_terminal:
+            with Live(console=self._console, auto_refresh=False, transient=True) as live:
+                while not self._stop.wait(0.5):
+                    live.update(self._picture(self._standings()), refresh=True)
+            return
+        said = ""
+        while not self._stop.wait(LINE_SECONDS):
+            line = self._line(self._standings())
+            if line != said:
+                self._console.print(f"{self._clock()}  {line}", highlight=False, soft_wrap=True)
+                said = line
+
+    def _standings(self) -> list[Standing]:
+        """Of the runs that have come out or can be trained now; others wait for a learning rate to be chosen."""
+        standings = self._progress.standings()
+        now = {s.experiment.id for s in open_runs(self._study, standings)}
+        return [s for s in standings if s.settled or s.experiment.id in now]
+
+    def _clock(self) -> str:
+        return f"{time.monotonic() - self._began:5.0f} s"
+
+    def _line(self, standings: list[Standing]) -> str:
+        running = [
+            f"{s.experiment.network.name} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
+            for s in standings
+            if s.state == "running"
+        ]
+        return "; ".join([self._stage(standings), *running])
+
+    def _stage(self, standings: list[Standing]) -> str:
+        settled = sum(s.settled for s in standings)
+        if settled == len(standings):
+            return f"{settled} of {settled} runs settled; verifying, table and pictures"
+        if not all(self._prepared(e) for e in self._study.experiments[:1]):
+            return self._preparing()
+        if not settled and not any(s.state == "running" for s in standings):
+            return "starting the workers (Ray takes half a minute)"
+        left = seconds_left(standings, self._workers)
+        return f"training: {settled} of {len(standings)} runs settled, about {duration(left)} left"
+
+    def _prepared(self, experiment: Experiment) -> bool:
+        return self._store.exists(_data(experiment).manifest)
+
+    def _preparing(self) -> str:
+        for folder in {_data(e).top: _data(e) for e in self._study.experiments}.values():
+            if (news := self._store.find_json(folder.news)) is not None:
+                return f"preparing the data: {news['text']}"
+        return "preparing the data"
+
+    def _picture(self, standings: list[Standing]) -> Table:
+        table = Table(title=f"{self._clock()}  {self._stage(standings)}", title_justify="left", box=None)
+        for column in ("run", "state", "epoch", "error %"):
+            table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")
+        shown = standings if len(standings) <= ROWS else [s for s in standings if s.state == "running"]
+        for s in shown:
+            error = 100 * s.result["wrong"] / s.result["seen"] if s.state == "done" and s.result else None
+            table.add_row(
+                s.experiment.label,
+                s.state,
+                f"{s.epoch}/{s.experiment.recipe.epochs}",
+                "" if error is None else f"{error:.2f}",
+                style={"running": "bold", "missing": "dim", "done": ""}.get(s.state, "red"),
+            )
+        return table
+
+
+def _data(experiment: Experiment) -> DatasetFolder:
+    return DatasetFolder(experiment.dataset, experiment.recipe.preprocess)
+
+
+def duration(seconds: float) -> str:
+    """For people: 40 s, 3 min 20 s, 5 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} days"
+
+
+def console() -> Console:
+    """Standard output for people; plain when it is no terminal or NO_COLOR is set."""
+    wide = None if sys.stdout.isatty() else 160  # a file has no edge to wrap at
+    return Console(file=sys.stdout, highlight=False, width=wide)

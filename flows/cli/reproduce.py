@@ -1,0 +1,55 @@
+"""`strive reproduce`: the flow in this process, with progress beside it."""
+
+from contextlib import nullcontext
+
+from flows.cli.progress_display import Display, console
+from flows.local_server import prefect_api
+from pipeline.plan.studies import Study
+from pipeline.runtime.settings import cores, settings
+from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.training.progress import Progress, open_runs
+
+
+def reproduce_study(
+    store: Store,
+    study: Study,
+    seeds: int | None,
+    workers: int | None,
+    data_dir: str | None,
+    images: str,
+    quiet: bool,
+    loud: bool,
+) -> dict:
+    """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
+    count = settings(workers=workers).workers or cores()
+    shown = nullcontext() if quiet else Display(store, study, count, console())
+    with shown, prefect_api(loud):
+        from flows.parameters import ReproduceRequest
+        from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
+
+        reproduce(
+            ReproduceRequest(
+                study=study.name, seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
+            )
+        )
+    return _summary(store, study)
+
+
+def _summary(store: Store, study: Study) -> dict:
+    folder = StudyFolder(study.name)
+    standings = Progress(store, list(study.wanted)).standings()
+    open_ids = {s.experiment.id for s in open_runs(study, standings)}
+    standings = [s for s in standings if s.settled or s.experiment.id in open_ids]
+    done = [s.experiment.id for s in standings if s.state == "done"]
+    return {
+        "study": study.name,
+        "store": store.url,
+        "report": store.where(folder.report),
+        "table": {
+            ending: store.where(folder.table(ending)) for ending in ("parquet", "csv", "json", "md", "tex", "html")
+        },
+        "figures": [store.where(RunFolder(id).figures) for id in done],
+        "gallery": store.where(folder.gallery),
+        "runs": [s.plain() for s in standings],
+        "markdown": store.read(folder.table("md")).decode(),
+    }

@@ -1,0 +1,168 @@
+"""The commands that look at what runs have left: tables, pulls, pictures, their page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import output
+from flows.cli.options import (
+    ImagesOption,
+    JsonOption,
+    PublishedSeedsOption,
+    SeedsOption,
+    StoreOption,
+    StudyArgument,
+    WorkersOption,
+    answered,
+    find_run,
+    raise_on_sigterm,
+    words,
+)
+from pipeline.errors import Refused
+from pipeline.evaluation.schema import FILES
+from pipeline.paper.relu_rules import RULES
+from pipeline.plan.studies import study
+from pipeline.publication.pull import pull as fetch
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import RunFolder, Store, StudyFolder, open_store
+
+ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
+
+
+@answered
+def table(
+    name: StudyArgument,
+    ending: Annotated[str, typer.Option("--format", help="md, csv, json, tex or html.")] = "md",
+    kind: Annotated[str, typer.Option(help="cells (the errors), rates, claims or neighbours (Table 4).")] = "cells",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make it anew from the results first.")] = False,
+    seeds: PublishedSeedsOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A table of the study as it lies in the store, made from its results where none lies there yet."""
+    study(name, seeds)
+    _table(open_store(settings(store).store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
+
+
+@answered
+def pull(
+    name: StudyArgument,
+    to: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to fetch into.")],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch the study's tables, report and pictures; what is there and whole already is not fetched again."""
+    study(name)
+    _pulled(open_store(settings(store).store), name, to, as_json)
+
+
+@answered
+def figures(
+    run: Annotated[str | None, typer.Argument(help="A run's id or its beginning; or give --study.")] = None,
+    of_study: Annotated[str | None, typer.Option("--study", help="A study: one run for every number of it.")] = None,
+    seeds: SeedsOption = None,
+    images: ImagesOption = "10",
+    layers: Annotated[
+        str | None, typer.Option(help="Whose strongest patches, conv1,conv6.  [default: half and three quarters up]")
+    ] = None,
+    channels: Annotated[int, typer.Option(help="Most active channels of each layer.")] = 8,
+    top: Annotated[int, typer.Option(help="Strongest patches of each channel.")] = 10,
+    part: Annotated[str, typer.Option(help="Whose images these patches are of: test or train.")] = "test",
+    methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided.")] = ",".join(RULES),
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16: quicker where it is native.")] = "float32",
+    workers: WorkersOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw what finished runs have learned: filters, strongest patches, saliency maps and how far to trust them.
+
+    What is there is not drawn again. About a minute's work is done in this process, more of it on Ray.
+    """
+    from flows.cli.figures import draw, finished, finished_of, hang
+    from pipeline.visualization.catalogue import Wanted, parse_images
+
+    if (run is None) == (of_study is None):
+        raise Refused("name one run, or a study with --study")
+    which = parse_images(images)
+    wanted = Wanted(which, words(layers), channels, top, part, words(methods) or (), precision=precision)
+    configured = settings(store, workers)
+    opened = open_store(configured.store)
+    chosen = study(of_study, seeds) if of_study else None
+    found = finished_of(opened, chosen) if chosen else [finished(opened, find_run(opened, run or ""))]
+    raise_on_sigterm()
+    try:
+        drawn = draw(opened, found, wanted, configured.workers)
+    except KeyboardInterrupt:
+        typer.echo("\nstrive: stopped. What was drawn is kept; the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
+    output.drew(drawn | ({"gallery": hang(opened, chosen)} if chosen else {}), as_json)
+
+
+@answered
+def gallery(
+    name: StudyArgument,
+    seeds: PublishedSeedsOption = None,
+    store: StoreOption = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the page over a study's pictures and print its address; it needs no server and no network."""
+    from flows.cli.figures import finished_of, hang
+
+    study(name, seeds)
+    opened = open_store(settings(store).store)
+    chosen = study(name, seeds or seeds_of(opened, StudyFolder(name)))
+    finished_of(opened, chosen)
+    where = hang(opened, chosen)
+    output.say({"study": name, "gallery": where}, where, as_json)
+    if show:
+        import webbrowser
+
+        webbrowser.open(where if "://" in where else f"file://{where}")
+
+
+def _table(
+    store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool, seeds: int | None, as_json: bool
+) -> None:
+    """The latest table of a kind."""
+    if kind not in FILES:
+        raise Refused(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
+    if ending not in ENDINGS:
+        where = store.where(folder.object(f"{FILES[kind]}.parquet"))
+        raise Refused(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
+    path = folder.object(f"{FILES[kind]}.{'json' if as_json else ending}")
+    if fresh or not store.exists(path):
+        _made(store, folder, seeds)
+    text = store.find(path)
+    if text is None:
+        raise Refused(
+            f"{store.where(path)} is not there, for no run of {folder.name} has come out: "
+            f"`strive reproduce {folder.name}` trains them"
+        )
+    if as_json:
+        return output.say({"store": store.url} | store.read_json(path), "", True)
+    typer.echo(text.decode().rstrip("\n"))
+
+
+def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
+    """Make tables and page, as after runs that were trained without the flows; nothing when none has come out there."""
+    chosen = study(folder.name, seeds or seeds_of(store, folder))
+    if any(store.exists(RunFolder(e.id).result) for e in chosen.wanted):
+        from pipeline.publication.publish import publish  # pandas: tables that lie there need none of it
+
+        publish(store, chosen, settings().price)
+
+
+def seeds_of(store: Store, folder: StudyFolder) -> int | None:
+    """As many seeds as the tables that lie there have; None where there are none."""
+    listed = (store.find_json(folder.manifest) or {}).get("runs", [])
+    return max((1 + int(id.rsplit(".", 2)[1].removeprefix("s")) for id in listed), default=None)
+
+
+def _pulled(store: Store, name: str, to: Path, as_json: bool) -> None:
+    """What was fetched, and where to begin reading."""
+    done, folder = fetch(store, name, to), StudyFolder(name)
+    report = to / folder.report
+    text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
+    output.say({"fetched": done.fetched, "kept": done.kept, "bytes": done.bytes, "report": str(report)}, text, as_json)

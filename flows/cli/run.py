@@ -1,0 +1,63 @@
+"""`strive run`: one experiment in this process."""
+
+import time
+from collections.abc import Callable
+
+from flows.cli.progress_display import Display, console
+from pipeline.data import prepare
+from pipeline.data.sources import silent
+from pipeline.errors import Refused
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import needed
+from pipeline.plan.studies import Study
+from pipeline.store.objects import RunFolder, Store
+from pipeline.training import job, leases
+from pipeline.training.progress import Progress, Standing, results
+
+
+def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Claim], bool]:
+    """A claim on the run; whether somebody elsewhere still lives shows only after a silent minute."""
+    owner, watch = leases.Owner(), leases.Watch(store)
+    until = time.monotonic() + leases.SILENCE_SECONDS + 1
+    while True:
+        held, settled = leases.take(store, [experiment], 1, owner, watch)
+        if held or settled or time.monotonic() > until or leases.is_here(store, RunFolder(experiment.id)):
+            return held, settled
+        time.sleep(1)
+
+
+def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[str], None]) -> None:
+    """Train what is missing of the study, run after run in this process, until every run has an outcome.
+
+    Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
+    """
+    owner, watch = leases.Owner(), leases.Watch(store)
+    progress = Progress(store, list(study.wanted))
+    while missing := needed(study, results(progress.standings())):
+        held, settled = leases.take(store, missing, 1, owner, watch)
+        if not held:
+            time.sleep(0 if settled else 1)
+            continue
+        this = held[0].experiment
+        prepare.make(store, this.dataset, this.recipe.preprocess, data_dir, say)
+        [result] = job.run(held, store)
+        say(f"{this.id} {result.outcome}: {result.wrong} wrong of {result.seen}")
+
+
+def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> Standing:
+    """Train it unless it has its outcome; refused while somebody else works on it."""
+    show = silent if quiet else console().print
+    prepare.make(store, experiment.dataset, experiment.recipe.preprocess, data_dir, show)
+    held, settled = _taken(store, experiment)
+    progress = Progress(store, [experiment])
+    if held:
+        if quiet:
+            job.run(held, store)
+        else:
+            with Display(store, Study(experiment.id, experiment.label, (experiment,)), 1, console()):
+                job.run(held, store)
+    elif not settled:
+        [standing] = progress.standings()
+        raise Refused(f"{experiment.id} is being trained by {standing.where}; `strive status` shows how far it is")
+    [standing] = progress.standings()
+    return standing

@@ -1,0 +1,112 @@
+"""Prefect's embedded server in a process of our own: it starts while we import, and ends when we end, however we do.
+
+Prefect's own start of it costs this process another 6 seconds of imports, comes after everything else, and leaves the
+server running for ever when this process is killed.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import Refused
+
+START_SECONDS = 180.0  # a first start migrates an empty database, on a busy machine
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+}
+
+
+@contextmanager
+def prefect_api(loud: bool = False) -> Iterator[None]:
+    """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured.
+
+    Enter it before prefect is imported.
+    """
+    for name, value in QUIET.items():
+        if not (loud and "LOGGING" in name):
+            os.environ.setdefault(name, value)
+    server = None if os.environ.get("PREFECT_API_URL") else _Server()
+    try:
+        # seconds, while the server starts
+        from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+        if server is None or PREFECT_API_URL.value():
+            yield
+        else:
+            server.ready()
+            # nobody will read the log of a server that is about to go
+            with temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+                yield
+    finally:
+        if server:
+            server.stop()
+
+
+class _Server:
+    """`python -m flows.local_server PORT`, which ends when this process does: its standard input is a pipe of ours."""
+
+    def __init__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/api"
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would stop it one day
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "flows.local_server", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
+        )
+
+    def ready(self) -> None:
+        """Wait until it answers."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        self._process.kill()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip().splitlines()
+        why = said[-1] if said else f"no answer in {START_SECONDS:.0f} s"
+        raise Refused(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+def _serve(port: int) -> None:
+    """The server process."""
+
+    def end_with_parent() -> None:
+        sys.stdin.read()  # returns when the other end of the pipe is closed
+        os._exit(0)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    uvicorn.run(create_app(ephemeral=True, final=True), host="127.0.0.1", port=port, log_level="error")
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

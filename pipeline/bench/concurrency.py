@@ -1,0 +1,112 @@
+"""Several processes at once: what each loses to the others, and what a fleet on Ray needs to get to work."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, median
+from tempfile import TemporaryDirectory
+
+from pipeline.bench.worker import Side
+from pipeline.bench.workload import Work
+from pipeline.data import prepare
+from pipeline.paper.networks import Network
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import study
+from pipeline.store.objects import RunFolder, Store, open_store
+from pipeline.training import history
+from pipeline.training.fleet import Fleet
+
+EPOCHS = 20  # of a run of the measured fleet
+START = 600.0  # seconds that a fleet is given to begin
+SETTLED = 3.0  # after the last claim: every worker has begun to train
+
+
+def crowd(sides: list[Side], network: Network, work: Work) -> dict[str, float]:
+    """One process alone and all of them at once, in turns; efficiencies are of `cores` times the one."""
+    for side in sides:
+        side.prepare([network], work)
+    alone, together = [], []
+    for _ in range(work.repeats):
+        alone.append(sides[0].run())
+        for side in sides:
+            side.start()
+        together += [side.finish() for side in sides]
+    return {
+        "processes": len(sides),
+        "images_per_second_alone": 1 / median(one.wall for one in alone),
+        "images_per_second_together": len(sides) / median(one.wall for one in together),
+        "efficiency": median(one.wall for one in alone) / median(one.wall for one in together),
+        "efficiency_by_cpu_time": median(one.work for one in alone) / median(one.work for one in together),
+    }
+
+
+def fleet(workers: int) -> dict[str, float]:
+    """A real fleet on a Ray of its own, every worker with one run of the digits study, against the same run alone."""
+    with TemporaryDirectory(prefix="strive-bench-") as folder:
+        store = open_store(str(Path(folder, "store")))
+        one = next(e for e in study("digits").experiments if e.network.name == "convpool-cnn-c")
+        one = replace(one, recipe=replace(one.recipe, epochs=EPOCHS))
+        prepare.make(store, one.dataset, one.recipe.preprocess)
+        alone = _run([replace(one, seed=0)], store, workers=1)
+        runs = [replace(one, seed=seed) for seed in range(1, workers + 1)]
+        together = _run(runs, store, workers)
+    rate = sum(1 / seconds for seconds in together["epoch_seconds"])
+    return {
+        "workers": workers,
+        "seconds_to_first_claim": together["began"],
+        "seconds_in_all": together["ended"],
+        "efficiency": rate * mean(alone["epoch_seconds"]) / workers,
+        "share_of_cpu_time_in_workers": together["share"],
+    }
+
+
+def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
+    """Start a fleet and wait for it; epochs count while all workers are at work: not the first, not the last."""
+    start = time.monotonic()
+    work = Fleet(runs, store.url, workers)
+    try:
+        _wait_for(lambda: any(_claim(store, e) for e in runs), start)
+        began = time.monotonic() - start
+        _wait_for(lambda: all(_claim(store, e) for e in runs), start)
+        time.sleep(SETTLED)
+        before = _cpu_seconds(runs, store)
+        _wait_for(lambda: any(store.exists(RunFolder(e.id).result) for e in runs), start)
+        share = _share(before, _cpu_seconds(runs, store))
+        work.wait()
+    except BaseException:
+        work.stop()
+        raise
+    ended = time.monotonic() - start
+    epochs = [median(row.seconds for row in history.read(store, RunFolder(e.id), 1)[2:-2]) for e in runs]
+    return {"began": began, "ended": ended, "epoch_seconds": epochs, "share": share}
+
+
+def _wait_for(there: Callable[[], bool], start: float) -> None:
+    while not there():
+        if time.monotonic() - start > START:
+            raise RuntimeError(f"the fleet is not at work after {START:.0f} s")
+        time.sleep(0.1)
+
+
+def _claim(store: Store, experiment: Experiment) -> dict | None:
+    return store.find_json(f"{RunFolder(experiment.id).claims}/1.json")
+
+
+def _cpu_seconds(runs: list[Experiment], store: Store) -> tuple[float, float]:
+    """CPU time so far of the workers, and of every other process that we have started, Ray's and Ray Train's."""
+    import psutil
+
+    workers = {(_claim(store, e) or {})["pid"] for e in runs}
+    spent = {True: 0.0, False: 0.0}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            times = process.cpu_times()
+            spent[process.pid in workers] += times.user + times.system
+    return spent[True], spent[False]
+
+
+def _share(before: tuple[float, float], after: tuple[float, float]) -> float:
+    ours, others = (b - a for a, b in zip(before, after, strict=True))
+    return ours / (ours + others)

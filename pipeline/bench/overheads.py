@@ -1,0 +1,77 @@
+"""What everything around the steps costs: start-up, whitening, evaluation, checkpoints, memory."""
+
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+
+from pipeline.bench.clock import now
+from pipeline.bench.workload import Fast, Work
+from pipeline.numerics.evaluate import count_wrong
+from pipeline.numerics.preprocessing import contrast_normalised, fit, whitened
+from pipeline.paper.networks import Network
+from pipeline.paper.recipes import Whiten
+from pipeline.store.objects import RunFolder, Store
+from pipeline.training import checkpoint, job
+
+IMPORTS = ("torch", "ray", "prefect", "pandas", "pipeline.training.job", "flows.cli.app")
+_IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
+
+
+def imports() -> dict[str, float]:
+    """Seconds until a fresh process has imported each; those that are not installed are left out."""
+    out = {}
+    for name in IMPORTS:
+        done = subprocess.run([sys.executable, "-c", _IMPORT.format(name)], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            out[name] = float(done.stdout)
+    return out
+
+
+def zca(images: int, device: str = "cpu") -> dict[str, float]:
+    """Seconds of work to fit the whitening to so many random images, and for each thousand that it is applied to."""
+    pixels = torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    how, began = Whiten(), now("cpu")
+    whitening = fit(contrast_normalised(pixels.flatten(1), how.gcn_scale), how.zca_ridge)
+    fitted = now("cpu")
+    whitened(pixels[:1000].to(device), whitening.to(device), how)
+    return {"images": images, "fit_seconds": fitted - began, "apply_seconds_a_thousand": now("cpu") - fitted}
+
+
+def around(network: Network, work: Work, device: str, store: Store) -> dict[str, float]:
+    """Of one network: seconds of an evaluation, a checkpoint and a recording, and the shares that they come to.
+
+    Shares are of a run of 350 epochs on 50,000 images, evaluated every tenth on 10,000, with a checkpoint whenever
+    CHECKPOINT_SECONDS are over.
+    """
+    fast = Fast([network], work, device)
+    [lane] = fast.lanes
+    began = now(device)
+    fast.step()
+    first, began = now(device) - began, now(device)
+    images = fast.step()
+    step, began = (now(device) - began) / images, now(device)
+    count_wrong(lane.model, lane.test)
+    evaluation, began = (now(device) - began) / len(lane.test), time.perf_counter()
+    run = RunFolder("bench")
+    checkpoint.save(store, run, 1, 1, lane.model, lane.weights)
+    saved = time.perf_counter() - began
+    for name in store.names(run.top):
+        store.delete(f"{run.top}/{name}")
+    return {
+        "first_step_seconds": first,  # capture included, where there is one
+        "evaluation_share": evaluation * 10_000 / (step * 50_000 * 10),
+        "checkpoint_seconds": saved,
+        "checkpoint_share": saved / job.CHECKPOINT_SECONDS,
+    }
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    out = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    if device == "cuda":
+        out["peak_device_bytes"] = torch.cuda.max_memory_allocated()
+    return out

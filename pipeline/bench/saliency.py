@@ -1,0 +1,129 @@
+"""Guided-backpropagation maps a second, beside captum's of the same network and images, measured in one go."""
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import Refused, unknown
+from pipeline.numerics.initialization import initialise
+from pipeline.numerics.model import build
+from pipeline.numerics.saliency.attribution import Target, maps
+from pipeline.paper.networks import NETWORKS
+from pipeline.visualization.explained_model import BATCH, BATCH_GPU
+
+REPEATS = 3  # of every way in turn; the median counts
+WAYS = ("captum, image by image", "captum, in batches", "strive, float32", "strive, bfloat16")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One way to compute the same maps, on one thread."""
+
+    way: str
+    maps: int
+    maps_per_second: float
+    maps_per_cpu_second: float
+    times_captum: float  # CPU-seconds of captum image by image to those of this way
+    difference: float  # the largest from captum's maps, as a share of their largest value
+    correlation: float  # with captum's maps: what is left of them where activations flip in fewer digits
+
+    def plain(self) -> dict:
+        return asdict(self)
+
+
+def measure(network: str = "all-cnn-c", images: int = 32) -> list[Speed]:
+    """Every way over as many random images, on a network of the paper with random weights."""
+    if network not in NETWORKS:
+        raise unknown("network", network, NETWORKS)
+    attribute = _captum()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = build(NETWORKS[network])
+    initialise(model, "he", 0, None)
+    model = model.to(device).eval()
+    torch.manual_seed(0)
+    side, channels = NETWORKS[network].side, NETWORKS[network].channels
+    pixels = torch.randn(images, channels, side, side, device=device).contiguous(memory_format=torch.channels_last)
+    classes = torch.arange(images, device=device) % NETWORKS[network].classes
+    batch = BATCH if device == "cpu" else BATCH_GPU
+    ways: dict[str, Callable[[], Tensor]] = {
+        WAYS[0]: lambda: _parts(lambda x, c: attribute(model, x, c), pixels, classes, 1),
+        WAYS[1]: lambda: _parts(lambda x, c: attribute(model, x, c), pixels, classes, batch),
+        WAYS[2]: lambda: _parts(lambda x, c: _ours(model, x, c), pixels, classes, batch),
+        WAYS[3]: lambda: _bfloat16(model, pixels, classes, batch),
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _speeds(ways, images)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def beside_captum(images: int, say: Callable[[str], None]) -> dict:
+    """Every way's speed as JSON, each said in a line; or why there is none."""
+    try:
+        speeds = measure(images=images)
+    except Refused as refused:
+        say(f"maps beside captum: {refused}")
+        return {"why": str(refused)}
+    for speed in speeds:
+        rate = f"{speed.maps_per_cpu_second:,.0f} maps a CPU-second"
+        say(f"guided backpropagation, {speed.way:22} {rate}, {speed.times_captum:.2f} times captum image by image")
+    return {"ways": [speed.plain() for speed in speeds]}
+
+
+def _speeds(ways: dict[str, Callable[[], Tensor]], images: int) -> list[Speed]:
+    found = {way: call() for way, call in ways.items()}  # and warm
+    took: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for _ in range(REPEATS):
+        for way, call in ways.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            took[way].append((time.perf_counter() - wall, time.process_time() - cpu))
+    walls, cpus = ({way: statistics.median(t[n] for t in took[way]) for way in ways} for n in (0, 1))
+    theirs = found[WAYS[0]]
+    return [
+        Speed(
+            way,
+            images,
+            round(images / walls[way], 2),
+            round(images / cpus[way], 2),
+            round(cpus[WAYS[0]] / cpus[way], 3),
+            float((found[way] - theirs).abs().max() / theirs.abs().max()),
+            float(torch.corrcoef(torch.stack([found[way].flatten(), theirs.flatten()]))[0, 1]),
+        )
+        for way in ways
+    ]
+
+
+def _parts(call: Callable[[Tensor, Tensor], Tensor], pixels: Tensor, classes: Tensor, batch: int) -> Tensor:
+    pairs = zip(pixels.split(batch), classes.split(batch), strict=True)
+    return torch.cat([call(x, c).float() for x, c in pairs]).cpu()
+
+
+def _ours(model: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+    return maps(model, pixels, Target(classes), checked=True)
+
+
+def _bfloat16(model: nn.Module, pixels: Tensor, classes: Tensor, batch: int) -> Tensor:
+    with torch.autocast(pixels.device.type, torch.bfloat16):
+        return _parts(lambda x, c: _ours(model, x, c), pixels, classes, batch)
+
+
+def _captum() -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    try:
+        from captum.attr import GuidedBackprop
+    except ImportError as error:
+        raise Refused("captum is not installed, and it is what is compared with: `uv sync` brings it") from error
+
+    def attribute(model: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return GuidedBackprop(model).attribute(pixels, target=classes).detach()
+
+    return attribute

@@ -1,0 +1,85 @@
+"""How the cost grows: with networks, images, width and workers."""
+
+import io
+from dataclasses import dataclass, replace
+
+from pipeline.bench.step_cost import Cost
+from pipeline.bench.worker import Side
+from pipeline.bench.workload import Work
+from pipeline.paper.networks import TWELVE, narrow
+
+AXES = {  # what is counted, and what it costs
+    "networks": (
+        "networks of Table 3 at a quarter of the width, cheapest first",
+        "ms an image, through all of them",
+    ),
+    "images": ("images an epoch, All-CNN-C at a twelfth of the width", "seconds an epoch"),
+    "width": ("share of the paper's width, All-CNN-C", "ms an image"),
+    "workers": ("processes, All-CNN-C at a quarter of the width", "images a CPU-second, all together"),
+}
+WIDTHS = (12, 6, 4, 2, 1)  # the paper's divided by
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement on one axis of AXES."""
+
+    axis: str
+    at: float
+    cost: float
+
+
+def networks(costs: list[Cost]) -> list[Point]:
+    """From the costs of every network at one width, cheapest first."""
+    seconds = sorted(1 / cost.images_per_second for cost in costs)
+    return [Point("networks", count, 1e3 * sum(seconds[:count])) for count in range(1, len(seconds) + 1)]
+
+
+def images(side: Side, counts: tuple[int, ...]) -> list[Point]:
+    """Whole epochs, drawing included."""
+    thin, out = narrow(TWELVE["all-cnn-c"], 12), []
+    for count in counts:
+        side.prepare([thin], Work(batch=128, steps=count // 128, repeats=1, images=count))
+        out.append(Point("images", count, side.run().work * count))
+    return out
+
+
+def width(side: Side, work: Work) -> list[Point]:
+    """One network, narrower and narrower."""
+    whole, out = TWELVE["all-cnn-c"], []
+    for by in WIDTHS:
+        side.prepare([narrow(whole, by) if by > 1 else whole], replace(work, steps=max(1, work.steps // (1 + 2 // by))))
+        out.append(Point("width", 1 / by, 1e3 * side.run().work))
+    return out
+
+
+def workers(sides: list[Side], work: Work) -> list[Point]:
+    """One process, two, and so on to all."""
+    thin, out = narrow(TWELVE["all-cnn-c"], 4), []
+    for side in sides:
+        side.prepare([thin], work)
+    for count in range(1, len(sides) + 1):
+        for side in sides[:count]:
+            side.start()
+        out.append(Point("workers", count, sum(1 / side.finish().work for side in sides[:count])))
+    return out
+
+
+def picture(points: list[Point]) -> bytes:
+    """A panel for each axis, PNG."""
+    from matplotlib.figure import Figure  # a GPU host may lack it, and needs no picture to measure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    for panel, (axis, (counted, cost)) in zip(figure.subplots(2, 2).flat, AXES.items(), strict=True):
+        mine = [point for point in points if point.axis == axis]
+        panel.plot([point.at for point in mine], [point.cost for point in mine], "o-")
+        panel.set_xlabel(counted)
+        panel.set_ylabel(cost)
+        panel.set_xlim(left=0)
+        panel.set_ylim(bottom=0)
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=axis != "width"))
+        panel.grid(alpha=0.3)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=120)
+    return out.getvalue()

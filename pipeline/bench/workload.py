@@ -1,0 +1,74 @@
+"""What is trained for a measurement."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pipeline.numerics.fast import loop, precision
+from pipeline.numerics.fast.precision import Mode
+from pipeline.numerics.fast.trainer import Chunk, Lane
+from pipeline.numerics.initialization import initialise
+from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.model import build
+from pipeline.paper.augmentations import Shift
+from pipeline.paper.networks import Network
+from pipeline.paper.recipes import CIFAR, Recipe
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is trained for a measurement: random images, as large and as many-coloured as CIFAR's."""
+
+    batch: int
+    steps: int  # of one repeat
+    repeats: int
+    images: int = 2048
+
+    @property
+    def recipe(self) -> Recipe:
+        return replace(CIFAR, lr=1e-4, batch=self.batch, augment=Shift())
+
+
+def drawn(images: int) -> tuple[Tensor, Tensor]:
+    """Images and labels."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(images, 3, 32, 32, generator=generator), torch.randint(10, (images,), generator=generator)
+
+
+class Fast:
+    """The fast path, a few steps at a time, for ever."""
+
+    def __init__(self, networks: list[Network], work: Work, device: str, mode: Mode | None = None):
+        self.mode = mode or precision.choose(networks[0], device)
+        precision.settle(self.mode)
+        feed = Feed(Images(*drawn(work.images)).to(device), work.recipe)
+        self.lanes = [_lane(network, work.recipe, feed, device, self.mode) for network in networks]
+        self.stepper = loop.stepper(self.lanes)
+        self._chunks = iter(())
+
+    def warm_up(self) -> None:
+        """One chunk of every kind, recorded where chunks are."""
+        for chunk in {(chunk.steps, chunk.batch): chunk for chunk in self._epoch()}.values():
+            self.stepper.run(chunk)
+
+    def step(self) -> int:
+        """One chunk of steps; returns the images that each network took."""
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            self._chunks = iter(self._epoch())
+            chunk = next(self._chunks)
+        self.stepper.run(chunk)
+        return chunk.steps * chunk.batch
+
+    def _epoch(self) -> list[Chunk]:
+        """A new epoch in chunks of whole batches."""
+        for lane in self.lanes:
+            lane.begin_epoch()
+        return [c for c in self.lanes[0].chunks(self.stepper.most) if c.batch == self.lanes[0].recipe.batch]
+
+
+def _lane(network: Network, recipe: Recipe, feed: Feed, device: str, mode: Mode) -> Lane:
+    model = build(network)
+    initialise(model, "he", 0)
+    return Lane(model.to(device), network, recipe, feed, feed, 0, mode)

@@ -1,0 +1,63 @@
+"""Arrays and the bytes of .npy files, with no second copy in memory and no pickle."""
+
+import io
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.lib import format
+
+from pipeline.errors import Refused
+from pipeline.store.objects import Buffer, Store, sha256
+
+
+def blank(shape: tuple[int, ...], dtype: np.dtype | type) -> tuple[bytearray, np.ndarray]:
+    """The bytes of a .npy file, and the array in them, which is yet to be filled."""
+    kind = np.dtype(dtype)
+    header = io.BytesIO()
+    about = {"descr": format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    format.write_array_header_1_0(header, about)
+    begin = header.tell()
+    data = bytearray(begin + math.prod(shape) * kind.itemsize)
+    data[:begin] = header.getvalue()
+    return data, np.frombuffer(data, kind, offset=begin).reshape(shape)
+
+
+def npy(array: np.ndarray) -> bytearray:
+    """The array as the bytes of a .npy file."""
+    data, inside = blank(array.shape, array.dtype)
+    inside[...] = array
+    return data
+
+
+def array_of(data: Buffer) -> np.ndarray:
+    """The array in the bytes of a .npy file, lying where they lie."""
+    head = io.BytesIO(data[:1024])
+    if (version := format.read_magic(head)) != (1, 0):
+        raise ValueError(f"a .npy file of version {version}, which strive does not write")
+    shape, fortran, dtype = format.read_array_header_1_0(head)
+    if dtype.hasobject or fortran:
+        raise ValueError("a .npy file of objects or in Fortran's order, which strive does not write")
+    return np.frombuffer(data, dtype, offset=head.tell()).reshape(shape)
+
+
+def kept(store: Store, path: str, content: bytes | bytearray) -> dict:
+    """Put the object unless there is one; digest and length of the one that is there, as a manifest has them."""
+    there = content if store.create(path, content) else store.view(path)
+    return {"sha256": sha256(there), "bytes": len(there)}
+
+
+def reader(store: Store, folder: str, objects: dict[str, dict]) -> Callable[[str], Buffer]:
+    """Reads objects below a folder by name, each held against its SHA-256 in `objects`."""
+
+    def read(name: str) -> Buffer:
+        where, mend = store.where(f"{folder}/{name}"), f"Delete {store.where(folder)} and run again."
+        try:
+            data = store.view(f"{folder}/{name}")
+        except FileNotFoundError as error:
+            raise Refused(f"{where} is gone, though the manifest names it. {mend}") from error
+        if sha256(data) != objects[name]["sha256"]:
+            raise Refused(f"{where} is damaged: its SHA-256 is not the manifest's. {mend}")
+        return data
+
+    return read

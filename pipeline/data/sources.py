@@ -1,0 +1,73 @@
+"""Where raw images come from: unsigned bytes and labels in the data set's two fixed parts, checked against its pin."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from pipeline.data import cifar, imagenet
+from pipeline.data.download import Show, check
+from pipeline.data.raw_images import Raw
+from pipeline.errors import Refused
+from pipeline.plan.datasets import Dataset
+
+
+def silent(_text: str) -> None:
+    """Shows nothing."""
+
+
+def raw(dataset: Dataset, data_dir: str | None = None, show: Show = silent) -> Raw:
+    """The raw data of a data set; refused when it is not the data that its experiments were planned on."""
+    if dataset.name in _SOURCES:
+        found, mend = _SOURCES[dataset.name](), "Install the versions of uv.lock (uv sync) and try again."
+    elif dataset.name in cifar.FROM:
+        found, mend = cifar.read(dataset, data_dir, show), f"Put the published files into {data_dir or 'the cache'}."
+    else:
+        raise Refused(f"it is not known where {dataset.name} comes from")
+    if dataset.sha256 is not None and found.sha256 != dataset.sha256:
+        raise Refused(
+            f"the images of {dataset.name} are not the ones this study is about: "
+            f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {mend}"
+        )
+    return found
+
+
+def reach(dataset: Dataset, data_dir: str | None) -> tuple[str, str]:
+    """Where the data set would come from, and what to do where it cannot; downloads nothing.
+
+    Refused where something lies that it cannot come from.
+    """
+    if dataset.name in _SOURCES:
+        raw(dataset)
+        return "the pinned images, from a package that is installed", ""
+    if dataset.shard:
+        place = imagenet.find(dataset, data_dir)
+        where = f"in {data_dir}" if data_dir else "here"
+        return (f"in {place}", "") if place else (f"not {where}, and not to be downloaded", imagenet.mend(dataset))
+    place, archive = cifar.find(dataset, data_dir), cifar.FROM[dataset.name].archive
+    missed = cifar.missed(dataset, data_dir)
+    if place is None:
+        hosts = ", ".join(dict.fromkeys(urlsplit(address).netloc for address in archive.addresses()))
+        return f"{missed}to be downloaded when it is needed, {archive.bytes / 1e6:.0f} MB from {hosts}", ""
+    if place.is_file():
+        check(archive, place)
+    return f"{missed}in {place}", ""
+
+
+def digits() -> Raw:
+    """Scikit-learn's 1,797 handwritten digits, 8x8 grey -> 32x32 RGB; every fifth of each class is a test image."""
+    from sklearn.datasets import load_digits  # seconds to import, and only whoever prepares the data needs it
+
+    values_NP, classes = (np.asarray(part) for part in load_digits(return_X_y=True))
+    grey_NHW = (values_NP.reshape(-1, 8, 8).astype(np.int64) * 255 + 8) // 16  # 0..16 -> 0..255, rounded
+    large_NHW = grey_NHW.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    images = np.repeat(large_NHW[:, None], 3, axis=1)
+    labels = classes.astype(np.uint8)
+    rank = np.zeros(len(labels), dtype=np.int64)  # of an image among those of its class
+    for label in range(10):
+        rank[labels == label] = np.arange((labels == label).sum())
+    test = rank % 5 == 4
+    return Raw(images[~test], labels[~test], images[test], labels[test])
+
+
+_SOURCES: dict[str, Callable[[], Raw]] = {"digits": digits}

@@ -1,0 +1,24 @@
+"""What has been done already, read from the store alone: the questions that save a second call its imports."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from pipeline.store.objects import AT_ONCE, RunFolder, Store
+
+
+def proof_of(result: dict) -> dict:
+    """What an evaluation of a run's stored weights has confirmed."""
+    return {"digests": result["digests"], "wrong": result["wrong"], "seen": result["seen"]}
+
+
+def is_verified(store: Store, run: RunFolder) -> bool:
+    """Whether these very weights were evaluated again and made the errors that the run reported."""
+    return store.find_json(run.evaluation) == proof_of(store.read_json(run.result))
+
+
+def unverified(store: Store, results: Mapping[str, dict]) -> list[str]:
+    """The finished runs, by id, whose weights nobody has evaluated again."""
+    done = [id for id, result in results.items() if result["outcome"] == "done"]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        proofs = pool.map(lambda id: store.find_json(RunFolder(id).evaluation), done)
+        return [id for id, proof in zip(done, proofs, strict=True) if proof is None or proof != proof_of(results[id])]

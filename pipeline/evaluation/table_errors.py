@@ -1,0 +1,209 @@
+"""The rows of a study's main table: every cell by every rule of choosing its rate, beside the paper's number."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from pipeline.evaluation.intervals import from_number, of_runs
+from pipeline.evaluation.results import Run, counts
+from pipeline.evaluation.verdicts import settle
+from pipeline.paper.published_errors import claimed
+from pipeline.paper.shapes import parameters
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import RULES, Cell, candidates, cell, rates
+from pipeline.plan.studies import Study
+
+ONE_RATE = "one rate"
+OUTCOMES = ("done", "diverged", "dead", "crashed", "not run")
+ALIKE = ("raw_sha256", "revision")  # in which the runs of one row must agree
+
+
+def grouped(experiments: Iterable[Experiment]) -> dict[Cell, list[Experiment]]:
+    """The experiments of each cell, in order."""
+    out: dict[Cell, list[Experiment]] = {}
+    for experiment in experiments:
+        out.setdefault(cell(experiment), []).append(experiment)
+    return out
+
+
+def answering(study: Study) -> list[Study]:
+    """The parts of a study, or itself; those whose runs only choose the rates of other parts are left out."""
+    searched = {e for part in study.parts for e in part.search}
+    return [part for part in study.parts if not searched.issuperset(part.experiments)] or [study]
+
+
+def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], list[Run]]:
+    """The runs that stand for each cell by each rule; none where the rule cannot choose yet."""
+    by_rule = {rule: rates(study, results, rule) for rule in RULES}
+    out = {}
+    for this, planned in grouped(study.experiments).items():
+        one = len({e.recipe.lr for e in planned}) == 1
+        for rule in (ONE_RATE,) if one else RULES if study.search else RULES[:1]:
+            lr = by_rule[RULES[0] if one else rule].get(this)
+            out[this, rule] = [Run(e, results.get(e.id, {})) for e in planned if e.recipe.lr == lr]
+    return out
+
+
+def rows(study: Study, results: dict[str, dict], price: float | None = None) -> list[dict[str, Any]]:
+    """One row for each cell and rule; `price` is that of a device-hour."""
+    if study.parts:
+        parts = [row for part in answering(study) for row in rows(part, results, price)]
+        return list({(r["network"], r["dataset"], r["augmented"], r["rule"]): r for r in parts}.values())
+    planned = grouped(study.experiments)
+    found = chosen(study, results).items()
+    return [_row(study, planned[this], this, rule, runs, results, price) for (this, rule), runs in found]
+
+
+def blocking(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+    """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if none learned."""
+    tried = tried_by(study, this, rule, results)
+    crashed = [run for run in tried if run.outcome == "crashed"]
+    return crashed or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
+
+
+def tried_by(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+    """The runs among which a rule chooses."""
+    if rule == ONE_RATE:
+        return []
+    return [Run(e, results.get(e.id, {})) for e in candidates(study, this, rule)]
+
+
+def _row(
+    study: Study,
+    planned: list[Experiment],
+    this: Cell,
+    rule: str,
+    runs: list[Run],
+    results: dict[str, dict],
+    price: float | None,
+) -> dict[str, Any]:
+    claim = claim_on(this, study)
+    row = _intent(this, rule, runs, planned[0]) | {
+        "paper_error": claim.error if claim else None,
+        "paper_parameters": claim.printed_parameters if claim else "",
+        "paper_support": claim.support if claim else "",
+    }
+    tried = tried_by(study, this, rule, results)
+    row["outcomes"] = counted(runs or tried)
+    if refusal := mixed(runs) or mixed(tried):
+        return row | {"verdict": "refused", "because": refusal}
+    if not runs:
+        verdict, because = _no_rate(blocking(study, this, rule, results), rule)
+        return row | {"verdict": verdict, "because": because}
+    return row | _measured(study, claim, runs) | _cost(runs, price) | _provenance(runs)
+
+
+def claim_on(this: Cell, study: Study):
+    """The paper's number for a cell; a study of another task stands beside the CIFAR-10 number of its network."""
+    if study.comparable:
+        return claimed(this.network, this.dataset, this.augmented)
+    return next((claim for claim in study.claims if claim.network == this.network), None)
+
+
+def _intent(this: Cell, rule: str, runs: list[Run], example: Experiment) -> dict[str, Any]:
+    return {
+        "network": this.network,
+        "dataset": this.dataset,
+        "augmented": this.augmented,
+        "rule": rule,
+        "lr": runs[0].experiment.recipe.lr if runs else None,
+        "parameters": parameters(example.network),
+        "runs": " ".join(run.experiment.id for run in runs),
+    }
+
+
+def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
+    """Why there is no learning rate."""
+    if not blocked_by:
+        return "not run", f"the rule {rule!r} cannot choose a learning rate yet"
+    if all(run.outcome == "diverged" for run in blocked_by):
+        return "diverged", f"the loss was not finite at any of {len(blocked_by)} rates"
+    if all(run.outcome in ("diverged", "dead") for run in blocked_by):
+        return "did not learn", f"at none of {len(blocked_by)} rates: {counted(blocked_by)}"
+    ids = " ".join(run.experiment.id for run in blocked_by)
+    return "crashed", f"which says nothing of a rate, and the rule {rule!r} waits for it: `strive retry` {ids}"
+
+
+def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
+    done = list(counts(runs).values())
+    compared = from_number(done, claim.error) if done and claim and study.comparable else None
+    verdict, because = settle(study.comparable, claim, runs, compared)
+    remark = [claim.remark] if compared and claim.remark else []
+    row = {"verdict": verdict, "because": "; ".join([because, *remark]), "seeds": len(done)}
+    if done:
+        errors, within = [run.error for run in done], of_runs(done)
+        row |= {"error": mean(errors), "std": stdev(errors) if len(errors) > 1 else None}
+        if within:
+            row |= {"low": max(0.0, within.low), "high": min(100.0, within.high), "interval": within.kind}
+    if compared:
+        row |= {"difference": compared.estimate}
+    if compared and compared.interval:
+        row |= {"difference_low": compared.interval.low, "difference_high": compared.interval.high}
+    return row
+
+
+def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
+    settled, whole = ([run.result for run in runs if run.outcome in kinds] for kinds in (OUTCOMES[:-1], OUTCOMES[:1]))
+    if not settled:
+        return {}
+    spent = sum(device_seconds(result) for result in settled)
+    return {
+        "epochs": max((result["epochs"] for result in settled if "epochs" in result), default=None),
+        "seconds": mean(result["seconds"] for result in whole) if whole else None,
+        "device_seconds": spent,
+        "wasted_seconds": sum(wasted_seconds(result) for result in settled),
+        "cost": None if price is None else spent / 3600 * price,
+    }
+
+
+def device_seconds(result: dict) -> float:
+    """What a settled run took of its devices; runs from before there were summaries had one."""
+    return result.get("summary", {}).get("device_seconds", result.get("seconds", 0.0))
+
+
+def wasted_seconds(result: dict) -> float:
+    """What attempts on it that were lost took besides."""
+    return result.get("summary", {}).get("wasted_seconds", 0.0)
+
+
+def _provenance(runs: list[Run]) -> dict[str, Any]:
+    facts = [run.facts for run in runs if run.result]
+    return {
+        "devices": _each(facts, "device"),
+        "modes": _each(facts, "mode"),
+        "commits": " ".join(sorted({commit_of(fact) for fact in facts} - {""})),
+        "raw_sha256": _each(facts, "raw_sha256"),
+        "revision": facts[0]["revision"] if facts else None,
+        "whitening_sha256": _each(facts, "whitening_sha256"),
+    }
+
+
+def commit_of(fact: dict) -> str:
+    """The commit, short, with a + where the checkout had changes."""
+    return f"{fact['commit'][:12]}{'+' if fact.get('dirty') else ''}" if fact.get("commit") else ""
+
+
+def _each(facts: list[dict], name: str) -> str:
+    return ", ".join(sorted({str(fact[name]) for fact in facts if name in fact}))
+
+
+def counted(runs: Sequence[Run]) -> str:
+    """2 done, 1 not run."""
+    found = Counter(run.outcome for run in runs)
+    words = {"dead": "did not learn"}
+    return ", ".join(f"{found[outcome]} {words.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome])
+
+
+def mixed(runs: Iterable[Run]) -> str:
+    """Why these runs cannot stand in one row, with their ids; empty when they can."""
+    settled = [run for run in runs if run.result]
+    for name in ALIKE:
+        kinds: dict[str, list[str]] = {}
+        for run in settled:
+            if (value := run.facts.get(name)) is not None:  # a crashed run has not told
+                kinds.setdefault(str(value), []).append(run.experiment.id)
+        if len(kinds) > 1:
+            told = "; ".join(f"{value[:12]}: {' '.join(ids)}" for value, ids in sorted(kinds.items()))
+            return f"runs of differing {name} make no row: {told}"
+    return ""

@@ -1,0 +1,65 @@
+"""The rows of the learning-rate table: every rate of every cell, who chooses it, what choosing on test data adds."""
+
+from statistics import mean
+from typing import Any
+
+from pipeline.evaluation.results import Run, counts
+from pipeline.evaluation.table_errors import answering, counted, grouped, mixed
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import RULES, Cell, cell, rates
+from pipeline.plan.studies import Study
+
+
+def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
+    """One row for each cell and rate, the largest rate first."""
+    if study.parts:
+        parts = [row for part in answering(study) for row in rows(part, results)]
+        return list({(r["network"], r["dataset"], r["augmented"], r["lr"]): r for r in parts}.values())
+    picks = {rule: rates(study, results, rule) for rule in RULES}
+    out = []
+    for this, planned in grouped(study.experiments).items():
+        rates_here = sorted({e.recipe.lr for e in planned}, reverse=True)
+        choice = len(rates_here) > 1
+        for lr in rates_here:
+            runs = [Run(e, results.get(e.id, {})) for e in planned if e.recipe.lr == lr]
+            by = {rule: choice and picks[rule].get(this) == lr for rule in RULES}
+            # tuned on another data set, nothing was chosen on these errors, nor searched for beside them
+            held_out = None if study.tuned_on else _held_out(study, this, lr, results)
+            out.append(_row(this, lr, runs, held_out, by, flatters=by["paper"] and not study.tuned_on))
+    return out
+
+
+def _row(
+    this: Cell, lr: float, runs: list[Run], held_out: Run | None, by: dict[str, bool], flatters: bool
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "network": this.network,
+        "dataset": this.dataset,
+        "augmented": this.augmented,
+        "lr": lr,
+        "outcomes": counted(runs),
+        "by_paper": by["paper"],
+        "by_held_out": by["held-out"],
+        "because": mixed(runs),
+    }
+    if row["because"]:
+        return row
+    done = counts(runs)
+    errors = {seed: run.error for seed, run in done.items()}
+    further = [error for seed, error in errors.items() if seed]
+    row |= {"seeds": len(done), "error": mean(errors.values()) if errors else None, "first_error": errors.get(0)}
+    row["held_out_error"] = held_out.count.error if held_out and held_out.count else None
+    if flatters and further and 0 in errors:
+        row["flatters"] = mean(further) - errors[0]
+    return row
+
+
+def _held_out(study: Study, this: Cell, lr: float, results: dict[str, dict]) -> Run | None:
+    """The search run that speaks for a rate."""
+
+    def speaks(e: Experiment) -> bool:
+        other = cell(e)
+        return (other.network, other.augmented, e.recipe.lr) == (this.network, this.augmented, lr)
+
+    found = next((e for e in study.search if speaks(e)), None)
+    return Run(found, results.get(found.id, {})) if found else None

@@ -1,0 +1,118 @@
+"""The weights of a finished run: read back, evaluated again, and halved to be kept with the code."""
+
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pipeline.data import prepare
+from pipeline.evaluation.proofs import is_verified, proof_of
+from pipeline.numerics.evaluate import count_ties, count_wrong
+from pipeline.numerics.fast.precision import Mode, settle
+from pipeline.numerics.model import build
+from pipeline.plan.experiment import Experiment, experiment
+from pipeline.runtime.provenance import processor
+from pipeline.store.objects import RunFolder, Store, sha256
+from pipeline.training import checkpoint
+from pipeline.training.job import device
+
+OF, OWN = "of", "sha256"  # in a halved file, the digests of the weights it was rounded from and of its own tensors
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run with the model it ended with."""
+
+    experiment: Experiment
+    model: nn.Module
+    result: dict
+    rounded: bool  # to half precision: the store holds no more
+
+
+def load_model(store: Store, id: str) -> Trained:
+    """A finished run's model, from its weights or, where these were not kept, from their halves.
+
+    ValueError when they are not those of the result.
+    """
+    folder = RunFolder(id)
+    result = store.read_json(folder.result)
+    weights = store.find(folder.model)
+    if rounded := weights is None:
+        weights = store.read(folder.halved)
+    if (_rounded_from(weights) if rounded else sha256(weights)) != result["digests"]["model"]:
+        raise ValueError(
+            f"{store.where(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
+            f"it was damaged or replaced. Delete {store.where(folder.top)} and train the run again."
+        )
+    this = experiment(store.read_json(folder.experiment))
+    model = build(this.network)
+    checkpoint.load_weights(weights, model)
+    return Trained(this, model.eval(), result, rounded)
+
+
+def verify(store: Store, id: str) -> dict:
+    """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
+
+    Where another machine, or a GPU, is at work, as many images may differ as it may round the other way. What was
+    verified is kept in evaluation.json with the digests it holds for, and not done twice.
+    """
+    folder = RunFolder(id)
+    if is_verified(store, folder):
+        return store.read_json(folder.result)
+    torch.set_num_threads(1)
+    settle(Mode())
+    trained = load_model(store, id)
+    if trained.rounded:
+        raise ValueError(
+            f"{store.where(folder.halved)} are rounded weights, and what {id} reported cannot be proved by them: "
+            f"bring {store.where(folder.model)}, or {store.where(folder.evaluation)}, from where it was trained"
+        )
+    this, result = trained.experiment, trained.result
+    data = prepare.load(store, this.dataset, this.recipe.preprocess)
+    _, test_feed = data.feeds(this.recipe, device())
+    model = trained.model.to(device())
+    wrong, seen = count_wrong(model, test_feed)
+    apart = abs(wrong - result["wrong"])
+    ties = count_ties(model, test_feed) if apart and not _same_bits(result) else 0
+    if seen != result["seen"] or apart > ties:
+        raise ValueError(
+            f"run {id} reported {result['wrong']} wrong of {result['seen']}, but its stored weights get {wrong} wrong "
+            f"of {seen}{f', and {ties} ties explain no more' if ties else ''}: do not trust this run"
+        )
+    store.write_json(folder.evaluation, proof_of(result))
+    return result
+
+
+def _same_bits(result: dict) -> bool:
+    """Whether this process computes what the one that trained the run did; a GPU chooses its algorithms anew."""
+    facts = result.get("summary", {})
+    return device() == facts.get("device", "cpu") == "cpu" and facts.get("processor", processor()) == processor()
+
+
+def halve(store: Store, id: str) -> None:
+    """Keep the weights in half precision besides: small enough to lie with the code."""
+    folder = RunFolder(id)
+    if not store.exists(folder.halved):
+        weights = store.read(folder.model)
+        tensors = checkpoint.halved(weights, {})
+        note = {OF: sha256(weights), OWN: sha256(_body(tensors))}
+        store.create(folder.halved, checkpoint.halved(weights, note))
+
+
+def _rounded_from(halved: bytes) -> str:
+    """The digest of the weights that a halved file says it was rounded from; nothing where it is damaged."""
+    try:
+        note = json.loads(halved[8 : _end(halved)])["__metadata__"]
+        return note[OF] if note[OWN] == sha256(_body(halved)) else ""
+    except (ValueError, KeyError):
+        return ""
+
+
+def _end(safetensors: bytes) -> int:
+    """Of the header: a length in 8 bytes, then as much JSON."""
+    return 8 + int.from_bytes(safetensors[:8], "little")
+
+
+def _body(safetensors: bytes) -> bytes:
+    return safetensors[_end(safetensors) :]

@@ -1,0 +1,126 @@
+"""Training images that lie on the device as the network wants them: cut and mirrored by one indexed copy.
+
+Other augmentation than shifts of finished images, and images that do not lie in memory, go by way of the feed.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pipeline.numerics.augmentation import PAD_MODES
+from pipeline.numerics.loader import Batch, Feed, Images, Walk, unchanged
+from pipeline.paper.augmentations import Shift
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Images with a margin, one row of channels a pixel."""
+
+    pixels_QC: Tensor
+    labels_N: Tensor
+    margin: int
+    high: int
+    wide: int
+
+    @property
+    def stride(self) -> int:
+        """Pixels a row of the padded image."""
+        return self.wide + 2 * self.margin
+
+    @property
+    def each(self) -> int:
+        """Pixels an image."""
+        return (self.high + 2 * self.margin) * self.stride
+
+
+@dataclass(frozen=True)
+class Tables:
+    """An epoch on the device: which pixel each image begins at, whether it is mirrored, what it shows."""
+
+    start_E: Tensor
+    mirrored_E: Tensor | None
+    image_E: Tensor
+
+
+class Resident:
+    """Batches of one epoch after the other."""
+
+    def __init__(self, feed: Feed, device: str, dtype: torch.dtype, channels: int = 3):
+        self.feed, self.device, self.dtype, self.channels = feed, device, dtype, channels
+        self.padded = _padded(feed, device, dtype, channels)
+        self.walk: Walk | None = None
+
+    def begin(self, walk: Walk) -> None:
+        """Upload what the epoch has drawn."""
+        self.walk = walk
+        if self.padded is not None:
+            self.tables = _tables(self.padded, walk, len(self.feed), self.device)
+            self.offsets_FP = _offsets(self.padded).to(self.device)
+
+    def batch(self, places: slice) -> Batch:
+        """The images at these places of the epoch, channels last."""
+        assert self.walk is not None
+        if self.padded is None:
+            images, labels = self.feed.shown(self.walk, torch.arange(*places.indices(len(self.walk))))
+            images = _widened(images.to(self.device, self.dtype), self.channels)
+            return images.contiguous(memory_format=torch.channels_last), labels.to(self.device)
+        tables, padded = self.tables, self.padded
+        start_B = tables.start_E[places, None]
+        offsets = self.offsets_FP[0] if tables.mirrored_E is None else self.offsets_FP[tables.mirrored_E[places]]
+        if padded.margin == 0 and tables.mirrored_E is None:  # whole images: one row each
+            images = padded.pixels_QC.view(-1, padded.each * self.channels)[tables.image_E[places]]
+        else:
+            images = padded.pixels_QC.index_select(0, (start_B + offsets).view(-1))
+        images = images.view(-1, padded.high, padded.wide, self.channels).permute(0, 3, 1, 2)
+        return images, padded.labels_N[tables.image_E[places]]
+
+
+def _padded(feed: Feed, device: str, dtype: torch.dtype, channels: int) -> Padded | None:
+    how = feed.recipe.augment
+    if not isinstance(feed.source, Images) or feed.finish is not unchanged:
+        return None
+    if how is None:
+        return _laid_out(feed.source, 0, "zeros", device, dtype, channels)
+    if isinstance(how, Shift):
+        return _laid_out(feed.source, how.pixels, how.fill, device, dtype, channels)
+    return None
+
+
+@lru_cache(maxsize=2)  # experiments that are trained together, or one after the other, share it
+def _laid_out(source: Images, margin: int, fill: str, device: str, dtype: torch.dtype, channels: int) -> Padded:
+    """By parts: whole, the padded float32 images would be there twice."""
+    high, wide = source.images.shape[-2:]
+    shape = (len(source), high + 2 * margin, wide + 2 * margin, channels)
+    out_NHWC = torch.zeros(shape, dtype=dtype, device=device)
+    for images, out in zip(source.images.split(2000), out_NHWC.split(2000), strict=True):
+        ringed = pad(images.to(device).float(), [margin] * 4, PAD_MODES[fill]) if margin else images.to(device)
+        out[..., : images.shape[1]] = ringed.permute(0, 2, 3, 1)
+    return Padded(out_NHWC.view(-1, channels), source.labels.to(device), margin, high, wide)
+
+
+def _tables(padded: Padded, walk: Walk, images: int, device: str) -> Tables:
+    image_E = walk.index_E % images
+    how, span = walk.how, 2 * padded.margin + 1
+    top = left = torch.full_like(image_E, padded.margin)
+    mirrored = None
+    if isinstance(how, Shift) and walk.draws_EK is not None:
+        # the arithmetic of augment._windows: a float32 uniform times a whole number rounds to less than that number
+        top, left = (walk.draws_EK[:, 1] * span).long(), (walk.draws_EK[:, 2] * span).long()
+        flips = {"random": walk.draws_EK[:, 0] < 0.5, "copies": walk.index_E >= images, "none": None}
+        mirrored = flips[how.flip]
+    start_E = image_E * padded.each + top * padded.stride + left
+    return Tables(start_E.to(device), None if mirrored is None else mirrored.long().to(device), image_E.to(device))
+
+
+def _offsets(padded: Padded) -> Tensor:
+    """Pixels of a window from its first one, as they come and mirrored: (2, high * wide)."""
+    rows_H1, along_W = torch.arange(padded.high)[:, None] * padded.stride, torch.arange(padded.wide)
+    return torch.stack([(rows_H1 + along_W).view(-1), (rows_H1 + along_W.flip(0)).view(-1)])
+
+
+def _widened(images_NCHW: Tensor, channels: int) -> Tensor:
+    more = channels - images_NCHW.shape[1]
+    return pad(images_NCHW, [0, 0, 0, 0, 0, more]) if more > 0 else images_NCHW

@@ -1,0 +1,74 @@
+"""Weight initialisation by name; the paper states none. Biases start at 0 unless the data decide them, those of the
+class scores at a value of the recipe's."""
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.numerics.random_streams import stream
+
+SAMPLE = 256  # training images that a data-dependent initialisation looks at
+
+
+@torch.no_grad()
+def initialise(
+    model: nn.Sequential, how: str, seed: int, sample: Tensor | None = None, score_bias: float = 0.0
+) -> None:
+    """Set every convolution as a function of (how, seed) and, for "data-dependent", of a sample (N, C, H, W) of
+    training images as they are evaluated. The last one's biases start `score_bias` higher."""
+    convs = [module for module in model if isinstance(module, nn.Conv2d)]
+    for layer, conv in enumerate(convs):
+        _DRAWS[how](conv, stream(seed, "initialise", layer))
+        _bias(conv).zero_()
+    if how == "data-dependent":
+        if sample is None:
+            raise ValueError("a data-dependent initialisation needs the training images")
+        _fit_to(sample, model, last=convs[-1])
+    _bias(convs[-1]).add_(score_bias)
+
+
+def _fit_to(x: Tensor, model: nn.Sequential, last: nn.Conv2d) -> None:
+    """Krähenbühl et al. (2016): every channel of every convolution leaves with mean 0 and standard deviation 1.
+
+    The class scores get mean and deviation 0.5: rectified and centred at 0, all ten would start half dead.
+    """
+    was_training = model.training
+    model.eval()
+    for module in model:
+        if isinstance(module, nn.Conv2d):
+            spread = 0.5 if module is last else 1.0
+            deviation_C = module(x).std((0, 2, 3)).clamp_min(1e-8)
+            module.weight.mul_((spread / deviation_C)[:, None, None, None])
+            _bias(module).copy_((0.5 if module is last else 0.0) - module(x).mean((0, 2, 3)))
+        x = module(x)
+    model.train(was_training)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias
+
+
+def _xavier(conv: nn.Conv2d, generator: torch.Generator) -> None:
+    """Caffe's: uniform with variance 1 / fan_in."""
+    limit = (3 / conv.weight[0].numel()) ** 0.5
+    conv.weight.uniform_(-limit, limit, generator=generator)
+
+
+def _glorot(conv: nn.Conv2d, generator: torch.Generator) -> None:
+    """Uniform with variance 2 / (fan_in + fan_out), as Graham's code has it: a stride lowers the fan-out."""
+    fan_out = conv.weight[:, 0].numel() / conv.stride[0] ** 2
+    limit = (6 / (conv.weight[0].numel() + fan_out)) ** 0.5
+    conv.weight.uniform_(-limit, limit, generator=generator)
+
+
+def _he(conv: nn.Conv2d, generator: torch.Generator) -> None:
+    """He et al. (2015): normal with variance 2 / fan_in."""
+    conv.weight.normal_(0, (2 / conv.weight[0].numel()) ** 0.5, generator=generator)
+
+
+def _normal(conv: nn.Conv2d, generator: torch.Generator) -> None:
+    """Deviation 0.05 in every layer, whatever its size, as two reproductions have it."""
+    conv.weight.normal_(0, 0.05, generator=generator)
+
+
+_DRAWS = {"xavier": _xavier, "glorot": _glorot, "he": _he, "normal": _normal, "data-dependent": _he}

@@ -1,0 +1,120 @@
+"""Global contrast normalisation and ZCA whitening (section 3.1, after Goodfellow et al. 2013)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pipeline.numerics.loader import unchanged
+from pipeline.paper.augmentations import Shift
+from pipeline.paper.recipes import Recipe, Scale, Whiten
+
+CHUNK = 1000  # images that are worked on at a time
+STRIP = 384  # columns of the covariance that are worked on at a time
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """What was fitted on the training images: x -> (x - mean) @ matrix."""
+
+    mean_D: Tensor  # float32
+    matrix_DD: Tensor  # float32, symmetric
+
+    def to(self, device: str) -> "Whitening":
+        return Whitening(self.mean_D.to(device), self.matrix_DD.to(device))
+
+
+def contrast_normalised(pixels_ND: Tensor, scale: float) -> Tensor:
+    """Each image minus its own mean, brought to L2 norm `scale`; unsigned bytes or floats in, float32 out."""
+    x_ND = pixels_ND.to(torch.float32)
+    x_ND = x_ND - x_ND.mean(1, keepdim=True)
+    norm_N1 = x_ND.norm(dim=1, keepdim=True)
+    # the published script divides an image of one colour by 1 rather than by 0
+    return x_ND * (scale / torch.where(norm_N1 < 1e-8, 1.0, norm_N1))
+
+
+def fit(x_ND: Tensor, ridge: float) -> Whitening:
+    """ZCA of N flattened images: V diag((e + ridge)^-1/2) V' for the eigenvalues e of their covariance, in float64.
+
+    With fewer images than values the covariance has at most N eigenvalues that are not 0, so the N x N products of
+    the images are decomposed instead; every other direction is scaled by ridge^-1/2.
+    """
+    n, d = x_ND.shape
+    mean_D = sum((part.double().sum(0) for part in x_ND.split(CHUNK)), torch.zeros(d, dtype=torch.float64)) / n
+    if n >= d:
+        e_K, v_DK = torch.linalg.eigh(_covariance(x_ND, mean_D))
+    else:
+        centred_ND = x_ND.double() - mean_D
+        e_K, u_NK = torch.linalg.eigh(centred_ND @ centred_ND.T / n)
+        real_K = e_K > e_K[-1] * 1e-12
+        e_K, u_NK = e_K[real_K], u_NK[:, real_K]
+        v_DK = centred_ND.T @ u_NK / (e_K * n).sqrt()
+    flat = ridge**-0.5
+    matrix_DD = (v_DK * ((e_K.clamp(min=0) + ridge).rsqrt() - flat)) @ v_DK.T
+    matrix_DD.diagonal().add_(flat)
+    return Whitening(mean_D.float(), matrix_DD.float())
+
+
+def _covariance(x_ND: Tensor, mean_D: Tensor) -> Tensor:
+    """X'X / N of the centred images, in float64, a chunk at a time: 50,000 images whole would be 1.2 GB.
+
+    Of the symmetric sum only the strips right of the diagonal are computed, which halves the work.
+    """
+    d = len(mean_D)
+    total_DD = torch.zeros(d, d, dtype=torch.float64)
+    for part_ND in x_ND.split(CHUNK):
+        centred_ND = part_ND.double() - mean_D
+        for at in range(0, d, STRIP):
+            strip_NS = centred_ND[:, at : at + STRIP]
+            total_DD[at : at + STRIP, at:].addmm_(strip_NS.T, centred_ND[:, at:])
+    return (total_DD.triu() + total_DD.triu(1).T) / len(x_ND)
+
+
+def apply(x_ND: Tensor, whitening: Whitening) -> Tensor:
+    """The images whitened: (N, D) -> (N, D)."""
+    return (x_ND - whitening.mean_D) @ whitening.matrix_DD
+
+
+def whitened(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
+    """Raw pixels, unsigned bytes or floats, contrast-normalised and whitened; float32 (N, C, H, W)."""
+    out_NCHW = torch.empty(pixels_NCHW.shape, dtype=torch.float32, device=pixels_NCHW.device)
+    for pixels, out in zip(pixels_NCHW.split(CHUNK), out_NCHW.split(CHUNK), strict=True):
+        x_ND = apply(contrast_normalised(pixels.flatten(1), how.gcn_scale), whitening)
+        out.copy_(x_ND.mul_(how.input_scale).view_as(out))
+    return out_NCHW
+
+
+def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
+    """The whitening of contrast-normalised images, fitted on these, which are the training images, alone."""
+    pixels_ND = train_NCHW.flatten(1)
+    x_ND = torch.empty(pixels_ND.shape, dtype=torch.float32)
+    for pixels, out in zip(pixels_ND.split(CHUNK), x_ND.split(CHUNK), strict=True):
+        out.copy_(contrast_normalised(pixels, how.gcn_scale))
+    return fit(x_ND, how.zca_ridge)
+
+
+def scaled(pixels_NCHW: Tensor, how: Scale) -> Tensor:
+    """Raw pixels, unsigned bytes or floats, to (value - subtract) / divide, colour by colour; float32."""
+    subtract_C11 = torch.tensor(how.subtract, device=pixels_NCHW.device)[:, None, None]
+    return (pixels_NCHW.to(torch.float32) - subtract_C11) / how.divide
+
+
+def last_step(recipe: Recipe, whitening: Whitening | None) -> Callable[[Tensor], Tensor]:
+    """What is left of preprocessing after augmentation: all of it where raw pixels are varied, else nothing."""
+    how = recipe.preprocess
+    if isinstance(how, Scale):
+        return partial(scaled, how=how)
+    if not varies_pixels(recipe):
+        return unchanged
+    if whitening is None:
+        raise ValueError("to whiten after augmentation, the whitening is needed")
+    return partial(whitened, whitening=whitening, how=how)
+
+
+def varies_pixels(recipe: Recipe) -> bool:
+    """Whether augmentation works on raw pixels, rather than on whitened images."""
+    if isinstance(recipe.preprocess, Scale):
+        return True
+    return isinstance(recipe.augment, Shift) and not recipe.augment.whitened

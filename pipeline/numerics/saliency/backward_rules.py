@@ -1,0 +1,121 @@
+"""How a signal goes back through a ReLU and a max-pool (section 3.4, Figure 1), put in the place of a model's own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.errors import Refused, unknown
+from pipeline.numerics.saliency.module_hooks import replaced
+from pipeline.paper.relu_rules import RULES
+
+RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
+
+
+@dataclass
+class Way:
+    """The way back. It may change between two backward passes over one forward pass."""
+
+    rule: str = "guided"
+    switches: bool = True  # a pool sends its value where the maximum was; without, evenly over its window
+
+    def through(self, above: Tensor, out: Tensor, slope: float) -> Tensor:
+        """The signal below a rectifier of this slope from the one above it and the rectifier's output."""
+        match self.rule:
+            case "backprop":
+                return _gated(above, out, slope)
+            case "deconvnet":
+                return _rectified(above, slope)
+            case "guided":
+                # above zero both gates pass it on, below each multiplies by its slope: the product is the order's equal
+                passed = _gated(above, out, slope)
+                return passed.relu_() if slope == 0 else passed * torch.where(above > 0, 1.0, slope).to(passed.dtype)
+        raise unknown("method", self.rule, RULES)
+
+
+def _gated(signal: Tensor, out: Tensor, slope: float) -> Tensor:
+    """Where the forward pass was positive; times `slope` elsewhere."""
+    if slope == 0:
+        return torch.ops.aten.threshold_backward(signal, out, 0)
+    return torch.ops.aten.leaky_relu_backward(signal, out, slope, True)
+
+
+def _rectified(x: Tensor, slope: float) -> Tensor:
+    return torch.relu(x) if slope == 0 else F.leaky_relu(x, slope)
+
+
+class _Rectify(torch.autograd.Function):
+    """A rectifier whose way back is read when the signal comes back. For a leaky one of slope s, forward f:
+
+    backprop R = (f > 0 ? 1 : s) R', deconvnet R = (R' > 0 ? 1 : s) R', guided R = both factors times R': the paper's
+    rules at s = 0, and what the deconvnet does at any s, namely to rectify the signal as the activation was.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, slope: float, way: Way) -> Tensor:
+        out = _rectified(x, slope)
+        ctx.save_for_backward(out)
+        ctx.slope, ctx.way = slope, way
+        return out
+
+    @staticmethod
+    def backward(ctx, *above: Tensor):
+        (out,) = ctx.saved_tensors
+        return ctx.way.through(above[0], out, ctx.slope), None, None
+
+
+class _Pool(torch.autograd.Function):
+    """Max-pooling that goes back by its switches (to the first of several equal maxima), or evenly."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, pool: nn.MaxPool2d, way: Way) -> Tensor:
+        size, stride, padding, dilation = _geometry(pool)
+        out, switches = F.max_pool2d_with_indices(x, size, stride, padding, dilation, pool.ceil_mode)
+        ctx.save_for_backward(x, switches)
+        ctx.pool, ctx.way = pool, way
+        return out
+
+    @staticmethod
+    def backward(ctx, *above: Tensor):
+        x, switches = ctx.saved_tensors
+        size, stride, padding, dilation = _geometry(ctx.pool)
+        ceil = ctx.pool.ceil_mode
+        back = torch.ops.aten
+        if ctx.way.switches:
+            below = back.max_pool2d_with_indices_backward(
+                above[0], x, _two(size), _two(stride), _two(padding), _two(dilation), ceil, switches
+            )
+        elif _two(dilation) != [1, 1]:
+            raise Refused("max-pooling with dilation goes back by its switches alone: ask for them")
+        else:
+            below = back.avg_pool2d_backward(
+                above[0], x, _two(size), _two(stride), _two(padding), ceil, False, None
+            )  # divided by the part of the window that lies inside
+        return below, None, None
+
+
+def _geometry(pool: nn.MaxPool2d) -> tuple:
+    return pool.kernel_size, pool.stride, pool.padding, pool.dilation
+
+
+def _two(value: int | tuple[int, ...]) -> list[int]:
+    return [value, value] if isinstance(value, int) else list(value)
+
+
+@contextmanager
+def under(model: nn.Module, way: Way) -> Iterator[None]:
+    """Inside, every nn.ReLU, nn.LeakyReLU and nn.MaxPool2d goes back by `way`, and is not in place."""
+
+    def of(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+        if isinstance(module, RECTIFIERS):
+            slope = getattr(module, "negative_slope", 0.0)
+            return lambda x: _Rectify.apply(x, slope, way)
+        if isinstance(module, nn.MaxPool2d) and not module.return_indices:
+            return lambda x: _Pool.apply(x, module, way)
+        return None
+
+    with replaced(model, of):
+        yield

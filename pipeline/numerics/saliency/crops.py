@@ -1,0 +1,22 @@
+"""Where a live model and its images hold the units of a network."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.paper.receptive_fields import Layer
+
+
+def output_name(layer: Layer) -> str:
+    """The module of `network.build`'s model that the layer's units leave: its ReLU, or the convolution without one."""
+    return f"{'relu' if layer.conv.rectify else 'conv'}{layer.number}"
+
+
+def crop(image: Tensor, box: tuple[int, int, int], outside: float = 0.0) -> Tensor:
+    """What lies in the box (top, left, side) of an image (..., H, W); `outside` where it reaches beyond."""
+    top, left, side = box
+    height, width = image.shape[-2:]
+    rows, columns = slice(max(top, 0), max(top + side, 0)), slice(max(left, 0), max(left + side, 0))
+    inside = image[..., rows, columns]
+    above, before = min(max(-top, 0), side), min(max(-left, 0), side)
+    below, behind = min(max(top + side - height, 0), side), min(max(left + side - width, 0), side)
+    return F.pad(inside, (before, behind, above, below), value=outside)

@@ -1,0 +1,63 @@
+"""Looking into a model, and leaving it as it was."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from pipeline.errors import unknown
+
+
+@contextmanager
+def replaced(model: nn.Module, of: Callable[[nn.Module], Callable | None]) -> Iterator[None]:
+    """Inside, a module computes what `of` gives for it; dropout is off and no parameter asks for a gradient.
+
+    The model is as it was afterwards, also after an error: every module's own mode, hooks and forward included.
+    """
+    modules, parameters = list(model.modules()), list(model.parameters())
+    modes, wanted = [m.training for m in modules], [p.requires_grad for p in parameters]
+    own = [m.__dict__.get("forward") for m in modules]
+    try:
+        model.eval()
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        for module in modules:
+            if (forward := of(module)) is not None:
+                module.__dict__["forward"] = forward
+        yield
+    finally:
+        for module, mode, forward in zip(modules, modes, own, strict=True):
+            module.training = mode
+            module.__dict__.pop("forward", None)
+            if forward is not None:
+                module.__dict__["forward"] = forward
+        for parameter, want in zip(parameters, wanted, strict=True):
+            parameter.requires_grad_(want)
+
+
+class _Reached(Exception):
+    """Carries a layer's output out of a forward pass that need not go on."""
+
+    def __init__(self, output: Tensor):
+        self.output = output
+
+
+def output_of(model: nn.Module, images: Tensor, layer: str | None) -> Tensor:
+    """What leaves the module of that name, the first time it is called; of None: the model's own output."""
+    if layer is None:
+        return model(images)
+    modules = dict(model.named_modules())
+    if not layer or layer not in modules:
+        raise unknown("layer", layer, [name for name in modules if name])
+
+    def leave(_module: nn.Module, _given: object, output: Tensor) -> None:
+        raise _Reached(output)
+
+    hook = modules[layer].register_forward_hook(leave)
+    try:
+        model(images)
+    except _Reached as reached:
+        return reached.output
+    finally:
+        hook.remove()
+    raise unknown("layer", layer, [name for name in modules if name])

@@ -1,0 +1,79 @@
+"""A table as a file: for programs whole (Parquet, CSV, JSON), for people the columns that have a heading (Markdown,
+LaTeX, HTML). The same table gives the same bytes."""
+
+import io
+import json
+from collections.abc import Callable
+
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+from pipeline.evaluation.schema import SCHEMA
+from pipeline.publication import latex
+from pipeline.publication.display import markdown, readable, records
+from pipeline.runtime.settings import endpoint
+from pipeline.store.objects import Store, StudyFolder
+
+TITLES = {
+    "cells": "Errors beside the paper's",
+    "rates": "Learning rates and who chose them",
+    "claims": "The paper's fourteen claims",
+    "neighbours": "Table 4 with our row",
+}
+
+
+def files(kind: str, table: pd.DataFrame, study: str) -> dict[str, bytes]:
+    """The table in every format, by file ending."""
+    return {ending: write(kind, table, study) for ending, write in FORMATS.items()}
+
+
+def _parquet(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    arrow = pyarrow.Table.from_pandas(table, preserve_index=False)
+    about = {"strive.schema": str(SCHEMA), "strive.study": study, "strive.table": kind}
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **about}), out)
+    return out.getvalue()
+
+
+def _csv(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def _json(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    value = {"schema": SCHEMA, "study": study, "table": kind, "rows": records(table)}
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _markdown(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    return (markdown(kind, table) + "\n").encode()
+
+
+def _latex(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    return latex.latex(kind, table, f"{TITLES[kind]}: study {study}", f"tab:{study}-{kind}").encode()
+
+
+def _html(kind: str, table: pd.DataFrame, study: str) -> bytes:
+    body = readable(kind, table).to_html(index=False, border=0)
+    title = f"{TITLES[kind]}: study {study}"
+    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<h1>{title}</h1>\n{body}\n'
+    return f"{page}</html>\n".encode()
+
+
+FORMATS: dict[str, Callable[[str, pd.DataFrame, str], bytes]] = {
+    "parquet": _parquet,
+    "csv": _csv,
+    "json": _json,
+    "md": _markdown,
+    "tex": _latex,
+    "html": _html,
+}
+
+
+def line(store: Store, study: str) -> str:
+    """pd.read_parquet("s3://...", storage_options=...), the latter where the bucket is not Amazon's."""
+    address = store.where(StudyFolder(study).table("parquet"))
+    options = (
+        f', storage_options={{"endpoint_url": "{endpoint()}"}}' if address.startswith("s3://") and endpoint() else ""
+    )
+    return f'pd.read_parquet("{address}"{options})'

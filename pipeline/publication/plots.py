@@ -1,0 +1,248 @@
+"""The report's plots as inline SVG by matplotlib; colours are variables of the page, and follow light and dark."""
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
+
+from pipeline.paper.claims import MARGIN
+from pipeline.plan.schedule import RULES
+from pipeline.publication.curves import Curve
+
+# what matplotlib draws with stands for a variable of the page; the second colour is for where there is no page
+COLOURS = {
+    "#010203": ("ink", "#1b1f24"),
+    "#010204": ("muted", "#6a737d"),
+    "#010205": ("grid", "#d8dee4"),
+    "#010206": ("first", "#0b62c4"),
+    "#010207": ("second", "#c2410c"),
+}
+INK, MUTED, GRID, *SERIES = COLOURS
+TITLE_WIDTH = 26  # characters of a panel's title before it goes on below
+Row = dict[str, Any]  # of a table
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and selected
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "axes.axisbelow": True,
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure of the page: its SVG, and in words for those who do not see it."""
+
+    name: str
+    title: str
+    alt: str
+    svg: str
+
+    def alone(self) -> str:
+        """The SVG with colours of its own, for where there is no page around it."""
+        text = self.svg
+        for variable, colour in COLOURS.values():
+            text = text.replace(f"var(--{variable})", colour)
+        return text.replace("<svg ", '<svg style="background:#ffffff" ', 1)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The learning curves of one cell."""
+
+    title: str
+    curves: Sequence[Curve]
+    paper: float | None  # the error in print, where it is of this task
+
+    def by_length(self) -> tuple[list[Curve], list[Curve]]:
+        """Those that reached the last epoch, which have the same epochs; those that ended before."""
+        last = max(curve.train[0][-1] for curve in self.curves)
+        whole = [curve for curve in self.curves if curve.train[0][-1] == last]
+        return whole, [curve for curve in self.curves if curve.train[0][-1] < last]
+
+
+def errors(cells: Sequence[Row]) -> Plot | None:
+    """Every cell's error with its interval, where there is no number in print to compare it with."""
+    shown = [row for row in cells if row["error"] is not None]
+    if not shown:
+        return None
+    figure, axes = _rows(len(shown))
+    _intervals(axes, shown, "error", "low", "high")
+    axes.set_xlabel("test error, %")
+    return _plot("errors", "Errors with 95 % intervals", figure, _told(shown, "error", "low", "high", "%"))
+
+
+def forest(cells: Sequence[Row]) -> Plot | None:
+    """Differences from the paper with their intervals; the band is where an error counts as reproduced."""
+    shown = [row for row in cells if row["difference"] is not None]
+    if not shown:
+        return None
+    figure, axes = _rows(len(shown))
+    axes.axvspan(-MARGIN, MARGIN, color=GRID, alpha=0.6, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    _intervals(axes, shown, "difference", "difference_low", "difference_high")
+    axes.set_xlabel("error less the paper's, percentage points")
+    alt = _told(shown, "difference", "difference_low", "difference_high", "points")
+    return _plot("forest", "Differences from the paper with 95 % intervals", figure, alt)
+
+
+def learning(panels: Sequence[Panel], columns: int = 4) -> Plot | None:
+    """Test and training error by epoch: the mean over seeds, and the band from the lowest to the highest."""
+    panels = [panel for panel in panels if panel.curves and all(len(curve.test[0]) for curve in panel.curves)]
+    if not panels:
+        return None
+    figure, grid = _grid(len(panels), columns)
+    for axes, panel in zip(grid, panels, strict=True):
+        _learning(axes, panel)
+    _legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])), "epoch", 3)
+    return _plot("learning", "Learning curves", figure, " ".join(map(_ending, panels)))
+
+
+def sensitivity(rates: Sequence[Row], columns: int = 4) -> Plot | None:
+    """Error by learning rate, one small panel a cell; only where there is more than one rate."""
+    cells: dict[str, list[Row]] = {}
+    for row in rates:
+        cells.setdefault(cell_name(row), []).append(row)
+    shown = {name: [row for row in rows if row["error"] is not None] for name, rows in cells.items() if len(rows) > 1}
+    shown = {name: sorted(rows, key=lambda row: row["lr"]) for name, rows in shown.items() if rows}
+    if not shown:
+        return None
+    figure, grid = _grid(len(shown), columns)
+    for axes, (name, rows) in zip(grid, shown.items(), strict=True):
+        _sensitivity(axes, name, rows)
+    _legend(figure, grid[0], "learning rate", 2)
+    best = [f"{name}: lowest at {min(rows, key=lambda row: row['error'])['lr']:g}." for name, rows in shown.items()]
+    return _plot("sensitivity", "Sensitivity to the learning rate", figure, " ".join(best))
+
+
+def _learning(axes: Axes, panel: Panel) -> None:
+    whole, early = panel.by_length()
+    for part, colour in (("test", SERIES[0]), ("train", SERIES[1])):
+        epochs = getattr(whole[0], part)[0]
+        values = np.array([getattr(curve, part)[1] for curve in whole])
+        axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.25, linewidth=0)
+        axes.plot(epochs, values.mean(0), color=colour, linewidth=1.2, label=f"{part} error")
+        for curve in early:
+            axes.plot(*getattr(curve, part), color=colour, linewidth=0.6, linestyle=":")
+    if panel.paper is not None:
+        axes.axhline(panel.paper, color=MUTED, linewidth=0.8, linestyle="--", label="paper")
+    axes.set_title(fill(panel.title, TITLE_WIDTH))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))  # errors may lie within one decade
+
+
+def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
+    for column, label, marker, colour in (
+        ("error", "test images", "o", SERIES[0]),
+        ("held_out_error", "held-out images", "s", SERIES[1]),
+    ):
+        known = [row for row in rows if row[column] is not None]
+        x, y = [row["lr"] for row in known], [row[column] for row in known]
+        axes.plot(x, y, color=colour, marker=marker, markersize=3, linewidth=1, label=label)
+    axes.set_title(fill(title, TITLE_WIDTH))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
+
+
+def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """So many small panels that share their axes."""
+    columns = min(columns, panels)
+    lines = -(-panels // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(max(4.8, 2.4 * columns + 0.4), 1.75 * lines + 0.5), layout="constrained")
+        axes = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for unused in axes[panels:]:
+        unused.set_visible(False)
+    return figure, axes[:panels]
+
+
+def _legend(figure: Figure, example: Axes, below: str, columns: int) -> None:
+    """What all panels have in common, written once."""
+    with matplotlib.rc_context(STYLE):
+        figure.supxlabel(below, fontsize=9)
+        figure.supylabel("error, %", fontsize=9)
+        figure.legend(*example.get_legend_handles_labels(), loc="outside upper right", ncols=columns)
+
+
+def _rows(count: int) -> tuple[Figure, Axes]:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.27 * count + 0.9), layout="constrained")
+        return figure, figure.subplots()
+
+
+def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) -> None:
+    """A dot with its interval on a line for every row, the first on top; the rules of choosing in two colours."""
+    colours = [SERIES[1] if row["rule"] == "paper" else SERIES[0] for row in rows]
+    places = range(len(rows))
+    ends = ([math.nan if row[end] is None else row[end] for row in rows] for end in (low, high))
+    axes.hlines(places, *ends, colors=colours, linewidth=1.6)
+    axes.scatter([row[middle] for row in rows], places, c=colours, s=18, zorder=3)
+    axes.set_yticks(list(places), [row_name(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+
+
+def cell_name(row: Row) -> str:
+    more = "" if row["dataset"] in ("cifar10", "digits", "imagenet") else f", {row['dataset']}"
+    augmented = row["augmented"] and row["dataset"] != "imagenet"
+    return f"{row['network']}{more}{', augmented' if augmented else ''}"
+
+
+def row_name(row: Row) -> str:
+    return f"{cell_name(row)}, by {row['rule']}" if row["rule"] in RULES else cell_name(row)
+
+
+def _told(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:
+    def interval(row: Row) -> str:
+        return "no interval" if row[low] is None else f"{row[low]:.2f} to {row[high]:.2f}"
+
+    return " ".join(f"{row_name(row)}: {row[middle]:.2f} {unit} ({interval(row)})." for row in rows)
+
+
+def _ending(panel: Panel) -> str:
+    whole, early = panel.by_length()
+    first, last = (np.mean([curve.test[1][at] for curve in whole]) for at in (0, -1))
+    lost = f"; {len(early)} of {len(panel.curves)} runs ended early" if early else ""
+    return f"{panel.title}: test error goes from {first:.1f} to {last:.1f} %{lost}."
+
+
+def _plot(name: str, title: str, figure: Figure, alt: str) -> Plot:
+    """The figure as SVG without date, size or anything else that changes between two calls."""
+    out = io.StringIO()
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\n?", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r' width="[\d.]+pt" height="[\d.]+pt"|(?<=<svg) height="[\d.]+pt"| width="[\d.]+pt"', "", text, count=2
+    )
+    text = re.sub(r' id="(?!m|p|C)[a-zA-Z]+_[\d_]+"', "", text)  # names of groups repeat from figure to figure
+    for drawn, (variable, _) in COLOURS.items():
+        text = text.replace(drawn, f"var(--{variable})")
+    return Plot(name, title, alt, text.replace("<svg ", f'<svg role="img" aria-label="{title}. {alt}" ', 1))

@@ -1,1 +1,0 @@
-"""Measuring ourselves: what a step costs, against a plain loop beside it, and what everything around it costs."""

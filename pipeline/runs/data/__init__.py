@@ -1,1 +1,0 @@
-"""From published files to prepared data sets in the store."""

@@ -1,1 +1,0 @@
-"""Pictures of what finished runs have learned, and the gallery over them."""

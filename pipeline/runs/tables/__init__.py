@@ -1,1 +1,0 @@
-"""From results to tables: intervals, verdicts, the claims' scorecard, in every format."""

@@ -1,0 +1,87 @@
+"""A driver of Ray in a process of its own, so that it can be stopped at any moment, and ends when this one ends.
+
+Inside one process that could not be: Ray Train waits for its workers in a call that nothing interrupts outside the main
+thread, and Prefect's tasks are other threads.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pipeline.runtime.child_process import guard
+
+if TYPE_CHECKING:
+    from pipeline.runtime.ray_cluster import Placement
+
+STOP_SECONDS = 20.0  # for Ray to end its processes; after that they are killed
+
+
+class FleetFailed(RuntimeError):
+    """Ray could not do the work; the message has the end of what it said."""
+
+
+class Driver:
+    """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread."""
+
+    def __init__(self, module: str, order: dict):
+        guard()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=self._said,
+            stderr=self._said,
+            start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()  # and left open: its end tells the fleet of ours
+
+    def wait(self) -> str:
+        """The last line it said, when all is done; FleetFailed when that did not come about."""
+        code = self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with self._said:
+            self._said.seek(0)
+            lines = self._said.read().decode(errors="replace").strip().splitlines()
+        if code != 0:
+            raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {code}")
+        return lines[-1] if lines else ""
+
+    def stop(self) -> None:
+        """End it with all its processes; finished runs and checkpoints are in the store."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def obey(work: Callable[[dict, "Placement"], None]) -> None:
+    """A driver's own process: read the order, connect, work, and end in good order, whatever happens."""
+    order = json.loads(sys.stdin.readline())
+    signal.signal(signal.SIGTERM, _unwind)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from pipeline.runtime import ray_cluster  # ray: seconds, and its environment is settled by now
+
+    try:
+        work(order, ray_cluster.connect(order["workers"]))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
+        ray_cluster.disconnect()
+
+
+def _unwind(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()  # returns when the parent's end of the pipe is closed
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,71 @@
+"""The connection to Ray: a cluster to join or to start, what fits on it, and calls on its workers."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+# Read by Ray when it is imported. Nothing is reported through Ray, so its helpers would only cost start-up time.
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# under `uv run` it would send workers a copy of the folder, without its commit: they have this very code already
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+
+import ray
+
+from pipeline.runtime.settings import TOGETHER
+
+T = TypeVar("T")
+R = TypeVar("R")
+NODE_SECONDS = 60.0  # for a node with CPUs to join
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a fleet runs; no part of any run's identity."""
+
+    workers: int
+    gpus_per_worker: float = 0
+    cpus_per_worker: float = 1
+    together: int = 1  # experiments that one worker trains at once
+
+
+def connect(workers: int | None = None) -> Placement:
+    """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it."""
+    address = os.environ.get("RAY_ADDRESS", "local")
+    local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    cpus, gpus = _resources_within(NODE_SECONDS)
+    count = workers or gpus or cpus
+    if count > cpus:
+        raise RuntimeError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
+    return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1)
+
+
+def _resources_within(seconds: float) -> tuple[int, int]:
+    """The cluster's CPUs and GPUs, once a node that has any has joined."""
+    until = time.monotonic() + seconds
+    while not (have := ray.cluster_resources()).get("CPU"):
+        if time.monotonic() > until:
+            raise RuntimeError(f"no node with CPUs has joined the cluster within {seconds:.0f} s: start a Ray worker")
+        time.sleep(1)
+    return int(have["CPU"]), int(have.get("GPU", 0))
+
+
+def disconnect() -> None:
+    """Leave the cluster; one of our own ends with all its processes."""
+    ray.shutdown()
+
+
+def each(call: Callable[[T], R], items: Sequence[T], placement: Placement, retries: int) -> list[R]:
+    """What `call` returns for each item, on as many workers as are free; one that dies is replaced `retries` times."""
+    task = ray.remote(call).options(
+        num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=retries
+    )
+    return ray.get([task.remote(item) for item in items])

@@ -1,0 +1,24 @@
+"""Every run there is a name for: those of the studies, and those that the store holds."""
+
+from pipeline.errors import Refused, unknown
+from pipeline.plan.experiment import Experiment, experiment
+from pipeline.plan.studies import STUDIES
+from pipeline.store.objects import RunFolder, Store
+
+SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
+
+
+def find(store: Store, text: str) -> Experiment:
+    """The experiment whose id is `text` or, alone among all, begins with it."""
+    if (plain := store.find_json(RunFolder(text).experiment)) is not None:
+        return experiment(plain)
+    planned = {e.id: e for make in STUDIES.values() for e in make(SEEDS).experiments}
+    if text in planned:
+        return planned[text]
+    begin = [id for id in planned if id.startswith(text)]
+    if len(begin) == 1:
+        return planned[begin[0]]
+    if begin:
+        raise Refused(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
+    name = text if text in STUDIES else "STUDY"
+    raise unknown("run", text, planned, f"`strive plan {name}` lists the runs of a study.")

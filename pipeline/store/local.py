@@ -1,0 +1,96 @@
+"""A folder as an object store. fsspec's local writer is neither atomic nor exclusive, so these few calls are ours."""
+
+import mmap
+import os
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from pipeline.errors import Refused
+
+ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a writer that died
+
+
+class Folder:
+    """Whole objects below one directory: `put` replaces, `create` refuses to."""
+
+    def __init__(self, root: str):
+        self.root = Path(root).expanduser().absolute()
+        self.temporary = self.root / ".tmp"
+        self._made = False  # by the first put: whoever only looks leaves nothing behind
+        if self.root.exists() and not self.root.is_dir():
+            raise Refused(f"the store {self.root} is a file: choose a folder with --store")
+
+    @property
+    def url(self) -> str:
+        return str(self.root)
+
+    def get(self, path: str) -> bytes:
+        try:
+            return (self.root / path).read_bytes()
+        except (IsADirectoryError, NotADirectoryError) as error:
+            raise FileNotFoundError(path) from error
+
+    def view(self, path: str) -> mmap.mmap:
+        """The object's pages, shared until somebody writes to them, then copied: objects never change."""
+        with open(self.root / path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+    def put(self, path: str, data: bytes) -> None:
+        os.replace(self._written(path, data), self.root / path)
+        _sync_directory((self.root / path).parent)
+
+    def create(self, path: str, data: bytes | bytearray) -> None:
+        """Raises FileExistsError when there is such an object: a hard link is made by one process only."""
+        file = self._written(path, data)
+        try:
+            os.link(file, self.root / path)
+        finally:
+            file.unlink()
+        _sync_directory((self.root / path).parent)
+
+    def exists(self, path: str) -> bool:
+        return (self.root / path).is_file()
+
+    def names(self, prefix: str) -> list[str]:
+        """Every object below the folder `prefix`, as paths relative to it."""
+        top = self.root / prefix
+        found = (Path(folder, name) for folder, _, names in os.walk(top) for name in names)
+        return sorted(str(file.relative_to(top)) for file in found if file.parent != self.temporary)
+
+    def delete(self, path: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+
+    def _written(self, path: str, data: bytes | bytearray) -> Path:
+        if not self._made:
+            self._make()
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        file = self.temporary / uuid4().hex
+        with open(file, "xb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        return file
+
+    def _make(self) -> None:
+        try:
+            self.temporary.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = f"cannot make the store {self.root}: {error.strerror}"
+            raise Refused(f"{why}. Choose another folder with --store.") from error
+        self._made = True
+        for file in self.temporary.iterdir():
+            try:
+                if time.time() - file.stat().st_mtime > ABANDONED_SECONDS:
+                    file.unlink()
+            except FileNotFoundError:  # its writer has just finished
+                pass
+
+
+def _sync_directory(folder: Path) -> None:
+    """A rename survives a power cut only once its directory is on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,230 @@
+"""The store: whole objects in a folder or a bucket, with retries; and the map of what lies where."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
+from mmap import mmap
+from typing import Any, Protocol, TypeVar
+
+from pipeline.errors import Refused
+from pipeline.paper.recipes import Preprocess, Whiten
+from pipeline.plan.datasets import Dataset
+
+T = TypeVar("T")
+Buffer = bytearray | mmap  # bytes that may be worked on in place, to no effect on the object
+AT_ONCE = 32  # objects that are asked for side by side where many are wanted
+WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
+_LASTING = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENAMETOOLONG}
+
+
+class StoreUnreachable(OSError):
+    """The store gave no answer, however often it was asked; the message is its client's."""
+
+
+class Backend(Protocol):
+    """What a kind of store must do; each call is whole and atomic."""
+
+    @property
+    def url(self) -> str: ...
+    def get(self, path: str) -> bytes: ...
+    def view(self, path: str) -> "Buffer": ...
+    def put(self, path: str, data: bytes) -> None: ...
+    def create(self, path: str, data: bytes | bytearray) -> None: ...
+    def exists(self, path: str) -> bool: ...
+    def names(self, prefix: str) -> list[str]: ...
+    def delete(self, path: str) -> None: ...
+
+
+class Store:
+    """Objects by path. Every call is retried with backoff here, and nowhere else."""
+
+    def __init__(self, backend: Backend, transient: tuple[type[Exception], ...] = ()):
+        self.backend = backend
+        self._transient = (OSError, *transient)
+
+    @property
+    def url(self) -> str:
+        return self.backend.url
+
+    def read(self, path: str) -> bytes:
+        """The object's bytes; FileNotFoundError when there is none."""
+        return self._patiently(lambda: self.backend.get(path))
+
+    def view(self, path: str) -> Buffer:
+        """A large object in memory once; from a folder, the same memory in all processes that view it."""
+        return self._patiently(lambda: self.backend.view(path))
+
+    def find(self, path: str) -> bytes | None:
+        """The object's bytes, or None."""
+        try:
+            return self.read(path)
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put the object, replacing what was there; readers see the old or the new one, never a part."""
+        self._patiently(lambda: self.backend.put(path, data))
+
+    def create(self, path: str, data: bytes | bytearray) -> bool:
+        """Put the object if there is none; whether the object there now is this one.
+
+        The bytes decide, for a put whose answer was lost on the way is tried again and then finds itself.
+        """
+        try:
+            self._patiently(lambda: self.backend.create(path, data))
+            return True
+        except FileExistsError:
+            return self.find(path) == data
+
+    def exists(self, path: str) -> bool:
+        return self._patiently(lambda: self.backend.exists(path))
+
+    def names(self, prefix: str) -> list[str]:
+        """Every object below the folder `prefix`, as sorted paths relative to it."""
+        return self._patiently(lambda: self.backend.names(prefix))
+
+    def delete(self, path: str) -> None:
+        """Remove the object if it is there."""
+        self._patiently(lambda: self.backend.delete(path))
+
+    def read_json(self, path: str) -> Any:
+        return json.loads(self.read(path))
+
+    def find_json(self, path: str) -> Any | None:
+        data = self.find(path)
+        return None if data is None else json.loads(data)
+
+    def write_json(self, path: str, value: Any) -> None:
+        self.write(path, to_json(value))
+
+    def create_json(self, path: str, value: Any) -> bool:
+        return self.create(path, to_json(value))
+
+    def where(self, path: str = "") -> str:
+        """The full address of an object, for people and other tools."""
+        return f"{self.url}/{path}".rstrip("/")
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        waits = list(WAITS)
+        while True:
+            try:
+                return call()
+            except self._transient as error:
+                if not waits or _lasting(error):
+                    if isinstance(error, OSError):
+                        raise
+                    raise StoreUnreachable(f"{self.url}: {type(error).__name__}: {error}") from error
+            time.sleep(waits.pop(0))
+
+
+def _lasting(error: Exception) -> bool:
+    """Whether trying again cannot help."""
+    if isinstance(error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError):
+        return True
+    if isinstance(error, OSError) and error.errno in _LASTING:
+        return True
+    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
+        return True
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return 400 <= status < 500 and status not in (408, 409, 429)
+
+
+def open_store(url: str) -> Store:
+    """The store at `url`: a folder, file:///folder or s3://bucket/prefix."""
+    kind, separator, rest = url.partition("://")
+    if kind == "s3" and separator:
+        from pipeline.store.s3 import TRANSIENT, Bucket  # s3fs costs a second, and folders need none of it
+
+        return Store(Bucket(url), TRANSIENT)
+    if separator and kind not in ("file", "local"):
+        raise Refused(
+            f"a store must be a folder or s3://bucket/prefix, not {url!r}: "
+            "of other kinds it is not known that a put can be made conditional"
+        )
+    from pipeline.store.local import Folder
+
+    return Store(Folder(rest if separator else url))
+
+
+def to_json(value: Any) -> bytes:
+    """JSON for people and machines: sorted, indented, no NaN."""
+    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+
+
+def sha256(data: bytes | Buffer) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+PREPARATION = 2  # raise it when the same raw data and preprocessing would come out otherwise
+
+
+class DatasetFolder:
+    """Where the pieces of one data set, preprocessed one way, lie."""
+
+    def __init__(self, dataset: Dataset, how: Preprocess):
+        spec = json.dumps([asdict(dataset), asdict(how), PREPARATION], sort_keys=True)
+        kind = "gcn-zca" if isinstance(how, Whiten) else "pixels"
+        self.top = f"datasets/{dataset.name}.{kind}.{sha256(spec.encode())[:8]}"
+        self.manifest = self.object("manifest.json")
+        self.news = self.object("news.json")  # how far it is, while it is made
+
+    def object(self, name: str) -> str:
+        return f"{self.top}/{name}"
+
+
+class RunFolder:
+    """Where the pieces of one run lie."""
+
+    def __init__(self, id: str):
+        self.id = id
+        self.top = f"runs/{id}"
+        self.experiment = f"{self.top}/experiment.json"
+        self.result = f"{self.top}/result.json"
+        self.model = f"{self.top}/model.safetensors"
+        self.halved = f"{self.top}/model.float16.safetensors"  # kept with the code, where the model is too large
+        self.evaluation = f"{self.top}/evaluation.json"
+        self.retry = f"{self.top}/retry.json"
+        self.claims = f"{self.top}/claims"
+        self.attempts = f"{self.top}/attempts"
+        self.figures = f"{self.top}/figures"
+
+    def attempt(self, number: int) -> str:
+        return f"{self.attempts}/{number}"
+
+    def history(self, number: int) -> str:
+        return f"{self.attempt(number)}/history.parquet"
+
+    def provenance(self, number: int) -> str:
+        return f"{self.attempt(number)}/provenance.json"
+
+    def figure(self, name: str) -> str:
+        return f"{self.figures}/{name}"
+
+
+class StudyFolder:
+    """Where the pieces of one study lie."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.top = f"studies/{name}"
+        self.manifest = self.object("manifest.json")
+        self.editions = self.object("editions.json")  # the list of them
+        self.report = self.object("report.html")
+        self.files = self.object("files.json")  # what `strive pull` fetches, with digests; written last
+
+    @property
+    def gallery(self) -> str:
+        return self.object("gallery/index.html")
+
+    def object(self, name: str) -> str:
+        return f"{self.top}/{name}"
+
+    def table(self, ending: str) -> str:
+        return self.object(f"table.{ending}")
+
+    def edition(self, digest: str, name: str) -> str:
+        return self.object(f"editions/{digest}/{name}")

@@ -1,0 +1,27 @@
+"""The fleet's driver: trains a study's experiments in a process of its own."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.plan.experiment import Experiment, experiment
+from pipeline.runtime.driver import Driver, obey
+
+if TYPE_CHECKING:
+    from pipeline.runtime.ray_cluster import Placement
+
+
+class Fleet(Driver):
+    """Trains until every experiment has an outcome."""
+
+    def __init__(self, experiments: list[Experiment], store_url: str, workers: int | None):
+        order = {"experiments": [e.plain() for e in experiments], "store": store_url, "workers": workers}
+        super().__init__("pipeline.training.fleet", order)
+
+
+def _train(order: dict, placement: "Placement") -> None:
+    from pipeline.training import ray_train
+
+    ray_train.fleet([experiment(plain) for plain in order["experiments"]], order["store"], placement)
+
+
+if __name__ == "__main__":
+    obey(_train)

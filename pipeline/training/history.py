@@ -1,0 +1,32 @@
+"""The learning curve of an attempt: one row an epoch, Parquet, rewritten whole."""
+
+import io
+from dataclasses import asdict
+
+import pyarrow
+import pyarrow.parquet
+
+from pipeline.numerics.reference_loop import Epoch
+from pipeline.store.objects import RunFolder, Store
+
+
+def write(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> bytes:
+    """Put all rows so far; returns the bytes written."""
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), out)
+    store.write(run.history(attempt), out.getvalue())
+    return out.getvalue()
+
+
+def find(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
+    """The rows of an attempt, or none when they are missing or damaged."""
+    try:
+        return read(store, run, attempt)
+    except (FileNotFoundError, pyarrow.ArrowInvalid, TypeError):
+        return []
+
+
+def read(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
+    """The rows of an attempt, those it took over from its predecessor included."""
+    table = pyarrow.parquet.read_table(io.BytesIO(store.read(run.history(attempt))))
+    return [Epoch(**row) for row in table.to_pylist()]

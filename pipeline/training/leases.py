@@ -1,0 +1,245 @@
+"""Who works on which run: attempts, heartbeats, take-over.
+
+Attempt n on a run is the object claims/n.json, which one process alone can create. Beside it lie claims/n.beat.json,
+rewritten while its owner lives, and claims/n.end.json, written when an attempt ends without a result and says why.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from pipeline.errors import Refused
+from pipeline.plan.experiment import Experiment
+from pipeline.runtime.process_identity import boot_id, host_name, process_started
+from pipeline.store.objects import RunFolder, Store
+from pipeline.training.attempt_time import device_seconds
+
+BEAT_SECONDS = 10.0
+SILENCE_SECONDS = 60.0  # without a change of the heartbeat, by the observer's clock, a claim is dead
+DEATHS = 3  # ends of this kind make a run "crashed"
+DEADLY = ("died", "failed")  # the run took its process down, or raised an error
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that takes claims, as every other process can check it."""
+
+    token: str = field(default_factory=lambda: uuid4().hex)
+    host: str = field(default_factory=host_name)
+    boot: str = field(default_factory=boot_id)
+    pid: int = field(default_factory=os.getpid)
+    started: str = field(default_factory=lambda: process_started(os.getpid()) or "")
+    fleet: str = ""  # the fleet it belongs to, and its rank there
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What the store holds of the attempts on one run."""
+
+    numbers: tuple[int, ...]  # ascending
+    ended: tuple[int, ...]
+
+    @property
+    def last(self) -> int:
+        return self.numbers[-1] if self.numbers else 0
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody may be at work on the last one."""
+        return bool(self.numbers) and self.last not in self.ended
+
+
+class Lost(RuntimeError):
+    """Another process has taken this run over; nothing this one still computes may be kept."""
+
+
+def attempts(store: Store, run: RunFolder) -> Attempts:
+    """The attempts on a run."""
+    names = [name.split(".") for name in store.names(run.claims)]
+    numbers = sorted(int(parts[0]) for parts in names if parts[1:] == ["json"])
+    return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in names if parts[1:] == ["end", "json"]))
+
+
+class Claim:
+    """An attempt of ours on a run, kept alive by a thread as long as the `with` block lasts."""
+
+    def __init__(self, store: Store, experiment: Experiment, attempt: int, owner: Owner):
+        self.store, self.experiment, self.attempt, self.owner = store, experiment, attempt, owner
+        self.run = RunFolder(experiment.id)
+        self.begun = False  # set once the run itself is at work, whose errors are then its own
+        self.finished = False  # set once the run has its outcome
+        self._progress: dict = {}
+        self._beats = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._live, name=f"heartbeat {experiment.id}", daemon=True)
+
+    def __enter__(self) -> "Claim":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self._stop.set()
+        self._thread.join()
+        if not self.finished and not isinstance(error, Lost):
+            # a fault of the store or the machine, or data that are not there, is no fault of the run
+            failed = self.begun and isinstance(error, Exception) and not isinstance(error, OSError | Refused)
+            self.end("failed" if failed else "released", repr(error) if error else "left unfinished")
+
+    def end(self, how: str, why: str) -> None:
+        """Say that this attempt is over and has no result."""
+        end_attempt(self.store, self.run, self.attempt, how, why)
+
+    def progress(self, epoch: int, seconds: float) -> None:
+        """Tell observers how far the run is: epochs done, and seconds each takes. Free of I/O."""
+        self._progress = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "epoch_seconds": seconds}
+
+    def check(self) -> None:
+        """Raise Lost when somebody has taken the run over, as happens to a process that slept too long."""
+        if self.store.exists(f"{self.run.claims}/{self.attempt + 1}.json"):
+            raise Lost(f"attempt {self.attempt} on {self.run.id} was taken over")
+
+    def beat(self) -> None:
+        """Rewrite the heartbeat."""
+        self._beats += 1
+        body = {"beat": self._beats, "at": _now(), **self._progress}
+        self.store.write_json(f"{self.run.claims}/{self.attempt}.beat.json", body)
+
+    def _live(self) -> None:
+        shown, due = {}, 0.0
+        while not self._stop.wait(0.5):
+            # progress is shown early, so that a run of seconds can be watched too
+            if time.monotonic() < due and (self._progress == shown or time.monotonic() < due - BEAT_SECONDS + 1):
+                continue
+            shown, due = self._progress, time.monotonic() + BEAT_SECONDS
+            try:
+                self.beat()
+            except OSError:  # the store has retried; a missed beat must not end the run
+                continue
+
+
+def is_here(store: Store, run: RunFolder) -> bool:
+    """Whether the last attempt's owner is a process of this host, whose life needs no minute to judge."""
+    owner = store.find_json(f"{run.claims}/{attempts(store, run).last}.json") or {}
+    return (owner.get("host"), owner.get("boot")) == (host_name(), boot_id())
+
+
+def end_attempt(store: Store, run: RunFolder, attempt: int, how: str, why: str) -> None:
+    """Record once that an attempt is over without a result: released, died or failed."""
+    store.create_json(f"{run.claims}/{attempt}.end.json", {"how": how, "why": why, "at": _now()})
+
+
+class Watch:
+    """An observer of claims, who remembers when each heartbeat last changed by its own clock."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic):
+        self.store, self._clock = store, clock
+        self._seen: dict[str, tuple[bytes | None, float]] = {}
+
+    def alive(self, run: RunFolder, attempt: int) -> bool:
+        """Whether the owner of this open attempt still works on it."""
+        owner = self.store.find_json(f"{run.claims}/{attempt}.json")
+        if owner is None or gone(owner):
+            return False
+        path = f"{run.claims}/{attempt}.beat.json"
+        beat, now = self.store.find(path), self._clock()
+        before = self._seen.get(path)
+        if before is None or before[0] != beat:
+            self._seen[path] = (beat, now)
+            return True
+        return now - before[1] < SILENCE_SECONDS
+
+
+def gone(owner: dict) -> bool:
+    """Whether the owner's process is known to have ended: it was on this host in this boot, and is not there.
+
+    Host names repeat between machines; a name with its boot does not.
+    """
+    if (owner["host"], owner["boot"]) != (host_name(), boot_id()):
+        return False
+    return process_started(owner["pid"]) != owner["started"]
+
+
+def take(
+    store: Store, experiments: Iterable[Experiment], most: int, owner: Owner, watch: Watch
+) -> tuple[list[Claim], bool]:
+    """Up to `most` claims on experiments that have no outcome and that nobody holds; and whether all have one."""
+    taken: list[Claim] = []
+    settled = True
+    for experiment in experiments:
+        run = RunFolder(experiment.id)
+        if store.exists(run.result):
+            continue
+        found = attempts(store, run)
+        if found.open and watch.alive(run, found.last):
+            settled = False
+            continue
+        if len(causes := deaths(store, run, found)) >= DEATHS:
+            record_crash(store, experiment, found.last, causes)
+            continue
+        settled = False
+        number = found.last + 1
+        if store.create_json(f"{run.claims}/{number}.json", asdict(owner) | {"attempt": number, "at": _now()}):
+            taken.append(Claim(store, experiment, number, owner))
+            if len(taken) == most:
+                break
+    return taken, settled
+
+
+def deaths(store: Store, run: RunFolder, found: Attempts) -> list[str]:
+    """Why attempts since the last `strive retry` ended by the run's own fault."""
+    after = (store.find_json(run.retry) or {"after": 0})["after"]
+    ends = [store.read_json(f"{run.claims}/{n}.end.json") for n in found.ended if n > after]
+    return [end["why"] for end in ends if end["how"] in DEADLY]
+
+
+def blame(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
+    """Record that the runs which one worker of a fleet held took its process down."""
+    for experiment in experiments:
+        run = RunFolder(experiment.id)
+        found = attempts(store, run)
+        if not found.open or store.exists(run.result):
+            continue
+        owner = store.read_json(f"{run.claims}/{found.last}.json")
+        if (owner["fleet"], owner["rank"]) == (fleet, rank):
+            end_attempt(store, run, found.last, "died", why)
+
+
+def last_words(store: Store, run: RunFolder) -> str:
+    """Why the last attempt on a run ended without a result, as far as it could say."""
+    end = store.find_json(f"{run.claims}/{attempts(store, run).last}.end.json")
+    return end["why"] if end else "nobody has said why"
+
+
+def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:
+    """The outcome of a run that ended its process, or failed, time after time; all that it took was wasted."""
+    run = RunFolder(experiment.id)
+    wasted = sum(device_seconds(store, run, number) for number in range(1, attempt + 1))
+    outcome = {
+        "outcome": "crashed",
+        "experiment_id": experiment.id,
+        "attempt": attempt,
+        "why": causes,
+        "summary": {"device_seconds": 0.0, "wasted_seconds": round(wasted, 3)},
+    }
+    store.create_json(run.result, outcome)
+
+
+def retry(store: Store, run: RunFolder) -> bool:
+    """Make a crashed or diverged run one that is missing; False when its outcome is neither."""
+    result = store.find_json(run.result)
+    if result is None or result["outcome"] == "done":
+        return False
+    last = attempts(store, run).last
+    end_attempt(store, run, last, "settled", result["outcome"])
+    store.write_json(run.retry, {"after": last, "at": _now(), "was": result})
+    store.delete(run.result)
+    return True
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

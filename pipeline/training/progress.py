@@ -1,0 +1,105 @@
+"""How far a study is, read from the store alone."""
+
+from dataclasses import dataclass
+
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import flops, gpu_seconds, needed
+from pipeline.plan.studies import Study
+from pipeline.store.objects import RunFolder, Store
+from pipeline.training.leases import Watch, attempts
+
+OUTCOMES = ("done", "diverged", "dead", "crashed")
+SECONDS_PER_FLOP = 1 / 30e9  # of one core, until a run of this study has told better
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one run stands."""
+
+    experiment: Experiment
+    state: str  # missing, running, or an outcome
+    attempt: int = 0
+    epoch: int = 0  # epochs done
+    epoch_seconds: float | None = None
+    where: str | None = None  # who is at work on it
+    result: dict | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.state in OUTCOMES
+
+    def plain(self) -> dict:
+        """As `--json` prints it."""
+        result = self.result or {}
+        return {
+            "id": self.experiment.id,
+            "network": self.experiment.network.name,
+            "dataset": self.experiment.dataset.name,
+            "lr": self.experiment.recipe.lr,
+            "seed": self.experiment.seed,
+            "state": self.state,
+            "attempt": self.attempt,
+            "epoch": self.epoch,
+            "epochs": self.experiment.recipe.epochs,
+            "where": self.where,
+            "wrong": result.get("wrong"),
+            "seen": result.get("seen"),
+            "seconds": result.get("seconds"),
+            "why": result.get("why"),
+            "flops": flops(self.experiment),
+            "gpu_seconds": round(gpu_seconds(self.experiment), 1),
+        }
+
+
+class Progress:
+    """An observer of a study's runs; what is settled is read once."""
+
+    def __init__(self, store: Store, experiments: list[Experiment]):
+        self.store, self.experiments = store, experiments
+        self._watch = Watch(store)
+        self._settled: dict[str, Standing] = {}
+
+    def standings(self) -> list[Standing]:
+        """Every run as it stands now, in the study's order."""
+        return [self._settled.get(e.id) or self._look(e) for e in self.experiments]
+
+    def _look(self, experiment: Experiment) -> Standing:
+        run = RunFolder(experiment.id)
+        result = self.store.find_json(run.result)
+        if result is not None:
+            epoch = result.get("epochs", 0)
+            standing = Standing(experiment, result["outcome"], result["attempt"], epoch, result=result)
+            self._settled[experiment.id] = standing
+            return standing
+        found = attempts(self.store, run)
+        if not found.open or not self._watch.alive(run, found.last):
+            return Standing(experiment, "missing", found.last)
+        owner = self.store.find_json(f"{run.claims}/{found.last}.json") or {}
+        beat = self.store.find_json(f"{run.claims}/{found.last}.beat.json") or {}
+        where = f"{owner['host'].split()[0]} pid {owner['pid']}" if owner else None
+        epoch, seconds = beat.get("epoch", 0), beat.get("epoch_seconds")
+        return Standing(experiment, "running", found.last, epoch, seconds, where)
+
+
+def results(standings: list[Standing]) -> dict[str, dict]:
+    """What has come out, by the run's id."""
+    return {s.experiment.id: s.result for s in standings if s.result is not None}
+
+
+def open_runs(study: Study, standings: list[Standing]) -> list[Standing]:
+    """Where the runs stand that can be trained now, or are being trained, the worthiest first."""
+    by_id = {s.experiment.id: s for s in standings}
+    return [by_id[e.id] for e in needed(study, results(standings))]
+
+
+def seconds_left(standings: list[Standing], workers: int) -> float:
+    """Training time that the unsettled runs still need on `workers` processes, from how long the others took."""
+    rate = _seconds_per_flop(standings)
+    left = [flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.settled]
+    return max([sum(left) / workers, *left]) if left else 0.0
+
+
+def _seconds_per_flop(standings: list[Standing]) -> float:
+    took = [(s.result["seconds"], flops(s.experiment)) for s in standings if s.state == "done" and s.result]
+    took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in standings if s.epoch_seconds]
+    return sum(seconds for seconds, _ in took) / sum(work for _, work in took) if took else SECONDS_PER_FLOP

@@ -1,0 +1,255 @@
+"""Photographs in shards. Witnesses: Pillow and numpy on single files, the same images held in memory, laws of order."""
+
+import shutil
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.real_data import photographs as real_photographs
+
+from pipeline.data import imagenet, prepare, read_shards
+from pipeline.data.read_shards import Shards
+from pipeline.errors import Refused
+from pipeline.numerics.loader import Feed, Images
+from pipeline.paper.augmentations import Crop
+from pipeline.paper.recipes import Recipe, Scale, Whiten
+from pipeline.plan.datasets import Dataset
+from pipeline.store.objects import DatasetFolder, open_store
+
+TINY = Dataset("tiny", 16, 3, 25, 7, None, shard=4)
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """25 training and 7 test photographs of three classes, losslessly, of odd sizes."""
+    for part, count in (("train", 25), ("val", 7)):
+        for n in range(count):
+            file = tmp_path / "data" / "tiny" / part / f"n{n % 3}" / f"{n:03}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(RNG.integers(0, 256, (20 + n, 45 - n, 3), np.uint8)).save(file)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def made(tmp_path, folder):
+    store = open_store(str(tmp_path / "store"))
+    prepare.make(store, TINY, Scale(), str(folder))
+    return store
+
+
+def everything(source):
+    return source.take(torch.arange(len(source)))
+
+
+def test_a_photograph_is_shrunk_to_its_short_side_and_cut_in_the_middle(tmp_path):
+    # 40 x 20, halves of one colour each: after shrinking by 2 the middle 10 x 10 are columns 5 to 14
+    wide = np.zeros((20, 40, 3), np.uint8)
+    wide[:, 20:] = 200
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    out = imagenet.square(tmp_path / "wide.png", 10)
+    assert out.shape == (10, 10, 3)
+    assert (out[:, :4] == 0).all()
+    assert (out[:, 6:] == 200).all()
+    # 6 -> 2: bilinear with antialias is a triangle 6 pixels wide around the new pixel's middle, cut off at the border
+    ramp = np.repeat(np.arange(6, dtype=np.uint8)[:, None, None] * 36, 6, 1).repeat(3, 2)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    x = np.arange(6) + 0.5
+    weights = np.maximum(0, 1 - np.abs(x - 1.5) / 3)
+    expected = round(float((weights / weights.sum() * ramp[:, 0, 0]).sum()))
+    assert imagenet.square(tmp_path / "ramp.png", 2)[0, 0].tolist() == [expected] * 3
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_every_kind_of_photograph_becomes_rgb(tmp_path, mode):
+    file = tmp_path / f"x.{'jpg' if mode == 'CMYK' else 'png'}"
+    Image.fromarray(RNG.integers(0, 256, (30, 30, 3), np.uint8)).convert(mode).save(file)
+    assert imagenet.square(file, 8).shape == (8, 8, 3)
+
+
+def test_shards_hold_every_photograph_once_with_its_class(made, folder):
+    data = prepare.load(made, TINY, Scale())
+    files = sorted((folder / "tiny").glob("val/*/*.png"))
+    images, labels = everything(data.test)
+    expected = np.stack([imagenet.square(file, 16) for file in files]).transpose(0, 3, 1, 2)
+    assert np.array_equal(images, expected)
+    assert labels.tolist() == [int(file.parent.name[1:]) for file in files]
+    images, labels = everything(data.train)
+    found = sorted((image.numpy().tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
+    train = (folder / "tiny").glob("train/*/*.png")
+    square = ((imagenet.square(file, 16).transpose(2, 0, 1), int(file.parent.name[1:])) for file in train)
+    assert found == sorted((image.tobytes(), label) for image, label in square)
+    assert labels.tolist() != sorted(labels.tolist())
+
+
+def test_shards_feed_what_memory_feeds_on_any_number_of_workers(made):
+    data = prepare.load(made, TINY, Scale())
+    recipe = Recipe(lr=0.1, batch=6, epoch_images=40, preprocess=Scale(), augment=Crop(window=12))
+
+    class Known(Images):
+        def order(self, seed, passage):
+            return data.train.order(seed, passage)
+
+    sharded, _ = data.feeds(recipe)
+    memory = Feed(Known(*everything(data.train)), recipe, sharded.finish)
+    for epoch in (0, 1, 2):  # 40 of 25 images: passes begin within an epoch
+        expected = list(memory.training(5, epoch))
+        for workers in (1, 2, 3):
+            shares = [list(sharded.training(5, epoch, rank, workers)) for rank in range(workers)]
+            for step, (images, labels, places) in enumerate(expected):
+                parts = [share[step] for share in shares]
+                for rank, (theirs, classes, where) in enumerate(parts):
+                    assert torch.equal(theirs, images[rank::workers])
+                    assert torch.equal(classes, labels[rank::workers])
+                    assert torch.equal(where, places[rank::workers])
+
+
+def counted(count=100, shard=5):
+    """A source of numbered 1 x 1 images; which shards were read in order, and how many were alive at most."""
+    reads, alive, most = [], weakref.WeakSet(), [0]
+    lock = threading.Lock()
+
+    def read(number):
+        images = torch.arange(number * shard, min(count, (number + 1) * shard), dtype=torch.int32).view(-1, 1, 1, 1)
+        with lock:
+            reads.append(number)
+            alive.add(images)
+            most[0] = max(most[0], len(alive))
+        return images
+
+    return Shards(read, torch.arange(count), shard), reads, most
+
+
+def test_a_pass_is_a_shuffle_of_everything_and_a_function_of_seed_and_passage():
+    source, _, _ = counted()
+    one = source.order(1, 0)
+    assert sorted(one.tolist()) == list(range(100))
+    assert torch.equal(one, counted()[0].order(1, 0))
+    assert not torch.equal(one, source.order(1, 1))
+    assert not torch.equal(one, source.order(2, 0))
+    steps = one.diff()
+    assert (steps == 1).float().mean() < 0.1
+
+
+def test_a_pass_reads_every_shard_once_and_holds_two_windows(monkeypatch):
+    monkeypatch.setattr(read_shards, "WINDOW", 4)
+    source, reads, most = counted(400, 5)
+    for passage in range(2):
+        order = source.order(0, passage)
+        source.order(0, passage + 1)  # as an epoch that ends in the next pass does
+        for index in order.split(7):
+            images, labels = source.take(index)
+            assert images.flatten().tolist() == index.tolist() == labels.tolist()
+        # what was read ahead at the end of a pass is one window of the next at most
+        assert len(reads) <= (passage + 1) * 80 + 4
+    assert set(reads) == set(range(80))
+    assert most[0] <= 3 * 4
+
+
+def test_an_evaluation_reads_in_order_and_once():
+    source, reads, most = counted(200, 5)
+    for index in torch.arange(200).split(12):
+        assert torch.equal(source.take(index)[1], index)
+    assert sorted(reads) == list(range(40))
+    assert most[0] <= 3 * read_shards.AHEAD
+
+
+def test_a_shard_that_could_not_be_read_is_tried_again():
+    tries = []
+
+    def read(number):
+        tries.append(number)
+        if len(tries) == 1:
+            raise OSError("away")
+        return torch.zeros(5, 1, 1, 1)
+
+    source = Shards(read, torch.zeros(5), 5)
+    with pytest.raises(OSError, match="away"):
+        source.take(torch.arange(2))
+    assert len(source.take(torch.arange(2))[0]) == 2
+
+
+def test_damaged_photographs_are_named_before_training_and_good_shards_kept(tmp_path, folder):
+    store = open_store(str(tmp_path / "store"))
+    bad = sorted((folder / "tiny").glob("train/*/*.png"))[3:5]
+    good = {file: file.read_bytes() for file in bad}
+    bad[0].write_bytes(good[bad[0]][:-400])
+    bad[1].write_bytes(b"<html>")
+    with pytest.raises(Refused) as refused:
+        prepare.make(store, TINY, Scale(), str(folder))
+    assert all(str(file) in str(refused.value) for file in bad)
+    top = DatasetFolder(TINY, Scale())
+    assert not store.exists(top.manifest)
+    before = {name: store.read(top.object(name)) for name in store.names(top.top)}
+    assert len(before) > 10
+    for file, content in good.items():
+        file.write_bytes(content)
+    prepare.make(store, TINY, Scale(), str(folder))
+    assert before.items() <= {name: store.read(top.object(name)) for name in store.names(top.top)}.items()
+
+
+def test_a_shard_that_is_there_is_not_made_again(tmp_path, folder, monkeypatch):
+    store = open_store(str(tmp_path / "store"))
+    decoded, seen = imagenet.decoded, []
+
+    def stopping(files, side):
+        seen.append(files)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return decoded(files, side)
+
+    monkeypatch.setattr(imagenet, "decoded", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.make(store, TINY, Scale(), str(folder))
+    prepare.make(store, TINY, Scale(), str(folder))
+    assert len(seen) == 4 + 7 + 2 - 3  # 7 training and 2 test shards, 3 of which were there
+    assert len(prepare.load(store, TINY, Scale()).train) == 25
+
+
+def test_a_damaged_shard_is_refused_by_name(made):
+    path = DatasetFolder(TINY, Scale()).object("test/00001.npy")
+    made.write(path, made.read(path)[:-1] + b"?")
+    with pytest.raises(Refused, match=r"test/00001.npy is damaged"):
+        everything(prepare.load(made, TINY, Scale()).test)
+
+
+@pytest.mark.parametrize(("harm", "says"), [("file", "found 24 of 3"), ("class", "of 2"), ("folder", "holds no such")])
+def test_a_folder_that_is_not_whole_is_refused(tmp_path, folder, harm, says):
+    train = folder / "tiny" / "train"
+    if harm == "file":
+        next(train.glob("n0/*")).unlink()
+    else:
+        shutil.rmtree(train / "n2" if harm == "class" else train)
+    store = open_store(str(tmp_path / "store"))
+    with pytest.raises(Refused, match=says):
+        prepare.make(store, TINY, Scale(), str(folder))
+    assert store.names("") == []
+
+
+def test_without_a_data_directory_it_says_where_to_put_them(tmp_path):
+    with pytest.raises(Refused, match=r"tiny/train/CLASS/FILE.*--data-dir"):
+        prepare.make(open_store(str(tmp_path)), TINY, Scale())
+
+
+def test_what_does_not_fit_into_memory_is_not_whitened(tmp_path, folder):
+    with pytest.raises(Refused, match="use Scale"):
+        prepare.make(open_store(str(tmp_path)), TINY, Whiten(), str(folder))
+
+
+def test_real_photographs_as_a_data_set(tmp_path):
+    """Of imagenette-mini 600 train and 200 test: an epoch sees every image once, in classes well mixed."""
+    top = real_photographs()
+    dataset = Dataset("imagenette-mini", 64, 10, 600, 200, None, shard=64)
+    store = open_store(str(tmp_path))
+    prepare.make(store, dataset, Scale(), str(top))
+    data = prepare.load(store, dataset, Scale())
+    train, test = data.feeds(Recipe(lr=0.1, batch=50, preprocess=Scale(), augment=Crop(window=56)))
+    labels = torch.cat([labels for images, labels, _ in train.training(0, 0) if images.shape[1:] == (3, 56, 56)])
+    assert labels.bincount().tolist() == [60] * 10
+    assert all(len(batch.unique()) >= 7 for batch in labels.split(50))
+    images, labels = next(test.evaluation(200))
+    assert labels.tolist() == sorted(labels.tolist())
+    assert 0.3 < images.std() < 0.8

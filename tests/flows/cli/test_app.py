@@ -1,0 +1,190 @@
+"""The commands that spend nothing: what they print, what they refuse, what they import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from pipeline.paper.networks import NETWORKS
+from pipeline.plan.studies import study
+from pipeline.store.objects import RunFolder, StudyFolder, open_store
+from pipeline.training import leases
+
+COMMANDS = [
+    "reproduce",
+    "plan",
+    "status",
+    "table",
+    "pull",
+    "figures",
+    "gallery",
+    "networks",
+    "run",
+    "retry",
+    "serve",
+    "bench",
+    "doctor",
+]
+
+
+def strive(*words):
+    return CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_that_names_its_options(command):
+    out = strive(command, "--help").output
+    assert "--help" in out
+    assert command == "serve" or "--json" in out
+
+
+def test_networks_prints_the_papers_table():
+    out = strive("networks", "all-cnn-c").output
+    assert out.count("3x3 conv. 96 ReLU") == 3
+    assert "10 x 6 x 6" in out
+    assert "1,369,738" in out
+    listed = json.loads(strive("networks", "--json").output)
+    assert {n["name"]: n["parameters"] for n in listed}["model-c"] == 954_730
+    assert [n["name"] for n in listed] == list(NETWORKS)
+
+
+def test_plan_knows_states_and_cost(store):
+    plan = json.loads(strive("plan", "digits", "--store", store.url, "--workers", "2", "--json").output)
+    assert set(plan) == {"study", "store", "runs", "flops_left", "seconds_left", "gpu_seconds_left", "workers"}
+    assert {run["state"] for run in plan["runs"]} == {"missing"}
+    assert plan["flops_left"] == sum(run["flops"] for run in plan["runs"]) > 0
+    assert plan["seconds_left"] > 0
+
+
+def test_plan_says_that_reading_shards_is_not_counted(store):
+    last = strive("plan", "imagenet", "--store", store.url).output.splitlines()[-1]
+    assert "images of imagenet is not counted" in last
+    assert "not counted" not in strive("plan", "digits", "--store", store.url).output
+
+
+def test_plan_divides_no_run_over_processes(store):
+    alone, beside = (
+        json.loads(strive("plan", "large", "--store", store.url, "--workers", n, "--json").output) for n in ("1", "2")
+    )
+    assert len(alone["runs"]) == 1
+    assert alone["seconds_left"] == beside["seconds_left"]
+
+
+def test_plan_and_dry_run_leave_no_trace(store, tmp_path):
+    for words in (["plan", "digits"], ["status", "digits"], ["reproduce", "digits", "--dry-run"]):
+        assert strive(*words, "--store", store.url).exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_says_who_works_and_what_came_out(store):
+    one, two = study("smoke").experiments
+    held, _ = leases.take(store, [one], 1, leases.Owner(), leases.Watch(store))
+    store.write_json(RunFolder(two.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    answer = json.loads(strive("status", "smoke", "--store", store.url, "--json").output)
+    first, second = answer["runs"]
+    assert (first["state"], first["attempt"]) == ("running", held[0].attempt)
+    assert str(held[0].owner.pid) in first["where"]
+    assert (second["state"], second["why"]) == ("crashed", ["no memory"])
+    assert "no memory" in strive("status", "smoke", "--store", store.url).output
+
+
+def test_a_table_is_made_from_results_that_no_flow_has_published(store):
+    one, two = study("smoke").experiments
+    store.write_json(RunFolder(two.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    shown = strive("table", "smoke", "--store", store.url).output
+    assert "1 crashed" in shown
+    assert "1 not run" in shown
+    store.write_json(RunFolder(one.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    assert strive("table", "smoke", "--store", store.url).output == shown
+    assert "1 not run" not in strive("table", "smoke", "--fresh", "--store", store.url).output
+    # made for two seeds, it stays a table of two seeds
+    assert "1 crashed, 1 not run" in strive("table", "smoke", "--fresh", "--seeds", "2", "--store", store.url).output
+    assert "1 crashed, 1 not run" in strive("table", "smoke", "--fresh", "--store", store.url).output
+    # the page is made with it, and what can be pulled is what lies there
+    assert "1 crashed, 1 not run" in store.read(StudyFolder("smoke").report).decode()
+    assert strive("pull", "smoke", str(Path(store.url).parent / "pulled"), "--store", store.url).exit_code == 0
+
+
+def test_retry_makes_a_crashed_run_missing(store):
+    one = study("smoke").experiments[0]
+    store.write_json(RunFolder(one.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    assert strive("retry", one.id, "--store", store.url).exit_code == 0
+    again = strive("retry", one.id, "--store", store.url)
+    assert again.exit_code == 2
+    assert "is missing" in again.output
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["plan", "digit"], "Did you mean digits"),
+        (["reproduce", "digist"], "Did you mean digits"),
+        (["status", "smoek"], "Did you mean smoke"),
+        (["table", "digits"], "strive reproduce"),
+        (["table", "digits", "--format", "xls"], "md, csv"),
+        (["table", "digits", "--kind", "errors"], "cells, rates"),
+        (["pull", "digits", "there"], "strive reproduce digits"),
+        (["networks", "all-cnn-d"], "all-cnn-c"),
+        (["run", "all-cnn-c.digits"], "write more of it"),
+        (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),
+        (["retry", "x"], "unknown run"),
+        (["run", "foo"], "`strive plan STUDY` lists"),
+        (["run", "smoke"], "`strive plan smoke` lists"),
+        (["figures", study("digits").experiments[0].id], "strive run"),
+        (["figures"], "--study"),
+        (["figures", "all-cnn-c", "--study", "digits"], "--study"),
+        (["figures", "--study", "digist"], "Did you mean digits"),
+        (["figures", "--study", "digits"], "strive reproduce digits"),
+        (["figures", "--study", "digits", "--images", "3:x"], "0:1000"),
+        (["figures", "--study", "digits", "--methods", "guide"], "Did you mean guided"),
+        (["figures", "--study", "digits", "--precision", "float16"], "bfloat16 or float32"),
+        (["figures", "--study", "digits", "--top", "0"], "--top"),
+        (["reproduce", "digits", "--images", "0:1000"], "355 test images"),
+        (["gallery", "digit"], "Did you mean digits"),
+        (["gallery", "digits"], "strive reproduce digits"),
+        (["plan", "digits", "--seeds", "0"], "--seeds"),
+        (["reproduce", "digits", "--workers", "0"], "at least one worker"),
+        (["plan", "digits", "--store", "ftp://x/y"], "s3://bucket/prefix"),
+    ],
+)
+def test_a_request_that_cannot_be_met_says_what_to_do(words, hint, store):
+    if "--store" not in words and words[0] != "networks":
+        words = [*words, "--store", store.url]
+    answer = strive(*words)
+    assert answer.exit_code == 2
+    assert hint in " ".join(answer.output.split())
+
+
+def test_serve_wants_a_server(tmp_path):
+    code = "from flows.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve"],
+        capture_output=True,
+        text=True,
+        env={"PREFECT_HOME": str(tmp_path), "PATH": ""},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "prefect server start" in done.stderr
+
+
+def test_light_commands_import_nothing_heavy(store):
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from flows.cli.app import app
+for words in (["--help"], ["networks"], ["plan", "digits"], ["status", "digits"], ["table", "digits"]):
+    CliRunner().invoke(app, [*words, *(["--store", {store.url!r}] if len(words) > 1 else [])])
+heavy = {{"torch", "ray", "prefect", "pandas", "s3fs", "sklearn"}} & set(sys.modules)
+sys.exit(f"imported: {{heavy}}" if heavy else 0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

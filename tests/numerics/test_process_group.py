@@ -1,0 +1,56 @@
+"""Several workers make the steps that one would make."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support.small import FIFTY_STEPS, POOLED, lane, weights
+
+from pipeline.numerics.fast.loop import epochs
+from pipeline.numerics.fast.precision import Mode
+from pipeline.numerics.process_group import Workers
+
+
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_gradients_of_all_shares_add_up_to_the_gradient_of_the_batch(count, monkeypatch):
+    """Masks, cuts and mirrors included; of 16 images, some of 20 workers get none."""
+    monkeypatch.setattr(Workers, "sum", lambda _self, _value: None)  # each is alone here, and keeps its share
+    whole = lane(POOLED, FIFTY_STEPS)
+    gathered = []
+    for one in (whole, *(lane(POOLED, FIFTY_STEPS, workers=Workers(rank, count)) for rank in range(count))):
+        one.begin_epoch()
+        chunk = one.chunks(1)[0]
+        one.step(*one.shown(chunk.places(one.workers)), chunk.batch)
+        gathered.append((one.weights.gradient_P.clone(), one.totals.clone()))
+    (gradient, totals), *shares = gathered
+    torch.testing.assert_close(sum(share for share, _ in shares), gradient, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(sum(counted for _, counted in shares), totals)
+
+
+def test_two_processes_train_as_one_would(tmp_path):
+    """Near: of the way that the weights go in fifty steps. Counts are those of both."""
+    script, env = (
+        Path(__file__).parents[1] / "support" / "shared.py",
+        {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    words = ["2", str(tmp_path / "meeting"), str(tmp_path / "out")]
+    processes = [
+        subprocess.Popen([sys.executable, str(script), str(rank), *words], env=env, stderr=subprocess.PIPE)
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said.decode()
+    for precision, near in (("float32", 1e-4), ("bfloat16", 0.1)):
+        (rows, ours), (same_rows, same) = (torch.load(tmp_path / f"out.{precision}.{rank}") for rank in range(2))
+        assert rows == same_rows
+        assert torch.equal(ours, same)
+        one = lane(POOLED, FIFTY_STEPS, mode=Mode(precision))
+        begin = weights(one.model).clone()
+        alone = [row for _, row in epochs([one])]
+        assert (ours - weights(one.model)).norm() < near * (weights(one.model) - begin).norm()
+        assert [row[0] for row in rows] == pytest.approx([row.train_loss for row in alone], rel=max(near / 3, 1e-5))
+        assert [(row[2], row[4]) for row in rows] == [(row.train_seen, row.test_seen) for row in alone]

@@ -1,0 +1,105 @@
+"""Every format holds the same table, and none of them changes unnoticed."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+from support.synthetic import BEST, made, results
+
+from pipeline.evaluation import frames as tables
+from pipeline.evaluation.schema import SCHEMA, TABLES, described
+from pipeline.paper.claims import STATEMENTS
+from pipeline.plan.studies import study
+from pipeline.publication import display, formats
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_format_holds_the_same_table(kind):
+    table = made()[kind]
+    files = formats.files(kind, table, "table-3")
+    assert list(table.columns) == [c.name for c in TABLES[kind]]
+    read = pd.read_parquet(io.BytesIO(files["parquet"]))
+    pd.testing.assert_frame_equal(read, table)
+    rows = json.loads(files["json"])
+    assert (rows["schema"], rows["table"]) == (SCHEMA, kind)
+    assert rows["rows"] == display.records(table)
+    csv = pd.read_csv(io.BytesIO(files["csv"]), keep_default_na=False)
+    assert csv.shape == table.shape
+    numbers = [c.name for c in TABLES[kind] if c.type == "number"]
+    for name in numbers:
+        np.testing.assert_array_equal(pd.to_numeric(csv[name]).to_numpy(), table[name].to_numpy())
+    people = len(display.readable(kind, table))
+    assert len(files["md"].decode().splitlines()) == people + 2
+    assert files["html"].decode().count("<tr") == people + 1
+    body = files["tex"].decode().split(r"\midrule")[1].split(r"\bottomrule")[0]
+    assert body.count(r"\\") == {"claims": len(STATEMENTS)}.get(kind, people)  # of a claim the verdict alone
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+@pytest.mark.parametrize(("name", "rows"), [("table-3", "alike"), ("table-3", "differing"), ("all", "alike")])
+def test_what_is_printed_fits_the_page(name, rows, tmp_path):
+    """Witness: LaTeX complains of every line and every page that is too full."""
+    study_ = study(name)
+
+    def truth(e):
+        best = 0.1 if rows == "differing" and e.dataset.name == "cifar10-held-out" else BEST
+        return 10 + 20 * abs(e.recipe.lr - best)
+
+    inputs = ""
+    for kind, table in tables.make(study_, results(study_.read, truth, 0.1)).items():
+        (tmp_path / f"{kind}.tex").write_bytes(formats.files(kind, table, name)["tex"])
+        inputs += rf"\input{{{kind}.tex}}\clearpage"
+    head = r"\documentclass{article}\usepackage{array,booktabs,graphicx,longtable}\begin{document}"
+    (tmp_path / "all.tex").write_text(rf"{head}{inputs}\end{{document}}")
+    words = ["pdflatex", "-interaction=nonstopmode", "all.tex"]
+    for _ in range(3):  # a long table finds its widths by and by
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert not re.findall(
+        r"^(?:Overfull.*|.*Float too large.*|.*Warning.*Table widths.*|!.*)", done.stdout, re.MULTILINE
+    )
+
+
+def test_the_same_results_give_the_same_bytes():
+    one, two = (formats.files("cells", made()["cells"], "table-3") for _ in range(2))
+    assert one == two
+
+
+def test_parquet_says_its_schema():
+    file = formats.files("cells", made()["cells"], "table-3")["parquet"]
+    metadata = pyarrow.parquet.read_schema(io.BytesIO(file)).metadata
+    assert metadata[b"strive.schema"] == str(SCHEMA).encode()
+
+
+def test_the_schema_is_what_it_was():
+    """Whoever renames, retypes or drops a column raises SCHEMA, says why there, and writes the new list here."""
+    names = {kind: [f"{c['name']}:{c['type']}" for c in columns] for kind, columns in described()["tables"].items()}
+    assert SCHEMA == 2
+    assert names["rates"] == [
+        "network:text", "dataset:text", "augmented:flag", "lr:number", "held_out_error:number", "first_error:number",
+        "error:number", "seeds:count", "outcomes:text", "by_paper:flag", "by_held_out:flag", "flatters:number",
+        "because:text",
+    ]  # fmt: skip
+    assert names["cells"] == [
+        "network:text", "dataset:text", "augmented:flag", "rule:text", "lr:number", "paper_error:number",
+        "error:number", "std:number", "seeds:count", "low:number", "high:number",
+        "difference:number", "difference_low:number", "difference_high:number", "verdict:text", "because:text",
+        "interval:text", "outcomes:text", "parameters:count", "paper_parameters:text", "epochs:count", "seconds:number",
+        "device_seconds:number", "wasted_seconds:number", "cost:number", "devices:text", "modes:text", "commits:text",
+        "raw_sha256:text", "revision:count", "whitening_sha256:text", "runs:text", "paper_support:text",
+    ]  # fmt: skip
+    assert names["claims"] == [
+        "claim:count", "sentence:text", "rule:text", "comparison:text", "holds_when:text", "effect:number",
+        "low:number", "high:number", "interval:text", "n:count", "p:number", "p_against:number",
+        "comparison_verdict:text", "verdict:text", "because:text", "runs:text",
+    ]  # fmt: skip
+    assert names["neighbours"] == [
+        "panel:text", "method:text", "source:text", "error:number", "low:number", "high:number", "seeds:count",
+        "parameters:text", "support:text", "verdict:text",
+    ]  # fmt: skip

@@ -1,0 +1,290 @@
+"""Laws of what is published: nothing changes when nothing has changed, the page is whole and alone, a pull is exact."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.synthetic import result, results
+
+from flows.cli import figures
+from pipeline.errors import Refused
+from pipeline.evaluation import frames as tables
+from pipeline.evaluation.proofs import proof_of
+from pipeline.evaluation.results import collect
+from pipeline.evaluation.schema import FILES, TABLES
+from pipeline.numerics.reference_loop import Epoch
+from pipeline.paper.published_errors import claimed
+from pipeline.plan.studies import study
+from pipeline.publication import curves, formats, plots, pull
+from pipeline.publication import page as report
+from pipeline.publication.publish import publish as publish_study
+from pipeline.store.objects import RunFolder, StudyFolder, open_store
+from pipeline.training import history
+
+TABLE_3, SMOKE = study("table-3"), study("smoke")
+
+
+def train(store, experiment, error):
+    """A finished run in the store, without the training."""
+    epochs = [Epoch(n, 0.05, 1.0, 500 - n, 1000, *((90 - n, 100) if n % 2 else (None, None)), 1.0) for n in range(20)]
+    run = RunFolder(experiment.id)
+    history.write(store, run, 1, epochs)
+    store.write_json(run.result, result(experiment, error) | {"digests": {"model": "m", "dataset": "d"}})
+    store.write(f"{run.top}/figures/guided-backprop.png", b"a picture")
+
+
+def publish(store, study):
+    where, drawn = publish_study(store, study)
+    assert where == store.where(StudyFolder(study.name).report)
+    digest = store.read_json(StudyFolder(study.name).editions)[-1]["digest"]
+    return digest, store.read(StudyFolder(study.name).report).decode(), drawn
+
+
+def contents(store):
+    return {name: store.read(name) for name in store.names("")}
+
+
+def trained(store):
+    for number, experiment in enumerate(SMOKE.experiments):
+        train(store, experiment, 3.0 + number)
+    return store
+
+
+@pytest.fixture
+def smoke(tmp_path):
+    return trained(open_store(str(tmp_path / "store")))
+
+
+@pytest.fixture
+def anywhere(store):
+    return trained(store)
+
+
+def test_publishing_twice_changes_no_byte(smoke):
+    publish(smoke, SMOKE)
+    before = contents(smoke)
+    publish(smoke, SMOKE)
+    assert contents(smoke) == before
+
+
+def test_the_page_says_how_many_runs_were_evaluated_again(smoke):
+    one = RunFolder(SMOKE.experiments[0].id)
+    smoke.write_json(one.evaluation, proof_of(smoke.read_json(one.result)))
+    assert "1 of 2 finished runs" in publish(smoke, SMOKE)[1]
+    smoke.write_json(one.result, smoke.read_json(one.result) | {"wrong": 1})
+    assert "0 of 2 finished runs" in publish(smoke, SMOKE)[1]
+
+
+def test_an_earlier_edition_stays_and_is_listed(smoke):
+    first, *_ = publish(smoke, SMOKE)
+    folder = StudyFolder("smoke")
+    table = smoke.read(folder.table("parquet"))
+    smoke.write_json(RunFolder(SMOKE.experiments[0].id).result, result(SMOKE.experiments[0], 9.0))
+    second, *_ = publish(smoke, SMOKE)
+    assert [edition["digest"] for edition in smoke.read_json(folder.editions)] == [first, second]
+    assert smoke.read(folder.edition(first, "table.parquet")) == table
+    assert smoke.read(folder.edition(second, "table.parquet")) == smoke.read(folder.table("parquet")) != table
+
+
+def test_every_table_is_there_in_every_format(smoke):
+    publish(smoke, SMOKE)
+    names = set(smoke.names(StudyFolder("smoke").top))
+    assert {f"{FILES[kind]}.{ending}" for kind in TABLES for ending in formats.FORMATS} <= names
+    assert {"schema.json", "report.html", "files.json", "manifest.json", "editions.json"} <= names
+    described = smoke.read_json(StudyFolder("smoke").object("schema.json"))["tables"]["cells"]
+    rows = json.loads(smoke.read(StudyFolder("smoke").table("json")))["rows"]
+    assert list(rows[0]) == [column["name"] for column in described]
+
+
+def test_one_line_of_pandas_reads_the_table(anywhere):
+    publish(anywhere, SMOKE)
+    frame = pd.read_parquet(anywhere.where(StudyFolder("smoke").table("parquet")))
+    assert frame["error"].tolist() == [3.0, 4.0]
+
+
+def test_a_pull_is_exact_and_is_gone_on_with(anywhere, tmp_path):
+    publish(anywhere, SMOKE)
+    to = tmp_path / "here"
+    first = pull.pull(anywhere, "smoke", to)
+    files = anywhere.read_json(StudyFolder("smoke").files)
+    assert first.fetched == len(files)
+    assert {name: (to / name).read_bytes() for name in files} == {name: anywhere.read(name) for name in files}
+    assert f"{RunFolder(SMOKE.experiments[0].id).top}/figures/guided-backprop.png" in files
+    assert not any("editions/" in name for name in files)
+    (to / "studies/smoke/table.csv").unlink()
+    (to / "studies/smoke/table.md").write_text("broken off")
+    again = pull.pull(anywhere, "smoke", to)
+    assert (again.fetched, again.kept) == (2, len(files) - 2)
+    assert (to / "studies/smoke/table.md").read_bytes() == anywhere.read("studies/smoke/table.md")
+
+
+def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
+    with pytest.raises(Refused, match="strive reproduce smoke"):
+        pull.pull(smoke, "smoke", tmp_path)
+    publish(smoke, SMOKE)
+    smoke.write("studies/smoke/table.csv", b"something else")
+    with pytest.raises(Refused, match=r"table.csv is not what the study's list names"):
+        pull.pull(smoke, "smoke", tmp_path)
+    assert not (tmp_path / "studies/smoke/table.csv").exists()
+
+
+def test_a_gallery_that_is_hung_anew_can_be_pulled(smoke, tmp_path):
+    publish(smoke, SMOKE)
+    where = figures.hang(smoke, SMOKE)
+    smoke.write(f"{RunFolder(SMOKE.experiments[0].id).figures}/more.png", b"another picture")
+    assert figures.hang(smoke, SMOKE) == where
+    pull.pull(smoke, "smoke", tmp_path)
+    assert (tmp_path / StudyFolder("smoke").gallery).is_file()
+    assert (tmp_path / RunFolder(SMOKE.experiments[0].id).figures / "more.png").is_file()
+
+
+def test_a_pull_to_what_is_no_folder_is_refused(smoke, tmp_path):
+    publish(smoke, SMOKE)
+    (tmp_path / "file").write_bytes(b"")
+    for to in (tmp_path / "file", Path("s3://bucket/prefix")):
+        with pytest.raises(Refused, match="no folder"):
+            pull.pull(smoke, "smoke", to)
+
+
+@pytest.mark.parametrize("path", ["studies/smoke/../../../outside", "/outside"])
+def test_a_list_that_names_files_outside_is_refused(smoke, tmp_path, path):
+    publish(smoke, SMOKE)
+    files = smoke.read_json(StudyFolder("smoke").files)
+    smoke.write_json(StudyFolder("smoke").files, files | {path: {"sha256": "", "bytes": 0}})
+    with pytest.raises(Refused, match="nothing was fetched"):
+        pull.pull(smoke, "smoke", tmp_path / "a" / "here")
+    assert not (tmp_path / "a").exists()
+
+
+def test_curves_of_runs_that_ended_early_stand_apart():
+    """Four seeds fall by one a epoch, a fifth ends at the tenth: it moves neither the mean nor the band."""
+
+    def line(epochs):
+        counted = np.arange(1.0, epochs + 1)
+        return curves.Curve((counted, 90 - counted), (counted, 80 - counted))
+
+    plot = plots.learning([plots.Panel("a cell", [line(40), line(10), line(40)], None)])
+    assert plot.alt == "a cell: test error goes from 79.0 to 40.0 %; 1 of 3 runs ended early."
+    whole_ones, early = plots.Panel("", [line(40), line(10)], None).by_length()
+    assert (len(whole_ones[0].test[0]), len(early[0].test[0])) == (40, 10)
+
+
+class Page(HTMLParser):
+    """What the page asks for, shows, and closes."""
+
+    VOID = ("meta", "img", "br", "link", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.sources, self.images, self.ids = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.sources += [found[name] for name in ("src", "data") if name in found]
+        self.images += [found] if tag in ("img", "svg") else []
+        self.ids += [found["id"]] if "id" in found else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.ids += [dict(attributes)["id"]] if "id" in dict(attributes) else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def whole(text):
+    page = Page(text)
+    assert page.open == []
+    assert all(source.startswith("data:") for source in page.sources)
+    assert not re.search(r"<link|<script|@import|url\((?!#)", text)
+    assert all(image.get("alt") or image.get("aria-label") for image in page.images)
+    return page
+
+
+def test_the_page_of_another_task_compares_nothing(smoke):
+    _, text, drawn = publish(smoke, SMOKE)
+    page = whole(text)
+    assert [plot.name for plot in drawn] == ["errors", "learning"]
+    assert len(page.images) == 2 + 2
+    assert "This is another task than the paper's" in text
+
+
+def paper_at_005(e):
+    return claimed(e.network.name).error + (0 if e.recipe.lr == 0.05 else 5)
+
+
+def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):
+    store = open_store(str(tmp_path))
+    found = results(TABLE_3.wanted, paper_at_005, 0.1)
+    made = tables.make(TABLE_3, found, price=2.0)
+    html, drawn = report.make(store, TABLE_3, made, found, "edition", price=2.0)
+    text = html.decode()
+    whole(text)
+    assert [plot.name for plot in drawn] == ["forest", "sensitivity"]  # there are no histories
+    assert "all-cnn-c" in drawn[0].svg
+    assert re.search(r'class="reproduced">12</b>reproduced', text)
+    assert "at 2.00 a device-hour" in text
+    assert text.count('class="claim"') == 14
+
+
+def test_a_page_without_any_result_says_so(tmp_path):
+    html, drawn = report.make(open_store(str(tmp_path)), TABLE_3, tables.make(TABLE_3, {}), {}, "edition")
+    whole(html.decode())
+    assert drawn == []
+    assert re.search(r'class="not-run">12</b>not run', html.decode())
+
+
+def test_a_hostile_name_is_text_on_the_page(smoke):
+    first = SMOKE.experiments[0]
+    smoke.write_json(RunFolder(first.id).result, result(first, 3.0, summary={"device": "<img src=x onerror=y>"}))
+    _, text, _ = publish(smoke, SMOKE)
+    assert "<img src=x" not in text
+    assert "&lt;img src=x" in text
+
+
+def test_curves_are_the_histories(smoke):
+    one = SMOKE.experiments[0]
+    found = collect(smoke, [one])
+    curve = curves.curves(smoke, found, [one.id, "another"])[one.id]
+    np.testing.assert_allclose(curve.train[0], range(1, 21))
+    np.testing.assert_allclose(curve.train[1], [50 - n / 10 for n in range(20)])
+    np.testing.assert_allclose(curve.test[0], range(2, 21, 2))  # evaluated every other epoch
+    np.testing.assert_allclose(curve.test[1], [90 - n for n in range(1, 20, 2)])
+
+
+def test_long_curves_are_thinned_and_keep_their_ends(store):
+    one = SMOKE.experiments[0]
+    history.write(store, RunFolder(one.id), 1, [Epoch(n, 0.1, 1.0, n, 1000, n, 1000, 1.0) for n in range(350)])
+    epochs, errors = curves.curves(store, {one.id: {"attempt": 1, "digests": {}}}, [one.id])[one.id].test
+    assert len(epochs) <= curves.POINTS
+    assert (epochs[0], epochs[-1], errors[-1]) == (1, 350, 34.9)
+
+
+def test_a_damaged_history_costs_its_curve_alone(smoke):
+    one, two = SMOKE.experiments
+    smoke.write(RunFolder(one.id).history(1), b"no parquet")
+    assert list(curves.curves(smoke, collect(smoke, [one, two]), [one.id, two.id])) == [two.id]
+
+
+def test_the_forest_has_a_mark_where_the_difference_is(tmp_path):
+    """matplotlib draws differences -1, 0 and 2 at places whose distances are as 1 to 2."""
+    rows = [
+        {"network": n, "dataset": "cifar10", "augmented": False, "rule": "one rate", "difference": d,
+         "difference_low": d - 0.1, "difference_high": d + 0.1}
+        for n, d in (("a", -1.0), ("b", 0.0), ("c", 2.0))
+    ]  # fmt: skip
+    svg = plots.forest(rows).svg
+    x = [float(found) for found in re.findall(r'<use xlink:href="#C0_[^"]*" x="([\d.]+)"', svg)] or [
+        float(found)
+        for found in re.findall(r'<use xlink:href="#[^"]*" x="([\d.]+)" y="[\d.]+" style="fill: var\(--first', svg)
+    ]
+    assert len(x) == 3
+    assert (x[2] - x[1]) / (x[1] - x[0]) == pytest.approx(2, rel=1e-3)
+    assert "#0102" not in svg  # every colour has become a variable of the page
+    assert "var(--" not in plots.forest(rows).alone()

@@ -1,0 +1,73 @@
+"""Results of runs that never were: a study's errors drawn around known truths, and the tables they make."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.evaluation import frames
+from pipeline.paper.published_errors import claimed
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import study
+
+SEEN = 10_000
+TABLE_3 = study("table-3", 5)
+BEST = 0.05  # the learning rate that both rules choose below
+
+
+def result(experiment: Experiment, error: float, **more) -> dict:
+    """A result.json with this error, in percent."""
+    summary = {
+        "raw_sha256": experiment.dataset.sha256,
+        "revision": experiment.revision,
+        "whitening_sha256": "f" * 64,
+        "device": "a device",
+        "mode": "float32",
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "device_seconds": 20.0,
+        "wasted_seconds": 5.0,
+    }
+    done = {
+        "outcome": "done",
+        "attempt": 1,
+        "epochs": experiment.recipe.epochs,
+        "wrong": round(error * SEEN / 100),
+        "seen": SEEN,
+        "parameters": 1,
+        "seconds": 10.0,
+    }
+    return done | {"experiment_id": experiment.id, "summary": summary | more.pop("summary", {})} | more
+
+
+def results(experiments, truth: Callable[[Experiment], float], std: float, seed: int = 0) -> dict[str, dict]:
+    """One for each experiment, its error drawn around `truth`."""
+    rng = np.random.default_rng(seed)
+    return {e.id: result(e, truth(e) + rng.normal(0, std)) for e in experiments}
+
+
+def papers(shift=0.0, **moved):
+    """The paper's error for every network at the best rate, 20 points more at the others."""
+
+    def truth(e):
+        at = claimed(e.network.name).error + shift + moved.get(e.network.name.replace("-", "_"), 0.0)
+        return at if e.recipe.lr == BEST else at + 20
+
+    return truth
+
+
+def made(truth=None, std=0.1, study=TABLE_3, price=None, **more):
+    return frames.make(study, results(study.wanted, truth or papers(), std) | more, price)
+
+
+def claims(table, rule="paper"):
+    rows = table["claims"]
+    return rows[rows["rule"] == rule].groupby("claim")["verdict"].first().to_dict()
+
+
+def cell_of(found, network="all-cnn-c", rule="paper"):
+    cells = found["cells"]
+    return cells[(cells["network"] == network) & (cells["rule"] == rule)].iloc[0]
+
+
+def of(network, keep=lambda e: True):
+    return [e for e in TABLE_3.experiments if e.network.name == network and keep(e)]

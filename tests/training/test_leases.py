@@ -1,0 +1,214 @@
+"""Laws of claims, on a folder and over HTTP: one holder at a time, the dead are replaced, the guilty recorded."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from pipeline.plan.studies import study
+from pipeline.runtime.process_identity import process_started
+from pipeline.store.objects import RunFolder
+from pipeline.training import leases
+from pipeline.training.leases import Lost, Owner, Watch, attempts, blame, deaths, end_attempt, gone, retry, take
+
+ONE, TWO = study("smoke").experiments
+RUN = RunFolder(ONE.id)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def watch(store, clock):
+    return Watch(store, clock)
+
+
+def elsewhere(**changes) -> Owner:
+    return replace(Owner(), host="another machine", **changes)
+
+
+def dead_process() -> Owner:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    started = process_started(ended.pid)
+    ended.wait()
+    return replace(Owner(), pid=ended.pid, started=started)
+
+
+def test_a_run_is_held_by_one(store, watch):
+    held, settled = take(store, [ONE, TWO], 1, Owner(), watch)
+    assert [(c.experiment, c.attempt) for c in held] == [(ONE, 1)]
+    others, _ = take(store, [ONE, TWO], 9, Owner(), watch)
+    assert [(c.experiment, c.attempt) for c in others] == [(TWO, 1)]
+    assert take(store, [ONE, TWO], 9, Owner(), watch) == ([], False)
+    assert not settled
+
+
+def test_what_has_an_outcome_is_settled(store, watch):
+    for e in (ONE, TWO):
+        store.write_json(RunFolder(e.id).result, {"outcome": "done"})
+    assert take(store, [ONE, TWO], 9, Owner(), watch) == ([], True)
+
+
+def test_a_claim_is_dead_at_once_when_its_process_is_gone_on_this_host(store, watch):
+    take(store, [ONE], 1, dead_process(), watch)
+    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    assert claim.attempt == 2
+
+
+def test_a_pid_that_was_given_away_again_is_not_the_owner():
+    me = Owner()
+    facts = {"host": me.host, "boot": me.boot, "pid": me.pid, "started": me.started}
+    assert not gone(facts)
+    assert gone(facts | {"started": "1"})
+    # a machine of the same name, or this one before it was started anew: nothing is known at once
+    assert not gone(facts | {"boot": "another", "started": "1"})
+    assert not gone(facts | {"host": "another machine", "started": "1"})
+
+
+def test_a_zombie_is_gone():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    while process_started(child.pid) is not None:
+        pass
+    assert child.returncode is None  # not waited for yet
+    child.wait()
+
+
+def test_a_claim_from_elsewhere_dies_of_60_silent_seconds_by_the_observers_clock(store, watch, clock):
+    take(store, [ONE], 1, elsewhere(), watch)
+    assert take(store, [ONE], 1, Owner(), watch) == ([], False)
+    clock.now = 59.9
+    assert take(store, [ONE], 1, Owner(), watch) == ([], False)
+    clock.now = 60.0
+    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    assert claim.attempt == 2
+
+
+def test_a_heartbeat_starts_the_silence_anew(store, watch, clock):
+    [claim], _ = take(store, [ONE], 1, elsewhere(), watch)
+    for now in (0, 50, 100, 150):
+        clock.now = now
+        claim.beat()
+        assert watch.alive(RUN, 1)
+    clock.now = 211
+    assert not watch.alive(RUN, 1)
+
+
+def test_an_observer_who_has_just_come_must_wait_himself(store, clock):
+    take(store, [ONE], 1, elsewhere(), Watch(store, clock))
+    clock.now = 1000.0
+    assert Watch(store, clock).alive(RUN, 1)
+
+
+def test_a_living_claim_beats_by_itself_and_shows_progress(store, watch, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
+    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    with claim:
+        claim.progress(1, 0.5)
+        while (beat := store.find_json(f"{RUN.claims}/1.beat.json")) is None or beat["beat"] < 2:
+            pass
+        assert (beat["epoch"], beat["epochs"], beat["epoch_seconds"]) == (1, 2, 0.5)
+        claim.finished = True
+
+
+def test_who_was_replaced_must_not_go_on(store, watch):
+    [claim], _ = take(store, [ONE], 1, dead_process(), watch)
+    claim.check()
+    take(store, [ONE], 1, Owner(), watch)
+    with pytest.raises(Lost, match="attempt 1"):
+        claim.check()
+
+
+def test_leaving_without_a_result_releases_the_run_at_once(store, watch):
+    [claim], _ = take(store, [ONE], 1, elsewhere(), watch)
+    with pytest.raises(KeyboardInterrupt), claim:
+        raise KeyboardInterrupt
+    [again], _ = take(store, [ONE], 1, Owner(), watch)
+    assert again.attempt == 2
+    assert deaths(store, RUN, attempts(store, RUN)) == []
+
+
+def _before(claim, seconds):
+    begun = datetime.fromisoformat(claim.store.read_json(f"{RUN.claims}/{claim.attempt}.json")["at"])
+    return (begun - timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
+def test_three_errors_of_its_own_crash_a_run_until_it_is_retried(store, watch):
+    for number in (1, 2, 3):
+        [claim], _ = take(store, [ONE], 1, Owner(), watch)
+        assert claim.attempt == number
+        claim.begun = True
+        store.write_json(RUN.provenance(number), {"at": _before(claim, 5), "devices": 2})
+        with pytest.raises(ZeroDivisionError), claim:
+            raise ZeroDivisionError(f"number {number}")
+    assert take(store, [ONE], 1, Owner(), watch) == ([], True)
+    result = store.read_json(RUN.result)
+    assert result["outcome"] == "crashed"
+    assert "number 3" in result["why"][-1]
+    assert 3 * 2 * 5 <= result["summary"]["wasted_seconds"] < 3 * 2 * 60
+    assert retry(store, RUN)
+    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    assert claim.attempt == 4
+    assert not retry(store, RUN)
+
+
+def test_a_full_disk_is_no_fault_of_the_run(store, watch):
+    for _ in range(5):
+        [claim], _ = take(store, [ONE], 1, Owner(), watch)
+        claim.begun = True
+        with pytest.raises(OSError, match="No space"), claim:
+            raise OSError(28, "No space left on device")
+    assert deaths(store, RUN, attempts(store, RUN)) == []
+
+
+def test_only_the_worker_that_died_is_blamed(store, watch):
+    guilty, innocent = replace(dead_process(), fleet="f", rank=0), replace(dead_process(), fleet="f", rank=1)
+    take(store, [ONE], 1, guilty, watch)
+    take(store, [TWO], 1, innocent, watch)
+    blame(store, [ONE, TWO], "f", 0, "killed by signal 9")
+    found = {e.id: deaths(store, RunFolder(e.id), attempts(store, RunFolder(e.id))) for e in (ONE, TWO)}
+    assert found == {ONE.id: ["killed by signal 9"], TWO.id: []}
+
+
+def test_processes_killed_from_outside_do_not_crash_a_run(store, watch):
+    for _ in range(5):
+        [_], _ = take(store, [ONE], 1, dead_process(), watch)
+    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    assert claim.attempt == 6
+
+
+def test_a_diverged_run_is_tried_again_only_after_retry(store, watch):
+    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    store.write_json(RUN.result, {"outcome": "diverged", "attempt": 1})
+    assert take(store, [ONE], 1, Owner(), watch) == ([], True)
+    assert retry(store, RUN)
+    [again], _ = take(store, [ONE], 1, Owner(), watch)  # at once, though the process of attempt 1 still lives
+    assert (claim.attempt, again.attempt) == (1, 2)
+
+
+def test_a_finished_run_is_not_retried(store):
+    store.write_json(RUN.result, {"outcome": "done", "attempt": 1})
+    assert not retry(store, RUN)
+    assert store.exists(RUN.result)
+
+
+def test_the_first_end_of_an_attempt_stands(store):
+    end_attempt(store, RUN, 1, "died", "first")
+    end_attempt(store, RUN, 1, "released", "second")
+    assert store.read_json(f"{RUN.claims}/1.end.json")["how"] == "died"
+
+
+def test_an_owner_is_this_process():
+    assert Owner().pid == os.getpid()
+    assert Owner().token != Owner().token

@@ -1,0 +1,123 @@
+"""The fleet on a real cluster of its own, with token authentication, its store on S3."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load
+from support.processes import free_port
+
+from pipeline.data import prepare
+from pipeline.plan.studies import study
+from pipeline.store.objects import RunFolder, open_store
+from pipeline.training import job, leases
+
+RAY = str(Path(sys.executable).with_name("ray"))
+FLEET = """
+import sys
+from pipeline.plan.experiment import experiment
+from pipeline.runtime import ray_cluster
+from pipeline.training import ray_train
+from pipeline.store.objects import open_store
+store = open_store(sys.argv[1])
+experiments = [experiment(store.read_json(f"plan/{n}.json")) for n in range(3)]
+placement = ray_cluster.connect(2)
+assert placement == ray_cluster.Placement(workers=2)
+try:
+    ray_train.fleet(experiments, store.url, placement)
+finally:
+    ray_cluster.disconnect()
+"""
+
+
+@pytest.fixture
+def head(s3, tmp_path):
+    """A Ray head with token authentication; the environment that reaches it."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef" * 4)
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # a socket's path may be 107 characters long
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    port = free_port()
+    command = [RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    command += [f"--temp-dir={folder}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
+    log = (tmp_path / "ray.log").open("wb")
+    server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    yield {**env, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+    server.terminate()
+    server.wait(60)
+    log.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def reach(env, code, *words):
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, check=False, timeout=200
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.s3
+def test_a_fleet_works_on_a_cluster_with_its_store_on_s3(head, s3):
+    store = open_store(f"{s3}/cluster")
+    good = study("smoke").experiments[0]
+    wild = replace(good, recipe=replace(good.recipe, lr=1e30))
+    lost = replace(good, network=replace(good.network, channels=1))  # its first convolution does not fit the images
+    prepare.make(store, good.dataset, good.recipe.preprocess)
+    for number, experiment in enumerate((lost, wild, good)):
+        store.write_json(f"plan/{number}.json", experiment.plain())
+
+    wrong_token = reach({**head, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "f" * 64}, FLEET, store.url)
+    assert wrong_token.returncode != 0
+    assert not store.exists(RunFolder(good.id).result)
+
+    done = reach(head, FLEET, store.url)
+    assert done.returncode == 0, done.stderr
+    results = [store.read_json(RunFolder(e.id).result) for e in (lost, wild, good)]
+    assert [r["outcome"] for r in results] == ["crashed", "diverged", "done"]
+    # an error of a run's own is tried three times, and does not stop the others
+    assert results[0]["attempt"] == 3
+    assert "channels" in results[0]["why"][-1]
+    owner = store.read_json(f"{RunFolder(good.id).claims}/1.json")
+    assert owner["fleet"].startswith("fleet-")
+
+
+GROUP = """
+import sys
+from pipeline.plan.experiment import experiment
+from pipeline.runtime import ray_cluster
+from pipeline.training import ray_train
+from pipeline.store.objects import open_store
+store = open_store(sys.argv[1])
+placement = ray_cluster.connect(2)
+try:
+    ray_train.group(experiment(store.read_json("plan.json")), store.url, placement)
+finally:
+    ray_cluster.disconnect()
+"""
+
+
+@pytest.mark.ray
+def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
+    """The same errors to an image or two, and the weights as near as sums in another order leave them."""
+    shared, single = open_store(str(tmp_path / "shared")), open_store(str(tmp_path / "single"))
+    one = study("smoke").experiments[0]
+    for store in (shared, single):
+        prepare.make(store, one.dataset, one.recipe.preprocess)
+    shared.write_json("plan.json", one.plain())
+    done = reach(dict(os.environ), GROUP, shared.url)
+    assert done.returncode == 0, done.stderr
+    held, _ = leases.take(single, [one], 1, leases.Owner(), leases.Watch(single))
+    [alone] = job.run(held, single)
+    run = RunFolder(one.id)
+    together = shared.read_json(run.result)
+    assert (together["outcome"], together["attempt"], together["epochs"]) == ("done", 1, 2)
+    assert abs(together["wrong"] - alone.wrong) <= 5
+    assert shared.read_json(run.provenance(1))["devices"] == 2
+    theirs, ours = (load(bytes(store.read(run.model))) for store in (shared, single))
+    for name, weight in ours.items():
+        assert (theirs[name] - weight).norm() < 0.01 * weight.norm() + 0.01
