@@ -5,7 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import ExplainRequest
 from pipeline.plan.experiment import Experiment
-from pipeline.publication.pull import renew_list
+from pipeline.publication.pull import update_list
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import StudyFolder, open_store
 from pipeline.visualization.catalogue import Picture, runs_of
@@ -25,11 +25,11 @@ def render_on_cluster(study: str, at_work: Rendering) -> dict:
 
 
 @task(task_run_name="gallery of {study}", cache_policy=NO_CACHE)
-def hang(study: str, experiments: list[Experiment], store_url: str) -> str:
+def publish_gallery(study: str, experiments: list[Experiment], store_url: str) -> str:
     """The study's page; returns its path in the store."""
     from pipeline.visualization import gallery  # jinja2
 
-    return gallery.publish(open_store(store_url), study, experiments)
+    return gallery.publish_gallery(open_store(store_url), study, experiments)
 
 
 @flow(name="explain", flow_run_name="explain {request.study.value}", persist_result=False)
@@ -44,8 +44,8 @@ def explain(request: ExplainRequest) -> str:
     else:
         _on_cluster(study.name, work, store.url, settings(workers=request.workers).workers)
     if work or not store.exists(StudyFolder(study.name).gallery):
-        hang(study.name, runs_of(study), store.url)
-        renew_list(store, study.name, [e.id for e in study.wanted])
+        publish_gallery(study.name, runs_of(study), store.url)
+        update_list(store, study.name, [e.id for e in study.wanted])
     for state in here:
         state.result()  # raises what one run failed with, once the others have their pictures
     return StudyFolder(study.name).gallery

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 
 START_SECONDS = 180.0  # a first start migrates an empty database, on a busy machine
 QUIET = {
@@ -83,7 +83,7 @@ class _Server:
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip().splitlines()
         why = said[-1] if said else f"no answer in {START_SECONDS:.0f} s"
-        raise Refused(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
+        raise UserError(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
 
     def stop(self) -> None:
         self._process.terminate()

@@ -9,7 +9,7 @@ from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import STUDIES, Study, study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, open_store
-from pipeline.visualization.catalogue import PARTS, PRECISIONS, Wanted, fitting, parse_images, runs_of
+from pipeline.visualization.catalogue import PARTS, PRECISIONS, RenderRequest, check_request, parse_images, runs_of
 
 Part = Enum("Part", {name: name for name in PARTS}, type=str)
 Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
@@ -76,13 +76,13 @@ class ExplainRequest(Request):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        fitting(runs_of(self.planned()), self.wanted())
+        check_request(runs_of(self.planned()), self.wanted())
         return self
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> RenderRequest:
         layers, methods = tuple(self.layers) if self.layers else None, tuple(self.methods)
         images, precision = parse_images(self.images), self.precision.value
-        return Wanted(
+        return RenderRequest(
             images=images,
             layers=layers,
             channels=self.channels,

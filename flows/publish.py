@@ -51,5 +51,5 @@ def _show(store: Store, study: Study, cells: pd.DataFrame) -> None:
 
 def _pulling(store: Store, study: str) -> str:
     """Where the tables lie, and the line that reads one from anywhere."""
-    where = "\n".join(f"- `{store.where(StudyFolder(study).table(ending))}`" for ending in formats.FORMATS)
-    return f"```python\nimport pandas as pd\n\n{formats.line(store, study)}\n```\n\n{where}"
+    where = "\n".join(f"- `{store.url_of(StudyFolder(study).table(ending))}`" for ending in formats.FORMATS)
+    return f"```python\nimport pandas as pd\n\n{formats.pandas_line(store, study)}\n```\n\n{where}"

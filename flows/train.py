@@ -18,7 +18,7 @@ from pipeline.plan.schedule import needed
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, StudyFolder
 from pipeline.training.fleet import Fleet
-from pipeline.training.progress import Progress, Standing, results
+from pipeline.training.progress import Progress, RunStatus, results
 
 POLL_SECONDS = 2.0
 
@@ -30,19 +30,19 @@ class Poller(threading.Thread):
         super().__init__(name="poller", daemon=True)
         self._progress = Progress(store, experiments)
         self._news = threading.Condition()
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, RunStatus] = {}
         self._over = threading.Event()
         self._released = False
 
     def run(self) -> None:
         while not self._over.is_set():
             with suppress(OSError):  # the store has been patient already; the next look may do better
-                self.look()
+                self.refresh()
             self._over.wait(POLL_SECONDS)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read the store once and tell who waits."""
-        standings = {s.experiment.id: s for s in self._progress.standings()}
+        standings = {s.experiment.id: s for s in self._progress.statuses()}
         with self._news:
             self._standings = standings
             self._news.notify_all()
@@ -52,27 +52,27 @@ class Poller(threading.Thread):
         self._over.set()
         self.join()  # a look that began before must not be the last
         try:
-            self.look()
+            self.refresh()
         finally:
             with self._news:
                 self._released = True
                 self._news.notify_all()
 
-    def settled(self, id: str) -> Standing | None:
+    def wait_for(self, id: str) -> RunStatus | None:
         """Block until the run has an outcome; None when the fleet ended without it."""
         with self._news:
             self._news.wait_for(lambda: self._released or self._has_outcome(id))
             return self._standings[id] if self._has_outcome(id) else None
 
-    def share_done(self) -> float:
+    def percent_done(self) -> float:
         """Of all epochs of all runs, in percent."""
         standings = self._standings.values()
         total = sum(s.experiment.recipe.epochs for s in standings)
-        done = sum(s.experiment.recipe.epochs if s.settled else s.epoch for s in standings)
+        done = sum(s.experiment.recipe.epochs if s.has_outcome else s.epoch for s in standings)
         return 100 * done / total if total else 0.0
 
     def _has_outcome(self, id: str) -> bool:
-        return id in self._standings and self._standings[id].settled
+        return id in self._standings and self._standings[id].has_outcome
 
 
 @task(name="fleet", task_run_name="fleet of {study}", cache_policy=NO_CACHE)
@@ -82,9 +82,9 @@ def work(study: str, fleet: Fleet) -> None:
 
 
 @task(name="experiment", task_run_name="{label}", cache_policy=NO_CACHE)
-def follow(label: str, id: str, poller: Poller) -> State:
+def track_run(label: str, id: str, poller: Poller) -> State:
     """One experiment's place in the UI: takes the state that the store gives its run."""
-    standing = poller.settled(id)
+    standing = poller.wait_for(id)
     if standing is None:
         return Failed(message=f"{id}: the fleet ended before this run had an outcome")
     result = standing.result or {}
@@ -107,10 +107,10 @@ def train(request: TrainRequest) -> dict[str, str]:
     """Train every run of the study that has no outcome yet; returns the outcomes by run id."""
     store, study = request.opened(), request.planned()
     progress = Progress(store, list(study.wanted))
-    while missing := needed(study, results(progress.standings())):  # once more when a learning rate was chosen
+    while missing := needed(study, results(progress.statuses())):  # once more when a learning rate was chosen
         store.write_json(StudyFolder(study.name).manifest, manifest(study))
         _train(study.name, missing, store, settings(workers=request.workers).workers)
-    return {s.experiment.id: s.state for s in progress.standings() if s.settled}
+    return {s.experiment.id: s.state for s in progress.statuses() if s.has_outcome}
 
 
 def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
@@ -120,17 +120,17 @@ def _train(study: str, missing: list[Experiment], store: Store, workers: int | N
     poller.start()
     try:
         at_work = work.submit(study, fleet)
-        runs = [follow.submit(e.label, e.id, poller) for e in missing]
+        runs = [track_run.submit(e.label, e.id, poller) for e in missing]
         while not wait([at_work], timeout=5).done:
             with suppress(Exception):  # a server that is away for a minute must not cost a night's training
-                update_progress_artifact(_id(artifact), poller.share_done())
+                update_progress_artifact(_id(artifact), poller.percent_done())
     except BaseException:  # cancelled, or Ctrl-C: the task above would wait for the fleet to finish its work
         fleet.stop()
         raise
     finally:
         poller.end()
     wait(runs)
-    update_progress_artifact(_id(artifact), poller.share_done())
+    update_progress_artifact(_id(artifact), poller.percent_done())
     at_work.result()
 
 

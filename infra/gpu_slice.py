@@ -21,14 +21,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import torch  # noqa: E402
 
 from pipeline.data import prepare  # noqa: E402
-from pipeline.errors import Refused  # noqa: E402
+from pipeline.errors import UserError  # noqa: E402
 from pipeline.evaluation import verify  # noqa: E402
 from pipeline.plan.experiment import Experiment  # noqa: E402
 from pipeline.plan.studies import Study, study  # noqa: E402
 from pipeline.runtime.settings import TOGETHER  # noqa: E402
 from pipeline.store.objects import RunFolder, Store, open_store  # noqa: E402
 from pipeline.training import job, leases  # noqa: E402
-from pipeline.training.progress import Progress, open_runs  # noqa: E402
+from pipeline.training.progress import Progress, trainable  # noqa: E402
 
 RESERVE = 20.0  # seconds kept for writing down what there is
 
@@ -53,7 +53,7 @@ def main() -> int:
             print(f"{left} runs left" if left else "nothing is left to train")
     except TimeIsUp:
         print("time is up: run this again to go on")
-    except Refused as refused:
+    except UserError as refused:
         print(f"cannot: {refused}")
         return 2
     finally:
@@ -90,13 +90,13 @@ def measure(store: Store, quick: bool) -> None:
 
 def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> int:
     """Work through what the study needs, worthiest first; how many runs are left."""
-    owner, watch = leases.Owner(), leases.Watch(store)
+    owner, watch = leases.Owner(), leases.LeaseObserver(store)
     progress = Progress(store, list(wanted.wanted))
     together = together if torch.cuda.is_available() else 1
-    while needed := [standing.experiment for standing in open_runs(wanted, progress.standings())]:
+    while needed := [standing.experiment for standing in trainable(wanted, progress.statuses())]:
         for this in needed[:together]:  # before a claim that could be left open: whitening takes half a minute
             prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)
-        held, settled = leases.take(store, needed, together, owner, watch)
+        held, settled = leases.acquire(store, needed, together, owner, watch)
         if settled:
             continue
         if not held:
@@ -117,7 +117,7 @@ def leave(store: Store, experiments: Iterable[Experiment]) -> None:
     for experiment in experiments:
         run = RunFolder(experiment.id)
         if store.exists(run.model) and (store.find_json(run.result) or {}).get("outcome") == "done":
-            verify.halve(store, run.id)
+            verify.publish_float16(store, run.id)
             try:
                 verify.verify(store, run.id)
             except ValueError as wrong:  # the others are to be kept all the same

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class Refused(ValueError):
+class UserError(ValueError):
     """A request that cannot be met as it stands. Nothing was changed."""
 
 
-def unknown(kind: str, word: str, known: Iterable[str], listed: str = "") -> Refused:
+def unknown_name(kind: str, word: str, known: Iterable[str], listed: str = "") -> UserError:
     """An unknown name, answered with the nearest known ones, else with what lists them, where they are many."""
     names = list(known)
     near = get_close_matches(word.lower(), names, n=3, cutoff=0.4)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     others = listed or f"Known: {', '.join(names[:5])}{more}."
     hint = f"Did you mean {' or '.join(near)}?" if near else others
-    return Refused(f"unknown {kind} {word!r}. {hint}")
+    return UserError(f"unknown {kind} {word!r}. {hint}")

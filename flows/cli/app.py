@@ -20,7 +20,7 @@ from flows.cli.options import (
     raise_on_sigterm,
 )
 from flows.cli.results import figures, gallery, pull, table
-from pipeline.errors import Refused, unknown
+from pipeline.errors import UserError, unknown_name
 from pipeline.paper.networks import NETWORKS
 from pipeline.plan.studies import study
 from pipeline.runtime.settings import settings
@@ -64,20 +64,20 @@ def reproduce(
         return output.plan(opened, chosen, settings(None, workers).workers, as_json)
     from flows.cli.doctor import insist
     from flows.cli.reproduce import reproduce_study
-    from pipeline.visualization.catalogue import Wanted, fitting, parse_images, runs_of
+    from pipeline.visualization.catalogue import RenderRequest, check_request, parse_images, runs_of
 
-    fitting(runs_of(chosen), Wanted(parse_images(images)))
+    check_request(runs_of(chosen), RenderRequest(parse_images(images)))
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
     try:
         summary = reproduce_study(opened, chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
     except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. {output.kept(opened, chosen)}", err=True)
+        typer.echo(f"\nstrive: stopped. {output.print_pulled(opened, chosen)}", err=True)
         raise typer.Exit(130) from None
     except SystemExit:
-        typer.echo(f"\nstrive: terminated. {output.kept(opened, chosen)}", err=True)
+        typer.echo(f"\nstrive: terminated. {output.print_pulled(opened, chosen)}", err=True)
         raise
-    output.reproduced(chosen, summary, quiet, as_json)
+    output.print_reproduction(chosen, summary, quiet, as_json)
     if any(run["state"] != "done" for run in summary["runs"]):
         raise typer.Exit(3)
 
@@ -120,7 +120,7 @@ def networks(
 ) -> None:
     """The paper's networks, layer by layer, with output shapes and parameters."""
     if name is not None and name not in NETWORKS:
-        raise unknown("network", name, NETWORKS)
+        raise unknown_name("network", name, NETWORKS)
     output.networks([NETWORKS[name]] if name else list(NETWORKS.values()), as_json)
 
 
@@ -141,7 +141,7 @@ def run(
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: stopped. Its checkpoints are kept; `strive run {experiment.id}` goes on.", err=True)
         raise typer.Exit(130) from None
-    output.ran(standing, opened, as_json)
+    output.print_run(standing, opened, as_json)
     if standing.state != "done":
         raise typer.Exit(3)
 
@@ -172,10 +172,10 @@ def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = Fal
     from pipeline.training import leases
 
     if not leases.retry(opened, RunFolder(experiment.id)):
-        state = output.standing(opened, experiment).state
-        raise Refused(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
+        state = output.status_of(opened, experiment).state
+        raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
     text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"
-    output.say({"run": experiment.id, "state": "missing"}, text, as_json)
+    output.print_answer({"run": experiment.id, "state": "missing"}, text, as_json)
 
 
 @app.command()
@@ -201,7 +201,7 @@ def bench(
 
     insist(store, None)  # before minutes are measured that could not be kept
     found = measure(opened, quick, lambda line: None if as_json else typer.echo(line))
-    output.measured(found, as_json)
+    output.print_bench(found, as_json)
 
 
 @app.command()
@@ -211,7 +211,7 @@ def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: J
     from flows.cli.doctor import examine_all
 
     checks = examine_all(store, data_dir)
-    output.examined(checks, as_json)
+    output.print_checks(checks, as_json)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
@@ -223,7 +223,7 @@ def _serve_all(quiet: dict[str, str]) -> None:
     from prefect.settings import PREFECT_API_URL
 
     if not PREFECT_API_URL.value():
-        raise Refused(
+        raise UserError(
             "no Prefect server is configured. Start one with `prefect server start`, "
             "then set PREFECT_API_URL=http://127.0.0.1:4200/api"
         )

@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.runtime.settings import cores, settings
 from pipeline.store.objects import open_store
@@ -54,7 +54,7 @@ def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Datas
     """Refused unless the store takes what is put there, and the data directory is as it must be for these data sets."""
     check = _look("store", lambda: _store(store_url))
     if not check.ok:
-        raise Refused(": ".join(part for part in (check.found, check.mend) if part))
+        raise UserError(": ".join(part for part in (check.found, check.mend) if part))
     if datasets:
         from pipeline.data.sources import reach
 
@@ -65,7 +65,7 @@ def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Datas
 def _look(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
-    except Refused as error:  # it says itself how to mend it
+    except UserError as error:  # it says itself how to mend it
         return Check(name, False, str(error))
 
 
@@ -83,7 +83,7 @@ def _store(store_url: str | None) -> Check:
         won, lost = store.create(path, b"first"), store.create(path, b"second")
         found = store.read(path)
         store.delete(path)
-    except Refused:
+    except UserError:
         raise
     except Exception as error:  # whatever a store's client raises is this check's answer
         return Check("store", False, f"{url}: {type(error).__name__}: {error}", _mend_store(url))

@@ -1,12 +1,12 @@
 """`strive figures` and `strive gallery`: pictures and pages without Prefect."""
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.publication.pull import renew_list
+from pipeline.publication.pull import update_list
 from pipeline.store.objects import RunFolder, Store
 from pipeline.visualization import render
-from pipeline.visualization.catalogue import Wanted, pictures, runs_of
+from pipeline.visualization.catalogue import RenderRequest, pictures, runs_of
 
 
 def finished(store: Store, experiment: Experiment) -> Experiment:
@@ -14,7 +14,7 @@ def finished(store: Store, experiment: Experiment) -> Experiment:
     result = store.find_json(RunFolder(experiment.id).result)
     if result is None or result["outcome"] != "done":
         state = result["outcome"] if result else f"not finished: train it with `strive run {experiment.id}`"
-        raise Refused(f"{experiment.id} has no weights to look into: it is {state}")
+        raise UserError(f"{experiment.id} has no weights to look into: it is {state}")
     return experiment
 
 
@@ -22,10 +22,10 @@ def finished_of(store: Store, study: Study) -> list[Experiment]:
     """One finished run for every number of the study's table; refused when there is none."""
     if found := render.explained(store, study):
         return found
-    raise Refused(f"no run of {study.name} is finished in {store.url}: `strive reproduce {study.name}` trains them")
+    raise UserError(f"no run of {study.name} is finished in {store.url}: `strive reproduce {study.name}` trains them")
 
 
-def draw(store: Store, experiments: list[Experiment], wanted: Wanted, workers: int | None) -> dict:
+def draw(store: Store, experiments: list[Experiment], wanted: RenderRequest, workers: int | None) -> dict:
     """Draw what is missing of these runs; what there is now, as `--json` prints it."""
     work = render.to_draw(store, experiments, wanted)
     rate = _draw(store, work, workers) if work else None
@@ -47,16 +47,16 @@ def _draw(store: Store, work: render.Work, workers: int | None):
         raise
 
 
-def _addresses(store: Store, experiment: Experiment, wanted: Wanted) -> list[str]:
+def _addresses(store: Store, experiment: Experiment, wanted: RenderRequest) -> list[str]:
     run = RunFolder(experiment.id)
     digests = store.read_json(run.result)["digests"]
-    return [store.where(run.figure(f"{p.name(digests)}.png")) for p in pictures(experiment.network, wanted)]
+    return [store.url_of(run.figure(f"{p.name(digests)}.png")) for p in pictures(experiment.network, wanted)]
 
 
-def hang(store: Store, study: Study) -> str:
+def publish_gallery(store: Store, study: Study) -> str:
     """Write the study's page over the pictures there are; returns its address. What can be pulled follows."""
     from pipeline.visualization import gallery  # jinja2
 
-    path = gallery.publish(store, study.name, runs_of(study))
-    renew_list(store, study.name, [e.id for e in study.wanted])
-    return store.where(path)
+    path = gallery.publish_gallery(store, study.name, runs_of(study))
+    update_list(store, study.name, [e.id for e in study.wanted])
+    return store.url_of(path)

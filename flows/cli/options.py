@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import STUDIES
 from pipeline.store.objects import Store
@@ -46,7 +46,7 @@ def answered(command: Callable) -> Callable:
     def run(*args, **kwargs):
         try:
             return command(*args, **kwargs)
-        except Refused as refused:
+        except UserError as refused:
             typer.echo(f"strive: {refused}", err=True)
             raise typer.Exit(2) from refused
         except (typer.Exit, typer.Abort):

@@ -8,40 +8,42 @@ from rich.table import Table
 
 from flows.cli.doctor import Check
 from flows.cli.progress_display import console, duration
-from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network
-from pipeline.paper.published_errors import CLAIMS, CONTRADICTIONS, Contradiction, printed_parameters
+from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, Contradiction, printed_parameters
 from pipeline.paper.shapes import parameters, steps, training_flops
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
 from pipeline.plan.studies import Study
 from pipeline.runtime.settings import cores
 from pipeline.store.objects import Store
-from pipeline.training.progress import Progress, Standing, open_runs, seconds_left
+from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
 
-def say(value: Any, text: str, as_json: bool) -> None:
+def print_answer(value: Any, text: str, as_json: bool) -> None:
     """Print `value` as JSON, or `text`."""
     typer.echo(json.dumps(value, indent=2, sort_keys=True) if as_json else text)
 
 
-def standing(store: Store, experiment: Experiment) -> Standing:
-    return Progress(store, [experiment]).standings()[0]
+def status_of(store: Store, experiment: Experiment) -> RunStatus:
+    return Progress(store, [experiment]).statuses()[0]
 
 
 def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None:
     """Runs, states, cost."""
-    standings = Progress(store, list(study.wanted)).standings()
-    todo = open_runs(study, standings)
+    standings = Progress(store, list(study.wanted)).statuses()
+    todo = trainable(study, standings)
     count = workers or cores()
     left = seconds_left(todo, count)
     runs = [s.plain() for s in todo]
     work, on_gpu = sum(run["flops"] for run in runs), sum(run["gpu_seconds"] for run in runs)
     if as_json:
         cost = {"flops_left": work, "seconds_left": round(left, 1), "gpu_seconds_left": on_gpu, "workers": count}
-        return say({"study": study.name, "store": store.url, "runs": _runs(study, standings), **cost}, "", True)
+        return print_answer(
+            {"study": study.name, "store": store.url, "runs": _runs(study, standings), **cost}, "", True
+        )
     _print_runs(study, standings, cost=True)
-    later = sum(not s.settled for s in standings) - len(todo)
+    later = sum(not s.has_outcome for s in standings) - len(todo)
     if not todo:
         return typer.echo("Every run that is needed has its outcome: reproducing this study will train nothing.")
     typer.echo(
@@ -55,31 +57,31 @@ def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None
 
 
 def status(store: Store, study: Study, as_json: bool) -> None:
-    standings = Progress(store, list(study.wanted)).standings()
+    standings = Progress(store, list(study.wanted)).statuses()
     if as_json:
-        return say({"study": study.name, "store": store.url, "runs": _runs(study, standings)}, "", True)
+        return print_answer({"study": study.name, "store": store.url, "runs": _runs(study, standings)}, "", True)
     _print_runs(study, standings)
     counts = {state: sum(s.state == state for s in standings) for state in dict.fromkeys(s.state for s in standings)}
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
-def _runs(study: Study, standings: list[Standing]) -> list[dict]:
+def _runs(study: Study, standings: list[RunStatus]) -> list[dict]:
     """Every run with whether it can be trained now."""
-    now = {s.experiment.id for s in open_runs(study, standings)}
+    now = {s.experiment.id for s in trainable(study, standings)}
     return [{**s.plain(), "needed": s.experiment.id in now} for s in standings]
 
 
-def _print_runs(study: Study, standings: list[Standing], cost: bool = False) -> None:
+def _print_runs(study: Study, standings: list[RunStatus], cost: bool = False) -> None:
     rows = Table(title=f"{study.name}: {study.question}", title_justify="left", box=None)
     columns = ["run", "state", "epoch", "error %", *(["FLOP", "GPU time"] if cost else []), ""]
     for column in columns:
         rows.add_column(column, justify="left" if column in ("run", "state", "") else "right", no_wrap=True)
-    now = {s.experiment.id for s in open_runs(study, standings)}
+    now = {s.experiment.id for s in trainable(study, standings)}
     for s in standings:
         run = s.plain()
         error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
         why = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
-        state = s.state if s.settled or s.experiment.id in now else "not chosen"
+        state = s.state if s.has_outcome or s.experiment.id in now else "not chosen"
         price = [_quantity(run["flops"]), duration(run["gpu_seconds"])] if cost else []
         rows.add_row(run["id"], state, f"{s.epoch}/{run['epochs']}", error, *price, why)
     console().print(rows, soft_wrap=True)
@@ -96,7 +98,7 @@ def _quantity(number: float) -> str:
 def networks(chosen: list[Network], as_json: bool) -> None:
     """Each network as the paper's table, or the list of them."""
     if as_json:
-        return say([_network(network) for network in chosen], "", True)
+        return print_answer([_network(network) for network in chosen], "", True)
     if len(chosen) == 1:
         return _print_network(chosen[0])
     rows = Table(box=None)
@@ -141,12 +143,12 @@ def words(layer: Layer) -> str:
             return f"{layer.size}x{layer.size} conv. {layer.width}{_rectifier(layer)}{stride}{pad}"
         case Pool():
             return f"{layer.size}x{layer.size} max-pooling, stride {layer.stride}"
-        case Drop():
-            return f"dropout {layer.share:.0%}"
+        case Dropout():
+            return f"dropout {layer.p:.0%}"
 
 
 def _rectifier(conv: Conv) -> str:
-    if not conv.rectify:
+    if not conv.relu:
         return ""
     return f" leaky ReLU {conv.slope:.2g}" if conv.slope else " ReLU"
 
@@ -156,7 +158,7 @@ def _network(network: Network) -> dict:
         {"layer": words(s.layer), "channels": s.channels, "side": s.side, "parameters": s.parameters}
         for s in steps(network)
     ]
-    claim = next((c for c in CLAIMS if c.network == network.name), None)
+    claim = next((c for c in PUBLISHED_ERRORS if c.network == network.name), None)
     return {
         "name": network.name,
         "layers": layers,
@@ -167,10 +169,10 @@ def _network(network: Network) -> dict:
     }
 
 
-def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
+def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
     """The table and where everything lies."""
     if as_json:
-        return say({k: v for k, v in summary.items() if k != "markdown"}, "", True)
+        return print_answer({k: v for k, v in summary.items() if k != "markdown"}, "", True)
     if quiet:
         return None
     console().print(summary["markdown"], soft_wrap=True, markup=False)
@@ -187,7 +189,7 @@ def reproduced(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
             typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
 
 
-def drew(summary: dict, as_json: bool) -> None:
+def print_figures(summary: dict, as_json: bool) -> None:
     """How many pictures, how fast, and where they are."""
     done = summary["rendered"]
     lines = [f"{done['sheets']} sheets drawn, the others were there"]
@@ -196,22 +198,22 @@ def drew(summary: dict, as_json: bool) -> None:
         lines[0] = f"{done['sheets']} sheets drawn with {done['maps']:,} maps: {rate}"
     lines += [f"pictures  {summary['store']}/runs/{run['run']}/figures" for run in summary["runs"]]
     lines += [f"gallery   {summary['gallery']}"] if "gallery" in summary else []
-    say(summary, "\n".join(lines), as_json)
+    print_answer(summary, "\n".join(lines), as_json)
 
 
-def ran(standing: Standing, store: Store, as_json: bool) -> None:
+def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
     result = standing.result or {}
     if standing.state == "done":
         error = 100 * result["wrong"] / result["seen"]
         text = f"{standing.experiment.id}: {error:.2f} % error ({result['wrong']} of {result['seen']})"
     else:
         text = f"{standing.experiment.id}: {standing.state}"
-    say({"store": store.url, **standing.plain()}, text, as_json)
+    print_answer({"store": store.url, **standing.plain()}, text, as_json)
 
 
-def examined(checks: list[Check], as_json: bool) -> None:
+def print_checks(checks: list[Check], as_json: bool) -> None:
     lines = [f"{c.state:4} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks]
-    say({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
+    print_answer({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
 
 
 def _of_a_fleet(fleet: dict) -> str:
@@ -221,18 +223,18 @@ def _of_a_fleet(fleet: dict) -> str:
     )
 
 
-def kept(store: Store, study: Study) -> str:
+def print_pulled(store: Store, study: Study) -> str:
     """What is safe after an interruption."""
-    standings = Progress(store, list(study.wanted)).standings()
-    done = sum(s.settled for s in standings)
-    known = done + len(open_runs(study, standings))
+    standings = Progress(store, list(study.wanted)).statuses()
+    done = sum(s.has_outcome for s in standings)
+    known = done + len(trainable(study, standings))
     return (
         f"{done} of {known} runs have their outcome, those begun their checkpoints, in {store.url}; "
         "the same command goes on from there."
     )
 
 
-def measured(found: dict, as_json: bool) -> None:
+def print_bench(found: dict, as_json: bool) -> None:
     """What a measurement found beside its steps, whose lines were printed as they came."""
     around, zca, fleet = found["around"], found["zca"], found.get("fleet")
     parts = [
@@ -248,4 +250,4 @@ def measured(found: dict, as_json: bool) -> None:
         *(f"not run here: {line}" for line in found["unrun"]),
         f"\nkept in {found['address']}",
     ]
-    say(found, "\n".join(parts), as_json)
+    print_answer(found, "\n".join(parts), as_json)

@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.store.objects import DatasetFolder, Store
-from pipeline.training.progress import Progress, Standing, open_runs, seconds_left
+from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
 LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
 ROWS = 40  # of the live table; a larger study shows only what is at work
@@ -39,7 +39,7 @@ class Display:
         if self._console.is_terminal:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
                 while not self._stop.wait(0.5):
-                    live.update(self._picture(self._standings()), refresh=True)
+                    live.update(self._table(self._standings()), refresh=True)
             return
         said = ""
         while not self._stop.wait(LINE_SECONDS):
@@ -48,16 +48,16 @@ class Display:
                 self._console.print(f"{self._clock()}  {line}", highlight=False, soft_wrap=True)
                 said = line
 
-    def _standings(self) -> list[Standing]:
+    def _standings(self) -> list[RunStatus]:
         """Of the runs that have come out or can be trained now; others wait for a learning rate to be chosen."""
-        standings = self._progress.standings()
-        now = {s.experiment.id for s in open_runs(self._study, standings)}
-        return [s for s in standings if s.settled or s.experiment.id in now]
+        standings = self._progress.statuses()
+        now = {s.experiment.id for s in trainable(self._study, standings)}
+        return [s for s in standings if s.has_outcome or s.experiment.id in now]
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self._began:5.0f} s"
 
-    def _line(self, standings: list[Standing]) -> str:
+    def _line(self, standings: list[RunStatus]) -> str:
         running = [
             f"{s.experiment.network.name} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
             for s in standings
@@ -65,8 +65,8 @@ class Display:
         ]
         return "; ".join([self._stage(standings), *running])
 
-    def _stage(self, standings: list[Standing]) -> str:
-        settled = sum(s.settled for s in standings)
+    def _stage(self, standings: list[RunStatus]) -> str:
+        settled = sum(s.has_outcome for s in standings)
         if settled == len(standings):
             return f"{settled} of {settled} runs settled; verifying, table and pictures"
         if not all(self._prepared(e) for e in self._study.experiments[:1]):
@@ -85,7 +85,7 @@ class Display:
                 return f"preparing the data: {news['text']}"
         return "preparing the data"
 
-    def _picture(self, standings: list[Standing]) -> Table:
+    def _table(self, standings: list[RunStatus]) -> Table:
         table = Table(title=f"{self._clock()}  {self._stage(standings)}", title_justify="left", box=None)
         for column in ("run", "state", "epoch", "error %"):
             table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")

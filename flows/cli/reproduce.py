@@ -7,7 +7,7 @@ from flows.local_server import prefect_api
 from pipeline.plan.studies import Study
 from pipeline.runtime.settings import cores, settings
 from pipeline.store.objects import RunFolder, Store, StudyFolder
-from pipeline.training.progress import Progress, open_runs
+from pipeline.training.progress import Progress, trainable
 
 
 def reproduce_study(
@@ -37,19 +37,19 @@ def reproduce_study(
 
 def _summary(store: Store, study: Study) -> dict:
     folder = StudyFolder(study.name)
-    standings = Progress(store, list(study.wanted)).standings()
-    open_ids = {s.experiment.id for s in open_runs(study, standings)}
-    standings = [s for s in standings if s.settled or s.experiment.id in open_ids]
+    standings = Progress(store, list(study.wanted)).statuses()
+    open_ids = {s.experiment.id for s in trainable(study, standings)}
+    standings = [s for s in standings if s.has_outcome or s.experiment.id in open_ids]
     done = [s.experiment.id for s in standings if s.state == "done"]
     return {
         "study": study.name,
         "store": store.url,
-        "report": store.where(folder.report),
+        "report": store.url_of(folder.report),
         "table": {
-            ending: store.where(folder.table(ending)) for ending in ("parquet", "csv", "json", "md", "tex", "html")
+            ending: store.url_of(folder.table(ending)) for ending in ("parquet", "csv", "json", "md", "tex", "html")
         },
-        "figures": [store.where(RunFolder(id).figures) for id in done],
-        "gallery": store.where(folder.gallery),
+        "figures": [store.url_of(RunFolder(id).figures) for id in done],
+        "gallery": store.url_of(folder.gallery),
         "runs": [s.plain() for s in standings],
         "markdown": store.read(folder.table("md")).decode(),
     }

@@ -19,7 +19,7 @@ from flows.cli.options import (
     raise_on_sigterm,
     words,
 )
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.evaluation.schema import FILES
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
@@ -79,13 +79,13 @@ def figures(
 
     What is there is not drawn again. About a minute's work is done in this process, more of it on Ray.
     """
-    from flows.cli.figures import draw, finished, finished_of, hang
-    from pipeline.visualization.catalogue import Wanted, parse_images
+    from flows.cli.figures import draw, finished, finished_of, publish_gallery
+    from pipeline.visualization.catalogue import RenderRequest, parse_images
 
     if (run is None) == (of_study is None):
-        raise Refused("name one run, or a study with --study")
+        raise UserError("name one run, or a study with --study")
     which = parse_images(images)
-    wanted = Wanted(which, words(layers), channels, top, part, words(methods) or (), precision=precision)
+    wanted = RenderRequest(which, words(layers), channels, top, part, words(methods) or (), precision=precision)
     configured = settings(store, workers)
     opened = open_store(configured.store)
     chosen = study(of_study, seeds) if of_study else None
@@ -96,7 +96,7 @@ def figures(
     except KeyboardInterrupt:
         typer.echo("\nstrive: stopped. What was drawn is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
-    output.drew(drawn | ({"gallery": hang(opened, chosen)} if chosen else {}), as_json)
+    output.print_figures(drawn | ({"gallery": publish_gallery(opened, chosen)} if chosen else {}), as_json)
 
 
 @answered
@@ -108,14 +108,14 @@ def gallery(
     as_json: JsonOption = False,
 ) -> None:
     """Write the page over a study's pictures and print its address; it needs no server and no network."""
-    from flows.cli.figures import finished_of, hang
+    from flows.cli.figures import finished_of, publish_gallery
 
     study(name, seeds)
     opened = open_store(settings(store).store)
     chosen = study(name, seeds or seeds_of(opened, StudyFolder(name)))
     finished_of(opened, chosen)
-    where = hang(opened, chosen)
-    output.say({"study": name, "gallery": where}, where, as_json)
+    where = publish_gallery(opened, chosen)
+    output.print_answer({"study": name, "gallery": where}, where, as_json)
     if show:
         import webbrowser
 
@@ -127,21 +127,21 @@ def _table(
 ) -> None:
     """The latest table of a kind."""
     if kind not in FILES:
-        raise Refused(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
+        raise UserError(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
     if ending not in ENDINGS:
-        where = store.where(folder.object(f"{FILES[kind]}.parquet"))
-        raise Refused(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
+        where = store.url_of(folder.object(f"{FILES[kind]}.parquet"))
+        raise UserError(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
     path = folder.object(f"{FILES[kind]}.{'json' if as_json else ending}")
     if fresh or not store.exists(path):
         _made(store, folder, seeds)
     text = store.find(path)
     if text is None:
-        raise Refused(
-            f"{store.where(path)} is not there, for no run of {folder.name} has come out: "
+        raise UserError(
+            f"{store.url_of(path)} is not there, for no run of {folder.name} has come out: "
             f"`strive reproduce {folder.name}` trains them"
         )
     if as_json:
-        return output.say({"store": store.url} | store.read_json(path), "", True)
+        return output.print_answer({"store": store.url} | store.read_json(path), "", True)
     typer.echo(text.decode().rstrip("\n"))
 
 
@@ -165,4 +165,6 @@ def _pulled(store: Store, name: str, to: Path, as_json: bool) -> None:
     done, folder = fetch(store, name, to), StudyFolder(name)
     report = to / folder.report
     text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
-    output.say({"fetched": done.fetched, "kept": done.kept, "bytes": done.bytes, "report": str(report)}, text, as_json)
+    output.print_answer(
+        {"fetched": done.fetched, "kept": done.kept, "bytes": done.bytes, "report": str(report)}, text, as_json
+    )

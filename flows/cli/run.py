@@ -6,22 +6,22 @@ from collections.abc import Callable
 from flows.cli.progress_display import Display, console
 from pipeline.data import prepare
 from pipeline.data.sources import silent
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study
 from pipeline.store.objects import RunFolder, Store
 from pipeline.training import job, leases
-from pipeline.training.progress import Progress, Standing, results
+from pipeline.training.progress import Progress, RunStatus, results
 
 
-def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Claim], bool]:
+def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bool]:
     """A claim on the run; whether somebody elsewhere still lives shows only after a silent minute."""
-    owner, watch = leases.Owner(), leases.Watch(store)
+    owner, watch = leases.Owner(), leases.LeaseObserver(store)
     until = time.monotonic() + leases.SILENCE_SECONDS + 1
     while True:
-        held, settled = leases.take(store, [experiment], 1, owner, watch)
-        if held or settled or time.monotonic() > until or leases.is_here(store, RunFolder(experiment.id)):
+        held, settled = leases.acquire(store, [experiment], 1, owner, watch)
+        if held or settled or time.monotonic() > until or leases.is_local(store, RunFolder(experiment.id)):
             return held, settled
         time.sleep(1)
 
@@ -31,10 +31,10 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
 
     Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
     """
-    owner, watch = leases.Owner(), leases.Watch(store)
+    owner, watch = leases.Owner(), leases.LeaseObserver(store)
     progress = Progress(store, list(study.wanted))
-    while missing := needed(study, results(progress.standings())):
-        held, settled = leases.take(store, missing, 1, owner, watch)
+    while missing := needed(study, results(progress.statuses())):
+        held, settled = leases.acquire(store, missing, 1, owner, watch)
         if not held:
             time.sleep(0 if settled else 1)
             continue
@@ -44,7 +44,7 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
         say(f"{this.id} {result.outcome}: {result.wrong} wrong of {result.seen}")
 
 
-def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> Standing:
+def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> RunStatus:
     """Train it unless it has its outcome; refused while somebody else works on it."""
     show = silent if quiet else console().print
     prepare.make(store, experiment.dataset, experiment.recipe.preprocess, data_dir, show)
@@ -57,7 +57,7 @@ def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet
             with Display(store, Study(experiment.id, experiment.label, (experiment,)), 1, console()):
                 job.run(held, store)
     elif not settled:
-        [standing] = progress.standings()
-        raise Refused(f"{experiment.id} is being trained by {standing.where}; `strive status` shows how far it is")
-    [standing] = progress.standings()
+        [standing] = progress.statuses()
+        raise UserError(f"{experiment.id} is being trained by {standing.where}; `strive status` shows how far it is")
+    [standing] = progress.statuses()
     return standing

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
 
@@ -101,6 +101,6 @@ def modules(network: Network) -> nn.Sequential:
                 channels = layer.width
             case Pool():
                 out.append(nn.MaxPool2d(layer.size, layer.stride, ceil_mode=True))
-            case Drop():
-                out.append(nn.Dropout(layer.share))
+            case Dropout():
+                out.append(nn.Dropout(layer.p))
     return nn.Sequential(*out, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean, median
 from tempfile import TemporaryDirectory
 
-from pipeline.bench.worker import Side
-from pipeline.bench.workload import Work
+from pipeline.bench.worker import BenchProcess
+from pipeline.bench.workload import Workload
 from pipeline.data import prepare
 from pipeline.paper.networks import Network
 from pipeline.plan.experiment import Experiment
@@ -23,7 +23,7 @@ START = 600.0  # seconds that a fleet is given to begin
 SETTLED = 3.0  # after the last claim: every worker has begun to train
 
 
-def crowd(sides: list[Side], network: Network, work: Work) -> dict[str, float]:
+def concurrency(sides: list[BenchProcess], network: Network, work: Workload) -> dict[str, float]:
     """One process alone and all of them at once, in turns; efficiencies are of `cores` times the one."""
     for side in sides:
         side.prepare([network], work)

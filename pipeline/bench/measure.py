@@ -12,8 +12,8 @@ import torch
 from pipeline.bench import concurrency, overheads, saliency, scaling
 from pipeline.bench.step_cost import Cost, alone, compare, data_share
 from pipeline.bench.untested_on_gpu import UNRUN
-from pipeline.bench.worker import Side
-from pipeline.bench.workload import Work
+from pipeline.bench.worker import BenchProcess
+from pipeline.bench.workload import Workload
 from pipeline.numerics.fast.precision import bfloat16_gain
 from pipeline.paper.networks import TWELVE, Network, narrow
 from pipeline.runtime.allocator import keep_freed
@@ -29,7 +29,7 @@ PACKS = (1, 2, 4)  # experiments side by side on a GPU
 class Plan:
     """How much is measured."""
 
-    work: dict[str, Work]  # by width
+    work: dict[str, Workload]  # by width
     networks: dict[str, tuple[str, ...]]  # that are measured, by width
     images: tuple[int, ...]  # of the epochs that show how the cost grows
     zca: int  # images
@@ -42,14 +42,16 @@ class Plan:
 THREE = ("strided-cnn-a", "model-b", "all-cnn-c")  # a light, a middling and a heavy one
 EVERY = dict.fromkeys(WIDTHS, tuple(TWELVE))
 QUICK = Plan(
-    {"1/4": Work(128, 1, 2), "1": Work(128, 1, 1)}, EVERY | {"1": THREE}, (256, 512, 1024), 1000, False, 0.5, 16
+    {"1/4": Workload(128, 1, 2), "1": Workload(128, 1, 1)}, EVERY | {"1": THREE}, (256, 512, 1024), 1000, False, 0.5, 16
 )
-FULL = Plan({"1/4": Work(128, 4, 5), "1": Work(128, 1, 3)}, EVERY, (1024, 4096, 16384), 50_000, True, 2.0, 64)
-ON_A_GPU = Plan(dict.fromkeys(WIDTHS, Work(128, 120, 3, 16384)), EVERY, (4096, 16384, 65536), 50_000, False, 2.0, 512)
+FULL = Plan({"1/4": Workload(128, 4, 5), "1": Workload(128, 1, 3)}, EVERY, (1024, 4096, 16384), 50_000, True, 2.0, 64)
+ON_A_GPU = Plan(
+    dict.fromkeys(WIDTHS, Workload(128, 120, 3, 16384)), EVERY, (4096, 16384, 65536), 50_000, False, 2.0, 512
+)
 # a borrowed GPU is not there to wait for a CPU: whitening and maps are left out
 QUICK_ON_A_GPU = replace(
     ON_A_GPU,
-    work=dict.fromkeys(WIDTHS, Work(128, 60, 2, 8192)),
+    work=dict.fromkeys(WIDTHS, Workload(128, 60, 2, 8192)),
     networks=EVERY | {"1/4": THREE},
     zca=0,
     maps=0,
@@ -63,8 +65,8 @@ def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
     keep_freed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plan = {"cpu": (FULL, QUICK), "cuda": (ON_A_GPU, QUICK_ON_A_GPU)}[device][quick]
-    slow, fast = Side("plain", device), Side("fast", device)
-    others = [Side("fast", device) for _ in range(cores() - 1)] if device == "cpu" else []
+    slow, fast = BenchProcess("plain", device), BenchProcess("fast", device)
+    others = [BenchProcess("fast", device) for _ in range(cores() - 1)] if device == "cpu" else []
     try:
         found = _measured(plan, slow, fast, others, device, store, say)
     finally:
@@ -79,7 +81,13 @@ def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
 
 
 def _measured(
-    plan: Plan, slow: Side, fast: Side, others: list[Side], device: str, store: Store, say: Callable[[str], None]
+    plan: Plan,
+    slow: BenchProcess,
+    fast: BenchProcess,
+    others: list[BenchProcess],
+    device: str,
+    store: Store,
+    say: Callable[[str], None],
 ) -> dict:
     rates = {precision: fast.matrix_rate(precision, plan.rate_seconds) for precision in ("float32", "bfloat16")}
     say(
@@ -100,7 +108,7 @@ def _measured(
     crowded: dict = {}
     if others:
         points += scaling.workers([fast, *others], plan.work["1/4"])
-        crowded = concurrency.crowd([fast, *others], narrow(TWELVE["all-cnn-c"], 4), plan.work["1/4"])
+        crowded = concurrency.concurrency([fast, *others], narrow(TWELVE["all-cnn-c"], 4), plan.work["1/4"])
         say(f"{cores()} processes at once: {crowded['efficiency_by_cpu_time']:.2f} of as many alone, by CPU time")
     whole: Network = TWELVE["all-cnn-c"]
     few = replace(plan.work["1"], images=4 * plan.work["1"].batch)
@@ -121,9 +129,9 @@ def _measured(
     }
 
 
-def _on_a_gpu(plan: Plan, fast: Side, rate: float, say: Callable[[str], None]) -> list[Cost]:
+def _on_a_gpu(plan: Plan, fast: BenchProcess, rate: float, say: Callable[[str], None]) -> list[Cost]:
     """What can pay on a GPU alone: several networks at once; and the plain loop with all cores to load its images."""
-    out, tuned = [], Side("tuned", "cuda")
+    out, tuned = [], BenchProcess("tuned", "cuda")
     try:
         for name in plan.packed:
             network = TWELVE[name]
@@ -167,4 +175,4 @@ def _keep(store: Store, found: dict) -> str:
         store.write(f"{folder}/growth.png", scaling.picture(points))
     except ImportError:  # no matplotlib: the numbers are there all the same
         pass
-    return store.where(folder)
+    return store.url_of(folder)

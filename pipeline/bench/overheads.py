@@ -8,9 +8,9 @@ import time
 import torch
 
 from pipeline.bench.clock import now
-from pipeline.bench.workload import Fast, Work
+from pipeline.bench.workload import Fast, Workload
 from pipeline.numerics.evaluate import count_wrong
-from pipeline.numerics.preprocessing import contrast_normalised, fit, whitened
+from pipeline.numerics.preprocessing import contrast_normalized, fit, whiten
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Whiten
 from pipeline.store.objects import RunFolder, Store
@@ -34,13 +34,13 @@ def zca(images: int, device: str = "cpu") -> dict[str, float]:
     """Seconds of work to fit the whitening to so many random images, and for each thousand that it is applied to."""
     pixels = torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     how, began = Whiten(), now("cpu")
-    whitening = fit(contrast_normalised(pixels.flatten(1), how.gcn_scale), how.zca_ridge)
+    whitening = fit(contrast_normalized(pixels.flatten(1), how.gcn_scale), how.zca_epsilon)
     fitted = now("cpu")
-    whitened(pixels[:1000].to(device), whitening.to(device), how)
+    whiten(pixels[:1000].to(device), whitening.to(device), how)
     return {"images": images, "fit_seconds": fitted - began, "apply_seconds_a_thousand": now("cpu") - fitted}
 
 
-def around(network: Network, work: Work, device: str, store: Store) -> dict[str, float]:
+def around(network: Network, work: Workload, device: str, store: Store) -> dict[str, float]:
     """Of one network: seconds of an evaluation, a checkpoint and a recording, and the shares that they come to.
 
     Shares are of a run of 350 epochs on 50,000 images, evaluated every tenth on 10,000, with a checkpoint whenever

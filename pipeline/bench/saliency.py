@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import Refused, unknown
-from pipeline.numerics.initialization import initialise
+from pipeline.errors import UserError, unknown_name
+from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build
 from pipeline.numerics.saliency.attribution import Target, maps
 from pipeline.paper.networks import NETWORKS
@@ -39,11 +39,11 @@ class Speed:
 def measure(network: str = "all-cnn-c", images: int = 32) -> list[Speed]:
     """Every way over as many random images, on a network of the paper with random weights."""
     if network not in NETWORKS:
-        raise unknown("network", network, NETWORKS)
+        raise unknown_name("network", network, NETWORKS)
     attribute = _captum()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = build(NETWORKS[network])
-    initialise(model, "he", 0, None)
+    initialize(model, "he", 0, None)
     model = model.to(device).eval()
     torch.manual_seed(0)
     side, channels = NETWORKS[network].side, NETWORKS[network].channels
@@ -68,7 +68,7 @@ def beside_captum(images: int, say: Callable[[str], None]) -> dict:
     """Every way's speed as JSON, each said in a line; or why there is none."""
     try:
         speeds = measure(images=images)
-    except Refused as refused:
+    except UserError as refused:
         say(f"maps beside captum: {refused}")
         return {"why": str(refused)}
     for speed in speeds:
@@ -119,7 +119,7 @@ def _captum() -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
     try:
         from captum.attr import GuidedBackprop
     except ImportError as error:
-        raise Refused("captum is not installed, and it is what is compared with: `uv sync` brings it") from error
+        raise UserError("captum is not installed, and it is what is compared with: `uv sync` brings it") from error
 
     def attribute(model: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
         with warnings.catch_warnings():

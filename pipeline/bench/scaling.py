@@ -4,8 +4,8 @@ import io
 from dataclasses import dataclass, replace
 
 from pipeline.bench.step_cost import Cost
-from pipeline.bench.worker import Side
-from pipeline.bench.workload import Work
+from pipeline.bench.worker import BenchProcess
+from pipeline.bench.workload import Workload
 from pipeline.paper.networks import TWELVE, narrow
 
 AXES = {  # what is counted, and what it costs
@@ -35,16 +35,16 @@ def networks(costs: list[Cost]) -> list[Point]:
     return [Point("networks", count, 1e3 * sum(seconds[:count])) for count in range(1, len(seconds) + 1)]
 
 
-def images(side: Side, counts: tuple[int, ...]) -> list[Point]:
+def images(side: BenchProcess, counts: tuple[int, ...]) -> list[Point]:
     """Whole epochs, drawing included."""
     thin, out = narrow(TWELVE["all-cnn-c"], 12), []
     for count in counts:
-        side.prepare([thin], Work(batch=128, steps=count // 128, repeats=1, images=count))
+        side.prepare([thin], Workload(batch=128, steps=count // 128, repeats=1, images=count))
         out.append(Point("images", count, side.run().work * count))
     return out
 
 
-def width(side: Side, work: Work) -> list[Point]:
+def width(side: BenchProcess, work: Workload) -> list[Point]:
     """One network, narrower and narrower."""
     whole, out = TWELVE["all-cnn-c"], []
     for by in WIDTHS:
@@ -53,7 +53,7 @@ def width(side: Side, work: Work) -> list[Point]:
     return out
 
 
-def workers(sides: list[Side], work: Work) -> list[Point]:
+def workers(sides: list[BenchProcess], work: Workload) -> list[Point]:
     """One process, two, and so on to all."""
     thin, out = narrow(TWELVE["all-cnn-c"], 4), []
     for side in sides:

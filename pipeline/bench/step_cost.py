@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from pipeline.bench.clock import now
-from pipeline.bench.worker import Side
-from pipeline.bench.workload import Fast, Work
+from pipeline.bench.worker import BenchProcess
+from pipeline.bench.workload import Fast, Workload
 from pipeline.numerics.fast.precision import Mode
 from pipeline.paper.networks import Network
 from pipeline.paper.shapes import training_flops
@@ -32,7 +32,15 @@ class Cost:
     least_ratio: float | None = None
 
 
-def compare(slow: Side, fast: Side, network: Network, width: str, work: Work, rate: float, mode: Mode | None = None):
+def compare(
+    slow: BenchProcess,
+    fast: BenchProcess,
+    network: Network,
+    width: str,
+    work: Workload,
+    rate: float,
+    mode: Mode | None = None,
+):
     """The plain loop and the fast path, pair after pair: (cost, cost)."""
     modes = [side.prepare([network], work, mode) for side in (slow, fast)]
     pairs = [(slow.run().work, fast.run().work) for _ in range(work.repeats)]
@@ -44,14 +52,14 @@ def compare(slow: Side, fast: Side, network: Network, width: str, work: Work, ra
     return plain_cost, replace(fast_cost, ratio=median(ratios), least_ratio=min(ratios))
 
 
-def alone(side: Side, networks: list[Network], width: str, work: Work, rate: float) -> Cost:
+def alone(side: BenchProcess, networks: list[Network], width: str, work: Workload, rate: float) -> Cost:
     """One path, of one network or of several side by side; images and operations are those of all of them."""
     mode = side.prepare(networks, work)
     return cost(networks, width, side.path, mode, work, [side.run().work for _ in range(work.repeats)], rate)
 
 
 def cost(
-    networks: list[Network], width: str, path: str, mode: str, work: Work, seconds: list[float], rate: float
+    networks: list[Network], width: str, path: str, mode: str, work: Workload, seconds: list[float], rate: float
 ) -> Cost:
     """From the seconds that an image took in every repeat, all networks together."""
     middle, flops = median(seconds), sum(training_flops(network) for network in networks)
@@ -64,7 +72,7 @@ def cost(
     )  # fmt: skip
 
 
-def data_share(network: Network, work: Work, device: str) -> float:
+def data_share(network: Network, work: Workload, device: str) -> float:
     """The part of an epoch that goes into drawing, cutting and mirroring its images."""
     fast = Fast([network], work, device)
     [lane] = fast.lanes
@@ -72,7 +80,7 @@ def data_share(network: Network, work: Work, device: str) -> float:
     def only_data() -> None:
         lane.begin_epoch()
         for chunk in lane.chunks(fast.stepper.most):
-            lane.shown(chunk.places())
+            lane.batch_at(chunk.positions())
 
     only_data()
     fast.step()

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.bench import baseline
 from pipeline.bench.clock import matrix_rate, now
-from pipeline.bench.workload import Fast, Work, drawn
+from pipeline.bench.workload import Fast, Workload, drawn
 from pipeline.numerics.fast.precision import Mode
 from pipeline.paper.networks import Network
 from pipeline.runtime.allocator import keep_freed
@@ -26,7 +26,7 @@ class Seconds:
     wall: float
 
 
-class Side:
+class BenchProcess:
     """A process that trains on one of the paths when it is told to: "fast", "plain" as in a tutorial, or "tuned".
 
     The plain loop loads its images itself on a CPU, where other processes would only take its core; with two more
@@ -40,7 +40,7 @@ class Side:
         self._process = context.Process(target=_serve, args=(path, device, theirs))
         self._process.start()
 
-    def prepare(self, networks: list[Network], work: Work, mode: Mode | None = None) -> str:
+    def prepare(self, networks: list[Network], work: Workload, mode: Mode | None = None) -> str:
         """Build what is to be measured and make its first steps; returns the mode it computes in."""
         return self._ask("prepare", networks, work, mode)
 
@@ -79,9 +79,9 @@ class _Served:
     def __init__(self, path: str, device: str):
         self.path, self.device = path, device
         self.step: Callable[[], int] = lambda: 0
-        self.work = Work(1, 1, 1)
+        self.work = Workload(1, 1, 1)
 
-    def prepare(self, networks: list[Network], work: Work, mode: Mode | None) -> str:
+    def prepare(self, networks: list[Network], work: Workload, mode: Mode | None) -> str:
         self.work = work
         if self.path == "fast":
             fast = Fast(networks, work, self.device, mode)

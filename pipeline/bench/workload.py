@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pipeline.numerics.fast import loop, precision
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.fast.trainer import Chunk, Lane
-from pipeline.numerics.initialization import initialise
-from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.fast.trainer import StepBatch, Trainer
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
 from pipeline.paper.augmentations import Shift
 from pipeline.paper.networks import Network
@@ -17,7 +17,7 @@ from pipeline.paper.recipes import CIFAR, Recipe
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What is trained for a measurement: random images, as large and as many-coloured as CIFAR's."""
 
     batch: int
@@ -39,10 +39,10 @@ def drawn(images: int) -> tuple[Tensor, Tensor]:
 class Fast:
     """The fast path, a few steps at a time, for ever."""
 
-    def __init__(self, networks: list[Network], work: Work, device: str, mode: Mode | None = None):
-        self.mode = mode or precision.choose(networks[0], device)
-        precision.settle(self.mode)
-        feed = Feed(Images(*drawn(work.images)).to(device), work.recipe)
+    def __init__(self, networks: list[Network], work: Workload, device: str, mode: Mode | None = None):
+        self.mode = mode or precision.choose_mode(networks[0], device)
+        precision.set_backend_flags(self.mode)
+        feed = Loader(Images(*drawn(work.images)).to(device), work.recipe)
         self.lanes = [_lane(network, work.recipe, feed, device, self.mode) for network in networks]
         self.stepper = loop.stepper(self.lanes)
         self._chunks = iter(())
@@ -61,14 +61,14 @@ class Fast:
         self.stepper.run(chunk)
         return chunk.steps * chunk.batch
 
-    def _epoch(self) -> list[Chunk]:
+    def _epoch(self) -> list[StepBatch]:
         """A new epoch in chunks of whole batches."""
         for lane in self.lanes:
             lane.begin_epoch()
         return [c for c in self.lanes[0].chunks(self.stepper.most) if c.batch == self.lanes[0].recipe.batch]
 
 
-def _lane(network: Network, recipe: Recipe, feed: Feed, device: str, mode: Mode) -> Lane:
+def _lane(network: Network, recipe: Recipe, feed: Loader, device: str, mode: Mode) -> Trainer:
     model = build(network)
-    initialise(model, "he", 0)
-    return Lane(model.to(device), network, recipe, feed, feed, 0, mode)
+    initialize(model, "he", 0)
+    return Trainer(model.to(device), network, recipe, feed, feed, 0, mode)

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.data.download import CIFAR_10, CIFAR_100, Archive, Show, cached, check, fetch
 from pipeline.data.raw_images import Raw
 from pipeline.data.unpickling import Untrusted, unpickle
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.datasets import Dataset
 
 
@@ -102,14 +102,14 @@ def _sized(published: Published, folder: Path) -> None:
     """Refused when files are missing from the folder, or are longer or shorter than published."""
     files = (*published.train, published.test)
     if missing := [file.name for file in files if not (folder / file.name).is_file()]:
-        raise Refused(f"{folder} lacks {', '.join(missing)}. {_mend(published)}")
+        raise UserError(f"{folder} lacks {', '.join(missing)}. {_mend(published)}")
     sizes = [(file, (folder / file.name).stat().st_size) for file in files]
     if wrong := [
         f"{file.name} has {size:,} bytes instead of {file.bytes:,}"
         for file, size in sizes
         if file.bytes not in (None, size)
     ]:
-        raise Refused(f"{folder} does not hold the published files: {', '.join(wrong)}. {_mend(published)}")
+        raise UserError(f"{folder} does not hold the published files: {', '.join(wrong)}. {_mend(published)}")
 
 
 def missed(dataset: Dataset, data_dir: str | None) -> str:
@@ -131,7 +131,7 @@ def _given(published: Published, data_dir: str) -> Path | None:
     """The folder or the archive in the data directory."""
     top = Path(data_dir).expanduser()
     if not top.is_dir():
-        raise Refused(f"the data directory {top} is no folder: mend --data-dir or STRIVE_DATA_DIR, or leave it out")
+        raise UserError(f"the data directory {top} is no folder: mend --data-dir or STRIVE_DATA_DIR, or leave it out")
     if top.name == published.folder:
         return top
     return next((path for path in (top / published.folder, top / published.archive.name) if path.exists()), None)
@@ -190,25 +190,25 @@ def _read(published: Published, wanted: Pickle, count: int, files: _Files) -> tu
     try:
         written = files.bytes(wanted.name)
     except OSError as error:
-        raise Refused(f"{file} cannot be read: {error.strerror}; {expected}. {mend}") from error
+        raise UserError(f"{file} cannot be read: {error.strerror}; {expected}. {mend}") from error
     found = hashlib.sha256(written).hexdigest()
     if wanted.sha256 not in (None, found):
-        raise Refused(
+        raise UserError(
             f"{file} is not the published file: expected SHA-256 {wanted.sha256[:16]}… ({wanted.bytes:,} bytes), "
             f"found {found[:16]}… ({len(written):,} bytes). {mend}"
         )
     try:
         content = unpickle(written)
     except Untrusted as error:
-        raise Refused(f"{file} is not the published file: {error}; {expected}. {mend}") from error
+        raise UserError(f"{file} is not the published file: {error}; {expected}. {mend}") from error
     content = content if isinstance(content, dict) else {}
     data, labels = content.get("data"), content.get(published.labels)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (count, 3072):
         found = f"{data.dtype} of shape {data.shape}" if isinstance(data, np.ndarray) else "no array"
-        raise Refused(f"{file} is not the published file: {expected}, found {found} under 'data'. {mend}")
+        raise UserError(f"{file} is not the published file: {expected}, found {found} under 'data'. {mend}")
     known = range(published.classes)
     if not isinstance(labels, list) or len(labels) != count or any(x not in known for x in labels):
-        raise Refused(f"{file} is not the published file: {expected}, found other labels. {mend}")
+        raise UserError(f"{file} is not the published file: {expected}, found other labels. {mend}")
     return data, np.array(labels, np.uint8)
 
 

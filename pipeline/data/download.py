@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.runtime.settings import cache, mirror
 
 Show = Callable[[str], None]  # is told, now and then, how far it is
@@ -61,7 +61,7 @@ def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refused(f"cannot make the cache {file.parent}: {error.strerror}. Set XDG_CACHE_HOME.") from error
+        raise UserError(f"cannot make the cache {file.parent}: {error.strerror}. Set XDG_CACHE_HOME.") from error
     part = file.with_name(f"{file.name}.part")
     why: list[str] = []
     for patient in (False, True):  # on the second round a slow mirror is better than none
@@ -78,7 +78,7 @@ def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
             part.unlink()
             why.append(f"{address}: other bytes than those published (SHA-256)")
             show(why[-1])
-    raise Refused(
+    raise UserError(
         f"{archive.name} ({archive.bytes / 1e6:.0f} MB, SHA-256 {archive.sha256[:16]}…) could not be fetched:\n  "
         + "\n  ".join(dict.fromkeys(why))
         + f"\n{_instead(data_dir)}, or name an address below which it lies with STRIVE_DATA_MIRROR. "
@@ -137,7 +137,7 @@ def _copy(archive: Archive, address: str, answer, out, have: int, show: Show, pa
 def check(archive: Archive, file: Path) -> None:
     """Refused when the file is not the archive that was published."""
     if (found := digest(file)) != archive.sha256:
-        raise Refused(
+        raise UserError(
             f"{file} is not the published {archive.name}: expected SHA-256 {archive.sha256[:16]}… "
             f"({archive.bytes:,} bytes), found {found[:16]}… ({file.stat().st_size:,} bytes). "
             "Delete it and run again, and it is fetched anew."

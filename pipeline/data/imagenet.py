@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.datasets import Dataset
 from pipeline.runtime.settings import cores
 
@@ -41,14 +41,14 @@ def listed(dataset: Dataset, data_dir: str | None) -> dict[str, Labelled]:
     top = find(dataset, data_dir)
     if top is None:
         looked = f" ({data_dir} holds no such folders)" if data_dir else ""
-        raise Refused(f"{dataset.name} cannot be downloaded: {mend(dataset)}{looked}")
+        raise UserError(f"{dataset.name} cannot be downloaded: {mend(dataset)}{looked}")
     names = sorted(folder.name for folder in (top / PARTS["train"]).iterdir() if folder.is_dir())
     out = {}
     for part, count in (("train", dataset.train), ("test", dataset.test)):
         folder = top / PARTS[part]
         files = [(file, label) for label, name in enumerate(names) for file in _images(folder / name)]
         if len(names) != dataset.classes or len(files) != count:
-            raise Refused(
+            raise UserError(
                 f"{folder} is not {dataset.name}: expected {count:,} images of {dataset.classes:,} classes, "
                 f"found {len(files):,} of {len(names):,}. Unpack the whole data set there."
             )

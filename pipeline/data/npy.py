@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.lib import format
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.store.objects import Buffer, Store, sha256
 
 
@@ -43,7 +43,7 @@ def array_of(data: Buffer) -> np.ndarray:
 
 def kept(store: Store, path: str, content: bytes | bytearray) -> dict:
     """Put the object unless there is one; digest and length of the one that is there, as a manifest has them."""
-    there = content if store.create(path, content) else store.view(path)
+    there = content if store.create(path, content) else store.read_buffer(path)
     return {"sha256": sha256(there), "bytes": len(there)}
 
 
@@ -51,13 +51,13 @@ def reader(store: Store, folder: str, objects: dict[str, dict]) -> Callable[[str
     """Reads objects below a folder by name, each held against its SHA-256 in `objects`."""
 
     def read(name: str) -> Buffer:
-        where, mend = store.where(f"{folder}/{name}"), f"Delete {store.where(folder)} and run again."
+        where, mend = store.url_of(f"{folder}/{name}"), f"Delete {store.url_of(folder)} and run again."
         try:
-            data = store.view(f"{folder}/{name}")
+            data = store.read_buffer(f"{folder}/{name}")
         except FileNotFoundError as error:
-            raise Refused(f"{where} is gone, though the manifest names it. {mend}") from error
+            raise UserError(f"{where} is gone, though the manifest names it. {mend}") from error
         if sha256(data) != objects[name]["sha256"]:
-            raise Refused(f"{where} is damaged: its SHA-256 is not the manifest's. {mend}")
+            raise UserError(f"{where} is damaged: its SHA-256 is not the manifest's. {mend}")
         return data
 
     return read

@@ -6,7 +6,6 @@ lies in shards (write_shards.py).
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -21,11 +20,12 @@ from pipeline.data.npy import array_of, blank, kept, npy, reader
 from pipeline.data.raw_images import Raw
 from pipeline.data.read_shards import Shards
 from pipeline.data.sources import raw, silent
-from pipeline.errors import Refused
-from pipeline.numerics.loader import Feed, Images
-from pipeline.numerics.preprocessing import CHUNK, Whitening, fit_to, last_step, varies_pixels, whitened
+from pipeline.errors import UserError
+from pipeline.numerics.loader import Images, Loader
+from pipeline.numerics.preprocessing import CHUNK, Whitening, augments_pixels, fit_to, last_step, whiten
 from pipeline.paper.recipes import Preprocess, Recipe, Scale, Whiten
 from pipeline.plan.datasets import Dataset
+from pipeline.plan.plain_form import untagged
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
 
@@ -38,14 +38,14 @@ class Prepared:
         self._shard: int = manifest["dataset"].get("shard", 0)
         self._read = reader(store, folder.top, manifest["objects"])
 
-    def feeds(self, recipe: Recipe, device: str = "cpu") -> tuple[Feed, Feed]:
+    def feeds(self, recipe: Recipe, device: str = "cpu") -> tuple[Loader, Loader]:
         """The training and the test images as the recipe wants them, on the device."""
         return self.feed("train", recipe, device), self.feed("test", recipe, device)
 
-    def feed(self, part: str, recipe: Recipe, device: str = "cpu") -> Feed:
+    def feed(self, part: str, recipe: Recipe, device: str = "cpu") -> Loader:
         """The images of one part, train or test."""
-        images = self.pixels(part) if varies_pixels(recipe) else self.train if part == "train" else self.test
-        return Feed(images.to(device), recipe, self._finish(recipe, device))
+        images = self.pixels(part) if augments_pixels(recipe) else self.train if part == "train" else self.test
+        return Loader(images.to(device), recipe, self._finish(recipe, device))
 
     def pixels(self, part: str) -> Images | Shards:
         """The images of one part as people want to see them."""
@@ -53,7 +53,7 @@ class Prepared:
 
     def _finish(self, recipe: Recipe, device: str) -> Callable[[Tensor], Tensor]:
         """What is left of preprocessing once images were varied."""
-        late = varies_pixels(recipe) and isinstance(recipe.preprocess, Whiten)
+        late = augments_pixels(recipe) and isinstance(recipe.preprocess, Whiten)
         return last_step(recipe, self.whitening.to(device) if late else None)
 
     @cached_property
@@ -80,7 +80,7 @@ class Prepared:
     def whitening(self) -> Whitening:
         """What was fitted on the training images; refused where nothing was."""
         if self.whitening_sha256 is None:
-            raise Refused("this data set was prepared as pixels: there is no whitening of it")
+            raise UserError("this data set was prepared as pixels: there is no whitening of it")
         tensors = tensors_in(bytes(self._read("whitening.safetensors")))
         return Whitening(tensors["mean"], tensors["matrix"])
 
@@ -103,7 +103,7 @@ def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
     folder = DatasetFolder(dataset, how)
     text = store.find(folder.manifest)
     if text is None:
-        raise Refused(f"{dataset.name} is not prepared in {store.url}: run `strive reproduce` or the flow `prepare`")
+        raise UserError(f"{dataset.name} is not prepared in {store.url}: run `strive reproduce` or the flow `prepare`")
     return Prepared(store, folder, json.loads(text), sha256(text))
 
 
@@ -117,8 +117,8 @@ def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None =
     if store.exists(folder.manifest):
         return folder.top
     if dataset.shard and isinstance(how, Whiten):
-        raise Refused(f"{dataset.name} does not fit into memory, and only what does is whitened: use Scale")
-    about = {"dataset": asdict(dataset), "preprocess": asdict(how)}
+        raise UserError(f"{dataset.name} does not fit into memory, and only what does is whitened: use Scale")
+    about = {"dataset": untagged(dataset), "preprocess": untagged(how)}
     if dataset.shard:
         objects = write_shards.make(store, folder, dataset, data_dir, show)
         store.create_json(folder.manifest, about | {"objects": objects, "raw_sha256": write_shards.raw_sha256(objects)})
@@ -159,7 +159,7 @@ def _whitened(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> bytearr
     n, c, h, w = pixels_NCHW.shape
     data, out_NHWC = blank((n, h, w, c), np.float32)
     for at in range(0, n, CHUNK):
-        white_NCHW = whitened(pixels_NCHW[at : at + CHUNK], whitening, how)
+        white_NCHW = whiten(pixels_NCHW[at : at + CHUNK], whitening, how)
         out_NHWC[at : at + CHUNK] = white_NCHW.permute(0, 2, 3, 1).numpy()
     return data
 

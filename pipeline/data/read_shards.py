@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.numerics.loader import Batch
-from pipeline.numerics.random_streams import stream
+from pipeline.numerics.random_streams import generator_for
 
 WINDOW = 8  # shards whose images are shuffled among each other; twice as many may be in memory
 AHEAD = 4  # shards that are read together where they are taken in their order
@@ -39,7 +39,7 @@ class Shards:
         return Shards(self._read, self.labels.to(device), self.shard, device)
 
     def order(self, seed: int, passage: int) -> Tensor:
-        chance = stream(seed, "order", passage)
+        chance = generator_for(seed, "order", passage)
         windows = torch.randperm(-(-len(self) // self.shard), generator=chance).split(WINDOW)
         with self._lock:
             self._walks = [self._walks[0], *self._walks[1:][-1:], _Walk(windows)]

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.data import cifar, imagenet
 from pipeline.data.download import Show, check
 from pipeline.data.raw_images import Raw
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.datasets import Dataset
 
 
@@ -23,9 +23,9 @@ def raw(dataset: Dataset, data_dir: str | None = None, show: Show = silent) -> R
     elif dataset.name in cifar.FROM:
         found, mend = cifar.read(dataset, data_dir, show), f"Put the published files into {data_dir or 'the cache'}."
     else:
-        raise Refused(f"it is not known where {dataset.name} comes from")
+        raise UserError(f"it is not known where {dataset.name} comes from")
     if dataset.sha256 is not None and found.sha256 != dataset.sha256:
-        raise Refused(
+        raise UserError(
             f"the images of {dataset.name} are not the ones this study is about: "
             f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {mend}"
         )

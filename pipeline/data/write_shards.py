@@ -14,8 +14,8 @@ from pipeline.data import imagenet
 from pipeline.data.download import Show
 from pipeline.data.imagenet import Labelled
 from pipeline.data.npy import blank, kept, npy
-from pipeline.errors import Refused
-from pipeline.numerics.random_streams import stream
+from pipeline.errors import UserError
+from pipeline.numerics.random_streams import generator_for
 from pipeline.plan.datasets import Dataset
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
@@ -46,7 +46,7 @@ def make(store: Store, folder: DatasetFolder, dataset: Dataset, data_dir: str | 
                 show(f"{dataset.name}: {part} shard {number + 1} of {len(starts)}")
     if damaged:
         more = f"\n  and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
-        raise Refused(
+        raise UserError(
             f"{len(damaged)} images of {dataset.name} cannot be decoded:\n  "
             + "\n  ".join(damaged[:NAMED])
             + f"{more}\nReplace them from the published data set and run again; what was done is not done again."
@@ -60,7 +60,7 @@ def raw_sha256(objects: dict[str, dict]) -> str:
 
 
 def _dealt(files: Labelled) -> Labelled:
-    return [files[i] for i in torch.randperm(len(files), generator=stream(0, "shards")).tolist()]
+    return [files[i] for i in torch.randperm(len(files), generator=generator_for(0, "shards")).tolist()]
 
 
 def _shard(store: Store, path: str, files: Sequence[Path], side: int) -> tuple[dict, list[str]]:

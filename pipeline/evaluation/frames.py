@@ -22,20 +22,22 @@ def manifest(study: Study) -> dict:
         "relation": study.relation,
         "scale": study.scale,
         "runs": [e.id for e in study.experiments],
-        "beside": [e.id for other in study.beside for e in other.experiments],
-        "claims": [f"{f'table {c.table}' if c.table else 'text'}: {c.network}, {c.dataset}" for c in study.claims],
+        "beside": [e.id for other in study.read_also for e in other.experiments],
+        "claims": [
+            f"{f'table {c.table}' if c.table else 'text'}: {c.network}, {c.dataset}" for c in study.published_errors
+        ],
     }
 
 
 def make(study: Study, results: dict[str, dict], price: float | None = None) -> dict[str, pd.DataFrame]:
     """Every table of a study by its kind; a pure function of the results, by run id."""
-    main = table_errors.rows(study, results, price)
+    main = table_errors.error_rows(study, results, price)
     made = {
         "cells": main,
-        "rates": table_rates.rows(study, results),
-        "claims": table_claims.rows(study, results),
-        "neighbours": table_4.rows(
-            [*main, *(row for other in study.beside for row in table_errors.rows(other, results))]
+        "rates": table_rates.learning_rate_rows(study, results),
+        "claims": table_claims.claim_rows(study, results),
+        "neighbours": table_4.table_4_rows(
+            [*main, *(row for other in study.read_also for row in table_errors.error_rows(other, results))]
         ),
     }
     return {kind: frame(made[kind], TABLES[kind]) for kind in TABLES}

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.paper.published_errors import Claim
-from pipeline.paper.table_4 import TABLE_4_PANELS, Neighbour, Panel
+from pipeline.paper.published_errors import PublishedError
+from pipeline.paper.table_4 import TABLE_4_PANELS, Method, Panel
 
 
-def rows(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def table_4_rows(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The four panels; `cells` are the rows of the study's main table."""
     cells = list(cells)
     return [row for panel in TABLE_4_PANELS for row in _panel(panel, cells)]
@@ -26,7 +26,7 @@ def _panel(panel: Panel, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*known, printed, *_ours(panel, cells)]
 
 
-def _published(panel: Panel, neighbour: Neighbour) -> dict[str, Any]:
+def _published(panel: Panel, neighbour: Method) -> dict[str, Any]:
     return {
         "panel": panel.title,
         "method": neighbour.method,
@@ -51,5 +51,5 @@ def _ours(panel: Panel, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _is(cell: dict[str, Any], claim: Claim) -> bool:
+def _is(cell: dict[str, Any], claim: PublishedError) -> bool:
     return (cell["network"], cell["dataset"], cell["augmented"]) == (claim.network, claim.dataset, claim.augmented)

@@ -6,9 +6,9 @@ from typing import Any
 
 from pipeline.evaluation.intervals import Difference, between, from_number, holm
 from pipeline.evaluation.results import Run, counts
-from pipeline.evaluation.table_errors import ONE_RATE, answering, blocking, chosen, mixed
+from pipeline.evaluation.table_errors import ONE_RATE, answering_parts, blocked_by, chosen, inconsistent
 from pipeline.evaluation.verdicts import SEEDS_NEEDED, SIGNIFICANT
-from pipeline.paper.claims import STATEMENTS, Comparison, Published, Setting, Statement
+from pipeline.paper.claims import CLAIMS, Claim, Comparison, PrintedError, Setting
 from pipeline.paper.networks import NETWORKS
 from pipeline.paper.shapes import parameters
 from pipeline.plan.schedule import RULES, Cell
@@ -47,21 +47,21 @@ def sides(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, list[R
     """By rule and cell, the settled runs that stand for the cell, or those for which it has no rate; cells without any
     are left out."""
     found: dict[str, dict[Cell, list[Run]]] = {rule: {} for rule in RULES}
-    for part in (*study.beside, *answering(study)):
+    for part in (*study.read_also, *answering_parts(study)):
         for (this, rule), runs in chosen(part, results).items():
-            if settled := [run for run in runs if run.result] or blocking(part, this, rule, results):
+            if settled := [run for run in runs if run.result] or blocked_by(part, this, rule, results):
                 for each in RULES if rule == ONE_RATE else (rule,):
                     found[each][this] = settled
     return found
 
 
-def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Statement, list[Tested]]]:
+def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Claim, list[Tested]]]:
     """Every statement with its comparisons tested; a pure function of the runs.
 
     A comparison that several statements rest on is one test among those that Holm adjusts. At a smaller scale than the
     paper's only comparisons of our own networks with each other are tested.
     """
-    asked = {s: _askable(s, relation) for s in STATEMENTS}
+    asked = {s: _askable(s, relation) for s in CLAIMS}
     tested = {c: _tested(c, found) for comparisons in asked.values() for c in comparisons}
     made = {c: t.difference for c, t in tested.items() if t.difference is not None}
     for_it = holm([d.p_within(c.low, c.high) for c, d in made.items()])
@@ -71,19 +71,19 @@ def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Stat
     return [(s, [tested[c] for c in comparisons]) for s, comparisons in asked.items()]
 
 
-def _askable(statement: Statement, relation: Relation) -> list[Comparison]:
+def _askable(statement: Claim, relation: Relation) -> list[Comparison]:
     return [c for c in statement.comparisons if relation is Relation.PAPER or isinstance(c.right, Setting)]
 
 
-def settle(
-    statement: Statement, tested: list[Tested], relation: Relation = Relation.PAPER, scale: str = ""
+def claim_verdict(
+    statement: Claim, tested: list[Tested], relation: Relation = Relation.PAPER, scale: str = ""
 ) -> tuple[str, str]:
     """The verdict on a claim, and one sentence; `scale` says in words how a study is smaller than the paper's."""
     if not statement.comparisons:
         return "no number", statement.remark
     if not tested:
         return "not comparable", "it is about numbers in print, and these networks are smaller than the paper's"
-    verdict, said = _settle(statement, tested, _is_small(statement) if relation is Relation.PAPER else None)
+    verdict, said = _verdict(statement, tested, _is_small(statement) if relation is Relation.PAPER else None)
     if relation is Relation.PAPER:
         return verdict, said
     left_out = len(statement.comparisons) - len(tested)
@@ -92,7 +92,7 @@ def settle(
     return f"{verdict}{AT_THIS_SCALE if decided else ''}", f"at {scale}: {said}{more}"
 
 
-def _settle(statement: Statement, tested: list[Tested], small: bool | None) -> tuple[str, str]:
+def _verdict(statement: Claim, tested: list[Tested], small: bool | None) -> tuple[str, str]:
     verdicts = [t.verdict for t in tested]
     tally = ", ".join(f"{verdicts.count(v)} of {len(verdicts)} {v}" for v in dict.fromkeys(verdicts))
     broken, refused = max(t.broken for t in tested), next((t.refused for t in tested if t.refused), "")
@@ -112,14 +112,14 @@ def _settle(statement: Statement, tested: list[Tested], small: bool | None) -> t
     return "holds", said
 
 
-def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
+def claim_rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
     """One row for each comparison by each rule, and one for a claim that no number decides; none on another task."""
     if study.relation is Relation.OTHER:
         return []
     out = []
     for rule, by_cell in _by_rule(study, results).items():
         for statement, tested in decide(by_cell, study.relation):
-            verdict, because = settle(statement, tested, study.relation, study.scale)
+            verdict, because = claim_verdict(statement, tested, study.relation, study.scale)
             claim = {"claim": statement.number, "sentence": statement.sentence, "rule": rule}
             ending = {"verdict": verdict, "because": ". ".join([because, *_remark(statement, because)])}
             out += [claim | _plain(t) | ending for t in tested] or [claim | ending]
@@ -143,14 +143,14 @@ def _by_rule(study: Study, results: dict[str, dict]) -> dict[str, dict[Setting, 
 def _tested(comparison: Comparison, found: Sides) -> Tested:
     """The comparison without its p-values, which need all the others."""
     left, right = found.get(comparison.left, ()), comparison.right
-    others = () if isinstance(right, Published) else found.get(right, ())
+    others = () if isinstance(right, PrintedError) else found.get(right, ())
     both = [*left, *others]
     ids = tuple(run.experiment.id for run in both)
     broken = len([run for run in both if run.count is None or run.at_chance])
-    if refused := mixed(both):
+    if refused := inconsistent(both):
         return Tested(comparison, None, ids, broken, refused)
     mine, theirs = counts(left), counts(others)
-    if isinstance(right, Published):
+    if isinstance(right, PrintedError):
         difference = from_number(list(mine.values()), right.error) if mine else None
     else:
         difference = between(mine, theirs) if mine and theirs else None
@@ -168,8 +168,8 @@ def _plain(tested: Tested) -> dict[str, Any]:
     return row | {"comparison_verdict": tested.verdict}
 
 
-def _words(side: Setting | Published) -> str:
-    if isinstance(side, Published):
+def _words(side: Setting | PrintedError) -> str:
+    if isinstance(side, PrintedError):
         return f"{side.who} ({side.error:g})"
     more = [side.dataset] if side.dataset not in ("cifar10", "imagenet") else []
     return " ".join([side.network, *more, *(["augmented"] if side.augmented and side.dataset != "imagenet" else [])])
@@ -185,19 +185,19 @@ def _signed(bound: float | None) -> str:
     return f"{bound:+g}" if bound else "0"
 
 
-def _is_small(statement: Statement) -> bool | None:
+def _is_small(statement: Claim) -> bool | None:
     if statement.smaller is None:
         return None
     network, most = statement.smaller
     return parameters(NETWORKS[network]) < most
 
 
-def _counted(statement: Statement, small: bool) -> str:
+def _counted(statement: Claim, small: bool) -> str:
     assert statement.smaller is not None
     network, most = statement.smaller
     count = parameters(NETWORKS[network])
     return f"{count:,} parameters are {'' if small else 'not '}fewer than {most:,.0f}"
 
 
-def _remark(statement: Statement, said: str) -> list[str]:
+def _remark(statement: Claim, said: str) -> list[str]:
     return [statement.remark] if statement.remark and statement.remark != said else []

@@ -7,11 +7,11 @@ from typing import Any
 
 from pipeline.evaluation.intervals import from_number, of_runs
 from pipeline.evaluation.results import Run, counts
-from pipeline.evaluation.verdicts import settle
-from pipeline.paper.published_errors import claimed
+from pipeline.evaluation.verdicts import verdict as verdict_on
+from pipeline.paper.published_errors import published_error
 from pipeline.paper.shapes import parameters
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import RULES, Cell, candidates, cell, rates
+from pipeline.plan.schedule import RULES, Cell, candidates, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
 
 ONE_RATE = "one rate"
@@ -27,7 +27,7 @@ def grouped(experiments: Iterable[Experiment]) -> dict[Cell, list[Experiment]]:
     return out
 
 
-def answering(study: Study) -> list[Study]:
+def answering_parts(study: Study) -> list[Study]:
     """The parts of a study, or itself; those whose runs only choose the rates of other parts are left out."""
     searched = {e for part in study.parts for e in part.search}
     return [part for part in study.parts if not searched.issuperset(part.experiments)] or [study]
@@ -35,7 +35,7 @@ def answering(study: Study) -> list[Study]:
 
 def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], list[Run]]:
     """The runs that stand for each cell by each rule; none where the rule cannot choose yet."""
-    by_rule = {rule: rates(study, results, rule) for rule in RULES}
+    by_rule = {rule: chosen_learning_rates(study, results, rule) for rule in RULES}
     out = {}
     for this, planned in grouped(study.experiments).items():
         one = len({e.recipe.lr for e in planned}) == 1
@@ -45,24 +45,24 @@ def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], lis
     return out
 
 
-def rows(study: Study, results: dict[str, dict], price: float | None = None) -> list[dict[str, Any]]:
+def error_rows(study: Study, results: dict[str, dict], price: float | None = None) -> list[dict[str, Any]]:
     """One row for each cell and rule; `price` is that of a device-hour."""
     if study.parts:
-        parts = [row for part in answering(study) for row in rows(part, results, price)]
+        parts = [row for part in answering_parts(study) for row in error_rows(part, results, price)]
         return list({(r["network"], r["dataset"], r["augmented"], r["rule"]): r for r in parts}.values())
     planned = grouped(study.experiments)
     found = chosen(study, results).items()
     return [_row(study, planned[this], this, rule, runs, results, price) for (this, rule), runs in found]
 
 
-def blocking(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+def blocked_by(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
     """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if none learned."""
-    tried = tried_by(study, this, rule, results)
+    tried = candidate_runs(study, this, rule, results)
     crashed = [run for run in tried if run.outcome == "crashed"]
     return crashed or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
 
 
-def tried_by(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+def candidate_runs(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
     """The runs among which a rule chooses."""
     if rule == ONE_RATE:
         return []
@@ -78,27 +78,27 @@ def _row(
     results: dict[str, dict],
     price: float | None,
 ) -> dict[str, Any]:
-    claim = claim_on(this, study)
+    claim = published_for(this, study)
     row = _intent(this, rule, runs, planned[0]) | {
         "paper_error": claim.error if claim else None,
         "paper_parameters": claim.printed_parameters if claim else "",
         "paper_support": claim.support if claim else "",
     }
-    tried = tried_by(study, this, rule, results)
+    tried = candidate_runs(study, this, rule, results)
     row["outcomes"] = counted(runs or tried)
-    if refusal := mixed(runs) or mixed(tried):
+    if refusal := inconsistent(runs) or inconsistent(tried):
         return row | {"verdict": "refused", "because": refusal}
     if not runs:
-        verdict, because = _no_rate(blocking(study, this, rule, results), rule)
+        verdict, because = _no_rate(blocked_by(study, this, rule, results), rule)
         return row | {"verdict": verdict, "because": because}
     return row | _measured(study, claim, runs) | _cost(runs, price) | _provenance(runs)
 
 
-def claim_on(this: Cell, study: Study):
+def published_for(this: Cell, study: Study):
     """The paper's number for a cell; a study of another task stands beside the CIFAR-10 number of its network."""
     if study.comparable:
-        return claimed(this.network, this.dataset, this.augmented)
-    return next((claim for claim in study.claims if claim.network == this.network), None)
+        return published_error(this.network, this.dataset, this.augmented)
+    return next((claim for claim in study.published_errors if claim.network == this.network), None)
 
 
 def _intent(this: Cell, rule: str, runs: list[Run], example: Experiment) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
 def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
     done = list(counts(runs).values())
     compared = from_number(done, claim.error) if done and claim and study.comparable else None
-    verdict, because = settle(study.comparable, claim, runs, compared)
+    verdict, because = verdict_on(study.comparable, claim, runs, compared)
     remark = [claim.remark] if compared and claim.remark else []
     row = {"verdict": verdict, "because": "; ".join([because, *remark]), "seeds": len(done)}
     if done:
@@ -195,7 +195,7 @@ def counted(runs: Sequence[Run]) -> str:
     return ", ".join(f"{found[outcome]} {words.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome])
 
 
-def mixed(runs: Iterable[Run]) -> str:
+def inconsistent(runs: Iterable[Run]) -> str:
     """Why these runs cannot stand in one row, with their ids; empty when they can."""
     settled = [run for run in runs if run.result]
     for name in ALIKE:

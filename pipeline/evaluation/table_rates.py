@@ -4,18 +4,18 @@ from statistics import mean
 from typing import Any
 
 from pipeline.evaluation.results import Run, counts
-from pipeline.evaluation.table_errors import answering, counted, grouped, mixed
+from pipeline.evaluation.table_errors import answering_parts, counted, grouped, inconsistent
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import RULES, Cell, cell, rates
+from pipeline.plan.schedule import RULES, Cell, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
 
 
-def rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
+def learning_rate_rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
     """One row for each cell and rate, the largest rate first."""
     if study.parts:
-        parts = [row for part in answering(study) for row in rows(part, results)]
+        parts = [row for part in answering_parts(study) for row in learning_rate_rows(part, results)]
         return list({(r["network"], r["dataset"], r["augmented"], r["lr"]): r for r in parts}.values())
-    picks = {rule: rates(study, results, rule) for rule in RULES}
+    picks = {rule: chosen_learning_rates(study, results, rule) for rule in RULES}
     out = []
     for this, planned in grouped(study.experiments).items():
         rates_here = sorted({e.recipe.lr for e in planned}, reverse=True)
@@ -40,7 +40,7 @@ def _row(
         "outcomes": counted(runs),
         "by_paper": by["paper"],
         "by_held_out": by["held-out"],
-        "because": mixed(runs),
+        "because": inconsistent(runs),
     }
     if row["because"]:
         return row

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pipeline.evaluation.intervals import CONFIDENCE, Difference
 from pipeline.evaluation.results import Run
 from pipeline.paper.claims import MARGIN
-from pipeline.paper.published_errors import Claim
+from pipeline.paper.published_errors import PublishedError
 
 SEEDS_NEEDED = 5  # finished runs at the chosen rate before anything but "inconclusive" is said
 SUSPICIOUS = 3  # finished runs, from which on exactly equal errors are no accident
@@ -18,8 +18,8 @@ NO_ERROR = (  # outcomes without an error, as people read them, and why
 SIGNIFICANT = 1 - CONFIDENCE
 
 
-def settle(
-    comparable: bool, claim: Claim | None, runs: Sequence[Run], difference: Difference | None
+def verdict(
+    comparable: bool, claim: PublishedError | None, runs: Sequence[Run], difference: Difference | None
 ) -> tuple[str, str]:
     """The verdict on a cell and a sentence that says why; `runs` are those at the chosen rate."""
     outcomes = Counter(run.outcome for run in runs)

@@ -9,7 +9,7 @@ from torch import nn
 from pipeline.data import prepare
 from pipeline.evaluation.proofs import is_verified, proof_of
 from pipeline.numerics.evaluate import count_ties, count_wrong
-from pipeline.numerics.fast.precision import Mode, settle
+from pipeline.numerics.fast.precision import Mode, set_backend_flags
 from pipeline.numerics.model import build
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runtime.provenance import processor
@@ -42,8 +42,8 @@ def load_model(store: Store, id: str) -> Trained:
         weights = store.read(folder.halved)
     if (_rounded_from(weights) if rounded else sha256(weights)) != result["digests"]["model"]:
         raise ValueError(
-            f"{store.where(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
-            f"it was damaged or replaced. Delete {store.where(folder.top)} and train the run again."
+            f"{store.url_of(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
+            f"it was damaged or replaced. Delete {store.url_of(folder.top)} and train the run again."
         )
     this = experiment(store.read_json(folder.experiment))
     model = build(this.network)
@@ -61,12 +61,12 @@ def verify(store: Store, id: str) -> dict:
     if is_verified(store, folder):
         return store.read_json(folder.result)
     torch.set_num_threads(1)
-    settle(Mode())
+    set_backend_flags(Mode())
     trained = load_model(store, id)
     if trained.rounded:
         raise ValueError(
-            f"{store.where(folder.halved)} are rounded weights, and what {id} reported cannot be proved by them: "
-            f"bring {store.where(folder.model)}, or {store.where(folder.evaluation)}, from where it was trained"
+            f"{store.url_of(folder.halved)} are rounded weights, and what {id} reported cannot be proved by them: "
+            f"bring {store.url_of(folder.model)}, or {store.url_of(folder.evaluation)}, from where it was trained"
         )
     this, result = trained.experiment, trained.result
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
@@ -90,14 +90,14 @@ def _same_bits(result: dict) -> bool:
     return device() == facts.get("device", "cpu") == "cpu" and facts.get("processor", processor()) == processor()
 
 
-def halve(store: Store, id: str) -> None:
+def publish_float16(store: Store, id: str) -> None:
     """Keep the weights in half precision besides: small enough to lie with the code."""
     folder = RunFolder(id)
     if not store.exists(folder.halved):
         weights = store.read(folder.model)
-        tensors = checkpoint.halved(weights, {})
+        tensors = checkpoint.to_float16(weights, {})
         note = {OF: sha256(weights), OWN: sha256(_body(tensors))}
-        store.create(folder.halved, checkpoint.halved(weights, note))
+        store.create(folder.halved, checkpoint.to_float16(weights, note))
 
 
 def _rounded_from(halved: bytes) -> str:

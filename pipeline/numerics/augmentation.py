@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from pipeline.numerics.random_streams import stream
+from pipeline.numerics.random_streams import generator_for
 from pipeline.paper.augmentations import Augment, Crop, Distort, Shift
 
 PAD_MODES = {"zeros": "constant", "edge": "replicate", "reflect": "reflect"}
@@ -25,7 +25,7 @@ def draw(how: Augment, images: int, seed: int, passage: int) -> Tensor:
     """
     normals = 4 * CHANNELS if isinstance(how, Distort) else 0
     uniforms = AFFINE if isinstance(how, Distort) else WINDOW
-    draws_NK = torch.rand(images, uniforms + normals, generator=stream(seed, "augment", passage))
+    draws_NK = torch.rand(images, uniforms + normals, generator=generator_for(seed, "augment", passage))
     # torch.rand gives k / 2^24; the middle of each step, (k + 1/2) / 2^24, is never 0 or 1
     draws_NK[:, uniforms:] = torch.special.ndtri(draws_NK[:, uniforms:].double() + 2**-25).float()
     return draws_NK
@@ -36,7 +36,7 @@ def copies(how: Augment | None) -> int:
     return 2 if isinstance(how, Shift) and how.flip == "copies" else 1
 
 
-def varied(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Tensor | None = None) -> Tensor:
+def augment(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Tensor | None = None) -> Tensor:
     """The images as one pass of training sees them, float32 on the scale they came in; bytes or floats in.
 
     `mirrored_N` (bool) says which images are mirrored where flip="copies", and is not looked at otherwise.
@@ -58,7 +58,7 @@ def varied(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Tens
             return _distorted(images_NCHW.float(), how, draws_NK)
 
 
-def plain(images_NCHW: Tensor, how: Augment | None) -> Tensor:
+def eval_transform(images_NCHW: Tensor, how: Augment | None) -> Tensor:
     """The images as evaluation sees them, float32: themselves, their middle, or centred in the field."""
     high, wide = images_NCHW.shape[-2:]
     match how:

@@ -10,36 +10,36 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.random_streams import stream
+from pipeline.numerics.random_streams import generator_for
 
 LANES = 4  # values that share one word
 MIX = -0x61C8864680B583EB  # 2^64 over the golden ratio, as a signed number
 
 
-class Dropout(nn.Module):
+class KeyedDropout(nn.Module):
     """Sets a share of single values to zero while training, and scales the others; see `begin_batch`."""
 
     def __init__(self, share: float):
         super().__init__()
-        self.share = share
+        self.p = share
         self.keys_B: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.share == 0:
+        if not self.training or self.p == 0:
             return x
         if self.keys_B is None:
             raise RuntimeError("call begin_batch(model, keys) before every batch that trains a model with dropout")
-        return x * kept(self.keys_B, x.shape, self.share, x.dtype)
+        return x * kept(self.keys_B, x.shape, self.p, x.dtype)
 
     def extra_repr(self) -> str:
-        return f"share={self.share}"
+        return f"p={self.p}"
 
 
 def epoch_keys(seed: int, epoch: int, layers: int, images: int) -> Tensor:
     """The keys (layers, images) of an epoch, int64, on the CPU; column i is that of the epoch's i-th image."""
     keys_LE = torch.empty(layers, images, dtype=torch.int64)
     for layer in range(layers):
-        keys_LE[layer].random_(generator=stream(seed, "dropout", layer, epoch))
+        keys_LE[layer].random_(generator=generator_for(seed, "dropout", layer, epoch))
     return keys_LE
 
 
@@ -49,9 +49,9 @@ def begin_batch(model: nn.Module, keys_LB: Tensor) -> None:
         module.keys_B = keys_LB[layer]
 
 
-def dropouts(model: nn.Module) -> list[Dropout]:
+def dropouts(model: nn.Module) -> list[KeyedDropout]:
     """The dropout layers in order, whose places here are their numbers."""
-    return [module for module in model.modules() if isinstance(module, Dropout)]
+    return [module for module in model.modules() if isinstance(module, KeyedDropout)]
 
 
 def kept(keys_B: Tensor, shape: torch.Size, share: float, dtype: torch.dtype) -> Tensor:
@@ -81,5 +81,5 @@ def threshold(share: float) -> int:
 @cache  # never given up: recorded steps read them where they lie
 def words(count: int, device: str) -> Tensor:
     """The first of the fixed odd words, int64."""
-    drawn_W = torch.empty(count, dtype=torch.int64).random_(generator=stream(0, "dropout words")).bitwise_or_(1)
+    drawn_W = torch.empty(count, dtype=torch.int64).random_(generator=generator_for(0, "dropout words")).bitwise_or_(1)
     return drawn_W.to(device)

@@ -4,20 +4,20 @@ class scores at a value of the recipe's."""
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.random_streams import stream
+from pipeline.numerics.random_streams import generator_for
 
 SAMPLE = 256  # training images that a data-dependent initialisation looks at
 
 
 @torch.no_grad()
-def initialise(
+def initialize(
     model: nn.Sequential, how: str, seed: int, sample: Tensor | None = None, score_bias: float = 0.0
 ) -> None:
     """Set every convolution as a function of (how, seed) and, for "data-dependent", of a sample (N, C, H, W) of
     training images as they are evaluated. The last one's biases start `score_bias` higher."""
     convs = [module for module in model if isinstance(module, nn.Conv2d)]
     for layer, conv in enumerate(convs):
-        _DRAWS[how](conv, stream(seed, "initialise", layer))
+        _DRAWS[how](conv, generator_for(seed, "initialise", layer))
         _bias(conv).zero_()
     if how == "data-dependent":
         if sample is None:

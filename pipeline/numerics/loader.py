@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.numerics import augmentation
-from pipeline.numerics.random_streams import stream
+from pipeline.numerics.random_streams import generator_for
 from pipeline.paper.augmentations import Augment
 from pipeline.paper.recipes import Recipe
 
@@ -44,7 +44,7 @@ class Images:
         return _moved(self, device)
 
     def order(self, seed: int, passage: int) -> Tensor:
-        return torch.randperm(len(self), generator=stream(seed, "order", passage))
+        return torch.randperm(len(self), generator=generator_for(seed, "order", passage))
 
     def take(self, index_B: Tensor) -> Batch:
         index_B = index_B.to(self.labels.device)
@@ -57,7 +57,7 @@ def _moved(images: Images, device: str) -> Images:
 
 
 @dataclass(frozen=True)
-class Walk:
+class EpochPlan:
     """One epoch as it will be walked, on the CPU: a function of (seed, epoch)."""
 
     index_E: Tensor  # which image comes when; above N it is the mirrored copy of an image
@@ -77,7 +77,7 @@ def unchanged(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Feed:
+class Loader:
     """A source's images as a recipe wants them: varied for training or not for evaluation, then finished."""
 
     source: Source
@@ -87,7 +87,7 @@ class Feed:
     def __len__(self) -> int:
         return len(self.source)
 
-    def training(
+    def training_batches(
         self, seed: int, epoch: int, rank: int = 0, workers: int = 1
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The batches of an epoch, or the share of them that worker `rank` of several sees; the last may be smaller.
@@ -95,30 +95,30 @@ class Feed:
         A batch is images, labels and the images' places in the epoch, (B,). An epoch may be less or more than a pass
         over the data, and an image is varied otherwise in every pass.
         """
-        walk = self.walk(seed, epoch)
+        walk = self.epoch_plan(seed, epoch)
         for place_B in walk.batches(self.recipe.batch, rank, workers):
-            yield *self.shown(walk, place_B), place_B
+            yield *self.batch_at(walk, place_B), place_B
 
-    def shown(self, walk: Walk, place_B: Tensor) -> Batch:
+    def batch_at(self, walk: EpochPlan, place_B: Tensor) -> Batch:
         """The images at these places of an epoch, as training sees them."""
         index_B = walk.index_E[place_B]
         images, labels = self.source.take(index_B % len(self))
         if walk.how is None or walk.draws_EK is None:
-            return self._ready(augmentation.plain(images, self.recipe.augment)), labels
+            return self._ready(augmentation.eval_transform(images, self.recipe.augment)), labels
         mirrored = index_B >= len(self) if augmentation.copies(walk.how) > 1 else None
-        return self._ready(augmentation.varied(images, walk.how, walk.draws_EK[place_B], mirrored)), labels
+        return self._ready(augmentation.augment(images, walk.how, walk.draws_EK[place_B], mirrored)), labels
 
-    def evaluation(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
+    def evaluation_batches(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
         """Every image once, as it lies, not varied; or the batches that fall to one of several workers."""
         for index in torch.arange(len(self)).split(batch)[rank::workers]:
-            yield self.seen(index)
+            yield self.eval_batch(index)
 
-    def seen(self, index_B: Tensor) -> Batch:
+    def eval_batch(self, index_B: Tensor) -> Batch:
         """These images as they are evaluated."""
         images, labels = self.source.take(index_B)
-        return self._ready(augmentation.plain(images, self.recipe.augment)), labels
+        return self._ready(augmentation.eval_transform(images, self.recipe.augment)), labels
 
-    def walk(self, seed: int, epoch: int) -> Walk:
+    def epoch_plan(self, seed: int, epoch: int) -> EpochPlan:
         """The epoch, drawn before it begins."""
         how = self.recipe.augment_at(epoch)
         copies = augmentation.copies(self.recipe.augment)  # in epochs that vary nothing, too: they are as long
@@ -133,12 +133,12 @@ class Feed:
             if how is not None:
                 draws.append(augmentation.draw(how, a_pass, seed, passage)[some])
             at += len(some)
-        return Walk(torch.cat(index), how, torch.cat(draws) if draws else None)
+        return EpochPlan(torch.cat(index), how, torch.cat(draws) if draws else None)
 
     def _order(self, seed: int, passage: int, copies: int) -> Tensor:
         if copies == 1:
             return self.source.order(seed, passage)
-        return torch.randperm(len(self) * copies, generator=stream(seed, "order", passage))
+        return torch.randperm(len(self) * copies, generator=generator_for(seed, "order", passage))
 
     def _ready(self, images: Tensor) -> Tensor:
         return self.finish(images).contiguous(memory_format=torch.channels_last)

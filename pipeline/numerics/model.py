@@ -5,8 +5,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.dropout import Dropout
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.numerics.dropout import KeyedDropout
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import Network
 
 
@@ -26,12 +26,12 @@ def build(network: Network) -> nn.Sequential:
             case Conv():
                 conv = nn.Conv2d(channels, layer.width, layer.size, layer.stride, layer.padding)
                 modules[f"conv{number}"], channels = conv, layer.width
-                if layer.rectify:
+                if layer.relu:
                     modules[f"relu{number}"] = nn.LeakyReLU(layer.slope) if layer.slope else nn.ReLU()
             case Pool():
                 modules[f"pool{number}"] = nn.MaxPool2d(layer.size, layer.stride, ceil_mode=True)
-            case Drop():
-                modules[f"drop{number}"] = Dropout(layer.share)
+            case Dropout():
+                modules[f"drop{number}"] = KeyedDropout(layer.p)
     modules["average"] = GlobalAverage()
     return nn.Sequential(modules).to(memory_format=torch.channels_last)
 

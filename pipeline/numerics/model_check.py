@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, max_pool2d
 
-from pipeline.errors import Refused
-from pipeline.numerics.dropout import Dropout, begin_batch, dropouts, epoch_keys
-from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.errors import UserError
+from pipeline.numerics.dropout import KeyedDropout, begin_batch, dropouts, epoch_keys
+from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.shapes import Step, steps
 
-KINDS = {Conv: nn.Conv2d, Pool: nn.MaxPool2d, Drop: Dropout}
+KINDS = {Conv: nn.Conv2d, Pool: nn.MaxPool2d, Dropout: KeyedDropout}
 NEAR = 1e-3  # of the largest value: what two ways to compute one layer may differ by
 
 
@@ -25,7 +25,7 @@ class Leaf(NamedTuple):
     out: Tensor
 
 
-def conform(model: nn.Module, network: Network) -> None:
+def check_model(model: nn.Module, network: Network) -> None:
     """Refused, naming the layer, unless the model computes what the network's table says.
 
     Held against the table: parameters and output shape of every convolution, no weights used twice, a rectifier (of
@@ -83,7 +83,7 @@ def _layers(leaves: list[Leaf], network: Network) -> None:
         problem = _differs(leaf, step)
         if problem:
             raise _refused(network, f"{row} is not what {leaf.name!r} does: {problem}")
-        if isinstance(step.layer, Conv) and step.layer.rectify:
+        if isinstance(step.layer, Conv) and step.layer.relu:
             rectifier = next(called, None)
             if rectifier is None or _slope(rectifier.module) != step.layer.slope:
                 found = f"{type(rectifier.module).__name__} {rectifier.name!r}" if rectifier else "nothing"
@@ -101,7 +101,7 @@ def _values(leaves: list[Leaf], scores: Tensor, network: Network, image: Tensor)
         where = f"behind layer {number} of the table ({_words(step)}), {leaf.name!r},"
         _near(leaf.out, _made(step.layer, leaf, x), network, where)
         x = leaf.out
-        if isinstance(step.layer, Conv) and step.layer.rectify:
+        if isinstance(step.layer, Conv) and step.layer.relu:
             leaf = next(called)
             _near(leaf.out, leaky_relu(x, step.layer.slope), network, where)
             x = leaf.out
@@ -116,8 +116,8 @@ def _made(layer: Layer, leaf: Leaf, x: Tensor) -> Tensor:
             return conv2d(x, leaf.module.weight, leaf.module.bias, layer.stride, layer.padding)
         case Pool():
             return max_pool2d(x, layer.size, layer.stride, ceil_mode=True)
-        case Drop():
-            return x / (1 - layer.share) * (leaf.out != 0) if leaf.module.training else x
+        case Dropout():
+            return x / (1 - layer.p) * (leaf.out != 0) if leaf.module.training else x
 
 
 def _near(found: Tensor, expected: Tensor, network: Network, where: str) -> None:
@@ -141,8 +141,8 @@ def _differs(leaf: Leaf, step: Step) -> str:
 def _setting(module: nn.Module, step: Step) -> str:
     """Size and stride, which neither shape nor count show for sure."""
     layer = step.layer
-    if isinstance(layer, Drop):
-        return "" if module.share == layer.share else f"it drops {module.share}, the table {layer.share}"
+    if isinstance(layer, Dropout):
+        return "" if module.p == layer.p else f"it drops {module.p}, the table {layer.p}"
     found = (_one(getattr(module, "kernel_size", None)), _one(getattr(module, "stride", None)))
     return "" if found == (layer.size, layer.stride) else f"its size and stride are {found}"
 
@@ -182,9 +182,9 @@ def _words(step: Step) -> str:
             return f"{size}x{size} conv. {width}"
         case Pool(size=size):
             return f"{size}x{size} max-pooling"
-        case Drop(share=share):
+        case Dropout(p=share):
             return f"dropout {share:g}"
 
 
-def _refused(network: Network, why: str) -> Refused:
-    return Refused(f"the model is not {network.name}: {why}. Nothing was trained.")
+def _refused(network: Network, why: str) -> UserError:
+    return UserError(f"the model is not {network.name}: {why}. Nothing was trained.")

@@ -26,7 +26,7 @@ class Whitening:
         return Whitening(self.mean_D.to(device), self.matrix_DD.to(device))
 
 
-def contrast_normalised(pixels_ND: Tensor, scale: float) -> Tensor:
+def contrast_normalized(pixels_ND: Tensor, scale: float) -> Tensor:
     """Each image minus its own mean, brought to L2 norm `scale`; unsigned bytes or floats in, float32 out."""
     x_ND = pixels_ND.to(torch.float32)
     x_ND = x_ND - x_ND.mean(1, keepdim=True)
@@ -77,11 +77,11 @@ def apply(x_ND: Tensor, whitening: Whitening) -> Tensor:
     return (x_ND - whitening.mean_D) @ whitening.matrix_DD
 
 
-def whitened(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
+def whiten(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
     """Raw pixels, unsigned bytes or floats, contrast-normalised and whitened; float32 (N, C, H, W)."""
     out_NCHW = torch.empty(pixels_NCHW.shape, dtype=torch.float32, device=pixels_NCHW.device)
     for pixels, out in zip(pixels_NCHW.split(CHUNK), out_NCHW.split(CHUNK), strict=True):
-        x_ND = apply(contrast_normalised(pixels.flatten(1), how.gcn_scale), whitening)
+        x_ND = apply(contrast_normalized(pixels.flatten(1), how.gcn_scale), whitening)
         out.copy_(x_ND.mul_(how.input_scale).view_as(out))
     return out_NCHW
 
@@ -91,8 +91,8 @@ def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
     pixels_ND = train_NCHW.flatten(1)
     x_ND = torch.empty(pixels_ND.shape, dtype=torch.float32)
     for pixels, out in zip(pixels_ND.split(CHUNK), x_ND.split(CHUNK), strict=True):
-        out.copy_(contrast_normalised(pixels, how.gcn_scale))
-    return fit(x_ND, how.zca_ridge)
+        out.copy_(contrast_normalized(pixels, how.gcn_scale))
+    return fit(x_ND, how.zca_epsilon)
 
 
 def scaled(pixels_NCHW: Tensor, how: Scale) -> Tensor:
@@ -106,14 +106,14 @@ def last_step(recipe: Recipe, whitening: Whitening | None) -> Callable[[Tensor],
     how = recipe.preprocess
     if isinstance(how, Scale):
         return partial(scaled, how=how)
-    if not varies_pixels(recipe):
+    if not augments_pixels(recipe):
         return unchanged
     if whitening is None:
         raise ValueError("to whiten after augmentation, the whitening is needed")
-    return partial(whitened, whitening=whitening, how=how)
+    return partial(whiten, whitening=whitening, how=how)
 
 
-def varies_pixels(recipe: Recipe) -> bool:
+def augments_pixels(recipe: Recipe) -> bool:
     """Whether augmentation works on raw pixels, rather than on whitened images."""
     if isinstance(recipe.preprocess, Scale):
         return True

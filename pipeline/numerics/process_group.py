@@ -7,37 +7,37 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Workers:
+class ProcessGroup:
     """Of `count` processes, this one is number `rank`; one alone needs no process group."""
 
     rank: int = 0
     count: int = 1
 
-    def sum(self, value: Tensor) -> None:
+    def all_reduce(self, value: Tensor) -> None:
         """Replace a tensor on every worker by the sum over all of them."""
         if self.count > 1:
             from torch.distributed import all_reduce
 
             all_reduce(value)
 
-    def copy_first(self, value: Tensor) -> None:
+    def broadcast(self, value: Tensor) -> None:
         """Replace a tensor on every worker by that of the first."""
         if self.count > 1:
             from torch.distributed import broadcast
 
             broadcast(value, src=0)
 
-    def total(self, count: int, device: str | torch.device = "cpu") -> int:
+    def all_reduce_int(self, count: int, device: str | torch.device = "cpu") -> int:
         """The sum of a whole number over all workers."""
         held = torch.tensor([count], device=device)
-        self.sum(held)
+        self.all_reduce(held)
         return int(held.item())
 
-    def first(self, value: int, device: str | torch.device = "cpu") -> int:
+    def broadcast_int(self, value: int, device: str | torch.device = "cpu") -> int:
         """The first worker's number, on every worker."""
         held = torch.tensor([value], device=device)
-        self.copy_first(held)
+        self.broadcast(held)
         return int(held.item())
 
 
-ALONE = Workers()
+ALONE = ProcessGroup()

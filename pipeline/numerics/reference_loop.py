@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.evaluate import count_wrong
-from pipeline.numerics.loader import Feed
+from pipeline.numerics.loader import Loader
 from pipeline.paper.recipes import Recipe
 
 DEAD_EPOCHS = 10  # in a row without a gradient, after which a run ends
@@ -34,7 +34,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Part:
+class PartialEpoch:
     """What the first steps of an epoch have counted; training goes on behind them with the same numbers."""
 
     seen: int  # images trained on
@@ -92,8 +92,8 @@ def epochs(
     model: nn.Module,
     optimizer: Momentum,
     recipe: Recipe,
-    train: Feed,
-    test: Feed,
+    train: Loader,
+    test: Loader,
     seed: int,
     start: int = 0,
 ) -> Iterator[Epoch]:
@@ -111,7 +111,7 @@ def epochs(
         model.train()
         keys_LE = epoch_keys(seed, epoch, len(dropouts(model)), images)
         loss, wrong, seen = 0.0, 0, 0
-        for pictures, labels, place_B in train.training(seed, epoch):
+        for pictures, labels, place_B in train.training_batches(seed, epoch):
             begin_batch(model, keys_LE[:, place_B].to(pictures.device))
             more_loss, more_wrong = step(model, optimizer, lr, pictures, labels).tolist()
             loss, wrong, seen = loss + more_loss, wrong + int(more_wrong), seen + len(labels)

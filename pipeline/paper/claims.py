@@ -22,7 +22,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Published:
+class PrintedError:
     """An error in print, taken as exact."""
 
     who: str
@@ -34,7 +34,7 @@ class Comparison:
     """Holds when `low` < error of `left` - error of `right` < `high`, in percentage points; None: no bound."""
 
     left: Setting
-    right: Setting | Published
+    right: Setting | PrintedError
     low: float | None = None
     high: float | None = None
 
@@ -48,7 +48,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Statement:
+class Claim:
     """One sentence of the paper in our words. It stands when all its comparisons hold."""
 
     number: int
@@ -61,19 +61,19 @@ class Statement:
 FAMILIES = "abc"
 
 
-def _below(left: Setting, right: Setting | Published) -> Comparison:
+def _below(left: Setting, right: Setting | PrintedError) -> Comparison:
     return Comparison(left, right, high=0.0)
 
 
-def _above(left: Setting, right: Setting | Published) -> Comparison:
+def _above(left: Setting, right: Setting | PrintedError) -> Comparison:
     return Comparison(left, right, low=0.0)
 
 
-def _alike(left: Setting, right: Setting | Published) -> Comparison:
+def _alike(left: Setting, right: Setting | PrintedError) -> Comparison:
     return Comparison(left, right, low=-MARGIN, high=MARGIN)
 
 
-def _no_worse(left: Setting, right: Setting | Published) -> Comparison:
+def _no_worse(left: Setting, right: Setting | PrintedError) -> Comparison:
     return Comparison(left, right, high=MARGIN)
 
 
@@ -82,8 +82,8 @@ def _families(compare, left: str, right: str) -> tuple[Comparison, ...]:
     return tuple(compare(Setting(f"{left}-{x}"), Setting(f"{right}-{x}")) for x in FAMILIES)
 
 
-def _printed(panel, method: str) -> Published:
-    return Published(method, panel.error(method))
+def _printed(panel, method: str) -> PrintedError:
+    return PrintedError(method, panel.error(method))
 
 
 A, C = Setting("model-a"), Setting("all-cnn-c")
@@ -92,29 +92,29 @@ C_100 = Setting("all-cnn-c", "cifar100", augmented=True)
 LARGE = Setting("large-all-cnn", augmented=True)
 B_IMAGENET = Setting("imagenet-all-cnn-b", "imagenet", augmented=True)
 
-STATEMENTS = (
-    Statement(
+CLAIMS = (
+    Claim(
         1,
         "Model A, the simplest, already reaches 12.5 %.",
-        (_no_worse(A, Published("the paper's 12.5 %", 12.5)),),
+        (_no_worse(A, PrintedError("the paper's 12.5 %", 12.5)),),
     ),
-    Statement(
+    Claim(
         2,
         "Striding without pooling is worse than the base network in all three families.",
         _families(_above, "strided-cnn", "model"),
         remark="That it is less worse than one would fear, no number decides.",
     ),
-    Statement(
+    Claim(
         3,
         "All-CNN is better than its base network in all three families.",
         _families(_below, "all-cnn", "model"),
     ),
-    Statement(
+    Claim(
         4,
         "All-CNN is about on par with ConvPool in all three families: pooling is not what helps.",
         _families(_alike, "all-cnn", "convpool-cnn"),
     ),
-    Statement(
+    Claim(
         5,
         "Pooling does not hurt, and is not needed for the best results on small images.",
         (
@@ -123,12 +123,12 @@ STATEMENTS = (
         ),
         remark="That pooling can regularise is shown by claim 2 alone.",
     ),
-    Statement(
+    Claim(
         6,
         "Stacked 3x3 convolutions suffice for the best result.",
         (_no_worse(C, Setting("all-cnn-a")), _no_worse(C, Setting("all-cnn-b"))),
     ),
-    Statement(
+    Claim(
         7,
         "All-CNN-C beats the best result of its time on CIFAR-10, without and with augmentation.",
         (
@@ -136,7 +136,7 @@ STATEMENTS = (
             _below(C_AUGMENTED, _printed(AUGMENTED, "Deeply Supervised")),
         ),
     ),
-    Statement(
+    Claim(
         8,
         "On CIFAR-100 All-CNN-C is level with the best of its time, untuned; only fractional pooling is better.",
         (
@@ -144,13 +144,13 @@ STATEMENTS = (
             _above(C_100, _printed(CIFAR_100, "Fractional pooling, 1 test")),
         ),
     ),
-    Statement(
+    Claim(
         9,
         "A fully connected head in place of the 1x1 convolutions is worse, throughout.",
         tuple(_above(Setting(f"{name}-fc"), Setting(name)) for name in ("model-a", "model-b", "model-c", "all-cnn-c")),
         remark="The paper says by 0.5 to 1 %, and prints no further number; what decides here is the direction.",
     ),
-    Statement(
+    Claim(
         10,
         "More dropout brings nothing; 50 % on all layers hurts.",
         (
@@ -158,7 +158,7 @@ STATEMENTS = (
             Comparison(Setting("all-cnn-c-dropout-1x1"), C, low=-MARGIN),
         ),
     ),
-    Statement(
+    Claim(
         11,
         "Large-All-CNN is level with its max-pooling twin, and only fractional pooling over many tests is better.",
         (
@@ -167,22 +167,22 @@ STATEMENTS = (
         ),
         remark="The paper prints no recipe for this network, and ours is another author's.",
     ),
-    Statement(
+    Claim(
         12,
         "On ImageNet All-CNN-B makes 41.2 % with fewer than 10 M parameters, near Krizhevsky et al.",
         (
-            _alike(B_IMAGENET, Published("the paper's 41.2 %", IMAGENET.error)),
-            _alike(B_IMAGENET, Published(KRIZHEVSKY.method, KRIZHEVSKY.error)),
+            _alike(B_IMAGENET, PrintedError("the paper's 41.2 %", IMAGENET.error)),
+            _alike(B_IMAGENET, PrintedError(KRIZHEVSKY.method, KRIZHEVSKY.error)),
         ),
         smaller=("imagenet-all-cnn-b", 10e6),
     ),
-    Statement(
+    Claim(
         13,
         "Guided backpropagation gives clear pictures of high layers with and without pooling switches; deconvolution "
         "without them fails there. The first layer learns no Gabor filters, the third does.",
         remark="Pictures answer this, not errors: see the gallery.",
     ),
-    Statement(
+    Claim(
         14,
         "The authors' caveats: the schedule is not the best for every network, size or tuning would improve every "
         "result, and nothing here argues against pooling in general.",

@@ -11,7 +11,7 @@ class Conv:
     width: int  # output channels
     stride: int = 1
     pad: int | None = None  # None: "same", (size - 1) / 2 zeros on every side
-    rectify: bool = True  # the paper rectifies the last 1x1 too (READING.md)
+    relu: bool = True  # the paper rectifies the last 1x1 too (READING.md)
     slope: float = 0.0  # of the ReLU below zero; above 0 it is a leaky one (Table 5)
 
     def __post_init__(self):
@@ -40,14 +40,14 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Drop:
+class Dropout:
     """Dropout of single values."""
 
-    share: float  # of the values, set to zero while training
+    p: float  # of the values, set to zero while training
 
     def __post_init__(self):
-        if not 0 <= self.share < 1:
-            raise ValueError(f"dropout share must lie in [0, 1), not {self.share}")
+        if not 0 <= self.p < 1:
+            raise ValueError(f"dropout share must lie in [0, 1), not {self.p}")
 
 
-Layer = Conv | Pool | Drop
+Layer = Conv | Pool | Dropout

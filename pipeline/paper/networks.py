@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def with_dropout(
 
     `extra` names further convolutions to drop after as much; never after the last one, whose outputs are the scores.
     """
-    out: list[Layer] = [Drop(image)] if image else []
-    for layer in (bare := [layer for layer in layers if not isinstance(layer, Drop)]):
+    out: list[Layer] = [Dropout(image)] if image else []
+    for layer in (bare := [layer for layer in layers if not isinstance(layer, Dropout)]):
         out.append(layer)
         also = isinstance(layer, Conv) and layer is not bare[-1] and extra(layer)
         if pooled and (layer.stride > 1 or also):
-            out.append(Drop(pooled))
+            out.append(Dropout(pooled))
     return tuple(out)
 
 
@@ -117,7 +117,7 @@ def padded_head(network: Network) -> Network:
 
 def unrectified_scores(network: Network) -> Network:
     """No ReLU after the last 1x1, as some reimplementations have it."""
-    return _with_last(network, rectify=False)
+    return _with_last(network, relu=False)
 
 
 def with_pools(network: Network) -> Network:
@@ -141,9 +141,9 @@ def large_all_cnn(slope: float = 1 / 3, drop_inputs: bool = False) -> Network:
             for stride in (1, 1, 2)] + [(2, 1920, 1, 0.5), (1, 1920, 1, 0.5)]  # fmt: skip
     out: list[Layer] = []
     for size, width, stride, drop in rows:
-        row = [Conv(size, width, stride, pad=0, slope=slope), *([Drop(drop)] if drop else [])]
+        row = [Conv(size, width, stride, pad=0, slope=slope), *([Dropout(drop)] if drop else [])]
         out += reversed(row) if drop_inputs else row
-    return Network("large-all-cnn", 126, (*out, Conv(1, 10, rectify=False)))
+    return Network("large-all-cnn", 126, (*out, Conv(1, 10, relu=False)))
 
 
 def _with_last(network: Network, **changes) -> Network:
@@ -190,7 +190,7 @@ IMAGENET = Network(
     # Table 6, conv1 to conv12; the padding that leads to the 6x6 before averaging is ours (READING.md)
     (Conv(11, 96, 4, pad=2), Conv(1, 96), Conv(3, 96, 2, pad=0),
      Conv(5, 256), Conv(1, 256), Conv(3, 256, 2, pad=0),
-     Conv(3, 384), Conv(1, 384), Conv(3, 384, 2, pad=0), Drop(0.5),
+     Conv(3, 384), Conv(1, 384), Conv(3, 384, 2, pad=0), Dropout(0.5),
      Conv(3, 1024), Conv(1, 1024), Conv(1, 1000)),
 )  # fmt: skip
 IMAGENET_POOLED = with_pools(IMAGENET)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Claim:
+class PublishedError:
     """One error the paper reports."""
 
     table: int | None  # None: the text alone
@@ -24,7 +24,7 @@ class Claim:
         return f"{self.bound} {self.parameters / 1e6:g} M".strip() if self.parameters else ""
 
 
-def _table_3() -> tuple[Claim, ...]:
+def _table_3() -> tuple[PublishedError, ...]:
     rows = {
         # network           row               error  parameters
         "model-a":         ("Model A",        12.47, 0.90e6),
@@ -41,7 +41,7 @@ def _table_3() -> tuple[Claim, ...]:
         "all-cnn-c":       ("ALL-CNN-C",       9.08, 1.40e6),
     }  # fmt: skip
     return tuple(
-        Claim(3, row, network, "cifar10", False, error, parameters, "", "transcriptions")
+        PublishedError(3, row, network, "cifar10", False, error, parameters, "", "transcriptions")
         for network, (row, error, parameters) in rows.items()
     )
 
@@ -49,27 +49,29 @@ def _table_3() -> tuple[Claim, ...]:
 TABLE_3 = _table_3()
 
 # Table 4 prints Table 3's All-CNN-C once more, with other parameters; whether CIFAR-100 was augmented: READING.md
-AGAIN = Claim(4, "ALL-CNN (Ours)", "all-cnn-c", "cifar10", False, 9.08, 1.3e6, "~", "transcriptions")
+AGAIN = PublishedError(4, "ALL-CNN (Ours)", "all-cnn-c", "cifar10", False, 9.08, 1.3e6, "~", "transcriptions")
 STAND_IN = "the recipe is another author's, for the paper prints none"
 TABLE_4 = (
-    Claim(4, "ALL-CNN (Ours)", "all-cnn-c", "cifar10", True, 7.25, 1.3e6, "~", "quotations"),
-    Claim(4, "ALL-CNN (Ours)", "all-cnn-c", "cifar100", True, 33.71, None, "", "quotations"),
-    Claim(4, "Large ALL-CNN (Ours)", "large-all-cnn", "cifar10", True, 4.41, 50e6, ">", "memory", STAND_IN),
+    PublishedError(4, "ALL-CNN (Ours)", "all-cnn-c", "cifar10", True, 7.25, 1.3e6, "~", "quotations"),
+    PublishedError(4, "ALL-CNN (Ours)", "all-cnn-c", "cifar100", True, 33.71, None, "", "quotations"),
+    PublishedError(4, "Large ALL-CNN (Ours)", "large-all-cnn", "cifar10", True, 4.41, 50e6, ">", "memory", STAND_IN),
 )
 # top-1, one crop from the middle of every validation image
-IMAGENET = Claim(None, "All-CNN-B, appendix", "imagenet-all-cnn-b", "imagenet", True, 41.2, 10e6, "<", "text")
+IMAGENET = PublishedError(None, "All-CNN-B, appendix", "imagenet-all-cnn-b", "imagenet", True, 41.2, 10e6, "<", "text")
 
-CLAIMS = (*TABLE_3, *TABLE_4, IMAGENET)  # one for each network, data set and augmentation
+PUBLISHED_ERRORS = (*TABLE_3, *TABLE_4, IMAGENET)  # one for each network, data set and augmentation
 
 
-def claimed(network: str, dataset: str = "cifar10", augmented: bool = False) -> Claim | None:
+def published_error(network: str, dataset: str = "cifar10", augmented: bool = False) -> PublishedError | None:
     """The paper's claim on a network, if it makes one."""
-    return next((c for c in CLAIMS if (c.network, c.dataset, c.augmented) == (network, dataset, augmented)), None)
+    return next(
+        (c for c in PUBLISHED_ERRORS if (c.network, c.dataset, c.augmented) == (network, dataset, augmented)), None
+    )
 
 
 def printed_parameters(network: str) -> str:
     """The parameters that the paper gives a network, as it prints them; nothing where it gives none."""
-    return next((c.printed_parameters for c in CLAIMS if c.network == network), "")
+    return next((c.printed_parameters for c in PUBLISHED_ERRORS if c.network == network), "")
 
 
 @dataclass(frozen=True)

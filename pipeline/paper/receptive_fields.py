@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from pipeline.errors import unknown
+from pipeline.errors import unknown_name
 from pipeline.paper.layers import Conv
 from pipeline.paper.networks import Network
 from pipeline.paper.shapes import Step, steps
 
 
 @dataclass(frozen=True)
-class Layer:
+class ReceptiveField:
     """A convolution with its ReLU, conv1 the first of them; its units are what leaves it."""
 
     name: str
@@ -29,16 +29,16 @@ class Layer:
         return self.step.side // 2, self.step.side // 2
 
 
-def layers(network: Network) -> dict[str, Layer]:
+def receptive_fields(network: Network) -> dict[str, ReceptiveField]:
     """Every convolution by its name, the last being the one whose maps are averaged to the class scores."""
     rows = [(number, s, s.layer) for number, s in enumerate(steps(network), 1) if isinstance(s.layer, Conv)]
-    found = [Layer(f"conv{count}", number, conv, step) for count, (number, step, conv) in enumerate(rows, 1)]
+    found = [ReceptiveField(f"conv{count}", number, conv, step) for count, (number, step, conv) in enumerate(rows, 1)]
     return {layer.name: layer for layer in found}
 
 
-def layer(network: Network, name: str) -> Layer:
+def receptive_field(network: Network, name: str) -> ReceptiveField:
     """The layer of that name; refused with the nearest ones."""
-    known = layers(network)
+    known = receptive_fields(network)
     if name not in known:
-        raise unknown(f"layer of {network.name}", name, known)
+        raise unknown_name(f"layer of {network.name}", name, known)
     return known[name]

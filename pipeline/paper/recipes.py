@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.paper.augmentations import Augment, Crop, Distort, Shift
 
-INITIALISATIONS = ("xavier", "he", "glorot", "normal", "data-dependent")
+INITIALIZATIONS = ("xavier", "he", "glorot", "normal", "data-dependent")
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,11 @@ class Whiten:
     """Global contrast normalisation and ZCA whitening as Goodfellow et al. (2013) did them, whom the paper follows."""
 
     gcn_scale: float = 55.0  # L2 norm of every image after contrast normalisation
-    zca_ridge: float = 0.1  # added to the diagonal of the covariance
+    zca_epsilon: float = 0.1  # added to the diagonal of the covariance
     input_scale: float = 1.0  # multiplies the whitened image; 1 on CIFAR
 
     def __post_init__(self):
-        for name in ("gcn_scale", "zca_ridge", "input_scale"):
+        for name in ("gcn_scale", "zca_epsilon", "input_scale"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
@@ -51,7 +51,7 @@ class Recipe:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 0.001  # added to every gradient, biases included, as in Caffe
-    initialise: str = "he"  # not stated in the paper
+    initialization: str = "he"  # not stated in the paper
     preprocess: Preprocess = field(default_factory=Whiten)
     augment: Augment | None = None
     score_bias: float = 0.0  # at which the biases of the last layer start; not stated in the paper
@@ -68,8 +68,8 @@ class Recipe:
             raise ValueError(
                 f"out of range: momentum {self.momentum}, weight_decay {self.weight_decay} or lr_decay {self.lr_decay}"
             )
-        if self.initialise not in INITIALISATIONS:
-            raise ValueError(f"initialise must be one of {INITIALISATIONS}, not {self.initialise!r}")
+        if self.initialization not in INITIALIZATIONS:
+            raise ValueError(f"initialization must be one of {INITIALIZATIONS}, not {self.initialization!r}")
         if not 0 <= self.plain_epochs <= self.epochs:
             raise ValueError(f"plain_epochs must lie between 0 and {self.epochs}, not {self.plain_epochs}")
 
@@ -115,7 +115,7 @@ LARGE = Recipe(
     momentum=0.99,
     nesterov=True,
     weight_decay=0.0,
-    initialise="glorot",
+    initialization="glorot",
     preprocess=Scale(),
     augment=Distort(),
     plain_epochs=10,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network
 
 
@@ -34,11 +34,11 @@ def steps(network: Network) -> list[Step]:
             multiplications = weights * max(side, 0) ** 2
         elif isinstance(layer, Pool):
             side = -(-(side - layer.size) // layer.stride) + 1
-        elif not isinstance(layer, Drop):
+        elif not isinstance(layer, Dropout):
             raise ValueError(f"{network.name} has a layer of no known kind: {layer}")
         if side < 1:
             raise ValueError(f"nothing is left of the {network.side} px image of {network.name} after {layer}")
-        if not isinstance(layer, Drop):
+        if not isinstance(layer, Dropout):
             begin -= layer.padding * jump if isinstance(layer, Conv) else 0
             receptive, jump = receptive + (layer.size - 1) * jump, jump * layer.stride
         out.append(Step(layer, channels, side, receptive, jump, begin, parameters, multiplications))

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pipeline.paper.published_errors import AGAIN, TABLE_4, Claim
+from pipeline.paper.published_errors import AGAIN, TABLE_4, PublishedError
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Method:
     """Another method's published error, as Table 4 prints it."""
 
     method: str
@@ -21,8 +21,8 @@ class Panel:
     """One part of Table 4: what was known, and the paper's row."""
 
     title: str
-    known: tuple[Neighbour, ...]
-    ours: Claim
+    known: tuple[Method, ...]
+    ours: PublishedError
 
     def error(self, method: str) -> float:
         """The printed error of a method in this panel."""
@@ -35,45 +35,45 @@ STOLLENGA, SRIVASTAVA, GRAHAM = "Stollenga et al. 2014", "Srivastava and Salakhu
 PLAIN = Panel(
     "CIFAR-10 without augmentation",
     (
-        Neighbour("Maxout", GOODFELLOW, 11.68, "> 6 M", "quotations"),
-        Neighbour("Network in Network", LIN, 10.41, "~ 1 M", "quotations"),
-        Neighbour("Deeply Supervised", LEE, 9.69, "~ 1 M", "quotations"),
+        Method("Maxout", GOODFELLOW, 11.68, "> 6 M", "quotations"),
+        Method("Network in Network", LIN, 10.41, "~ 1 M", "quotations"),
+        Method("Deeply Supervised", LEE, 9.69, "~ 1 M", "quotations"),
     ),
     AGAIN,
 )
 AUGMENTED = Panel(
     "CIFAR-10 with augmentation",
     (
-        Neighbour("Maxout", GOODFELLOW, 9.38, "> 6 M", "quotations"),
-        Neighbour("DropConnect", LIN, 9.32, "", "quotations"),
-        Neighbour("dasNet", STOLLENGA, 9.22, "> 6 M", "memory"),
-        Neighbour("Network in Network", LIN, 8.81, "~ 1 M", "quotations"),
-        Neighbour("Deeply Supervised", LEE, 7.97, "~ 1 M", "quotations"),
+        Method("Maxout", GOODFELLOW, 9.38, "> 6 M", "quotations"),
+        Method("DropConnect", LIN, 9.32, "", "quotations"),
+        Method("dasNet", STOLLENGA, 9.22, "> 6 M", "memory"),
+        Method("Network in Network", LIN, 8.81, "~ 1 M", "quotations"),
+        Method("Deeply Supervised", LEE, 7.97, "~ 1 M", "quotations"),
     ),
     TABLE_4[0],
 )
 CIFAR_100 = Panel(
     "CIFAR-100",
     (
-        Neighbour("CNN + tree prior", SRIVASTAVA, 36.85, "", "memory"),
-        Neighbour("Network in Network", LIN, 35.68, "", "quotations"),
-        Neighbour("Deeply Supervised", LEE, 34.57, "", "quotations"),
-        Neighbour("Maxout (larger)", STOLLENGA, 34.54, "", "memory"),
-        Neighbour("dasNet", STOLLENGA, 33.78, "", "memory"),
-        Neighbour("Fractional pooling, 1 test", GRAHAM, 31.45, "", "memory"),
-        Neighbour("Fractional pooling, 12 tests", GRAHAM, 26.39, "", "quotations"),
+        Method("CNN + tree prior", SRIVASTAVA, 36.85, "", "memory"),
+        Method("Network in Network", LIN, 35.68, "", "quotations"),
+        Method("Deeply Supervised", LEE, 34.57, "", "quotations"),
+        Method("Maxout (larger)", STOLLENGA, 34.54, "", "memory"),
+        Method("dasNet", STOLLENGA, 33.78, "", "memory"),
+        Method("Fractional pooling, 1 test", GRAHAM, 31.45, "", "memory"),
+        Method("Fractional pooling, 12 tests", GRAHAM, 26.39, "", "quotations"),
     ),
     TABLE_4[1],
 )
 HEAVY = Panel(
     "CIFAR-10 with very large augmentation",
     (
-        Neighbour("Fractional pooling, 1 test", GRAHAM, 4.50, "", "quotations"),
-        Neighbour("Spatially sparse CNN", GRAHAM, 4.47, "", "memory"),
-        Neighbour("Fractional pooling, 100 tests", GRAHAM, 3.47, "", "quotations"),
+        Method("Fractional pooling, 1 test", GRAHAM, 4.50, "", "quotations"),
+        Method("Spatially sparse CNN", GRAHAM, 4.47, "", "memory"),
+        Method("Fractional pooling, 100 tests", GRAHAM, 3.47, "", "quotations"),
     ),
     TABLE_4[2],
 )
 TABLE_4_PANELS = (PLAIN, AUGMENTED, CIFAR_100, HEAVY)
 
-KRIZHEVSKY = Neighbour("Krizhevsky et al.", "Krizhevsky et al. 2012", 40.7, "> 60 M", "text")  # beside ImageNet's 41.2
+KRIZHEVSKY = Method("Krizhevsky et al.", "Krizhevsky et al. 2012", 40.7, "> 60 M", "text")  # beside ImageNet's 41.2

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.paper.networks import NETWORKS, Network
 from pipeline.paper.recipes import Recipe
 from pipeline.plan import plain_form
@@ -99,4 +99,4 @@ def experiment(plain: dict) -> Experiment:
     try:
         return plain_form.read(plain, PLAIN)
     except (TypeError, KeyError, AttributeError) as error:
-        raise Refused(f"this experiment was written by another version of strive: {error!r}") from error
+        raise UserError(f"this experiment was written by another version of strive: {error!r}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.paper.augmentations import Crop, Distort, Shift
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.plan.datasets import Dataset
@@ -29,10 +29,10 @@ def _form(kind: type, keys: str, tag: str = "", absent: dict[str, Any] | None = 
 
 
 FORMS = (
-    _form(Conv, "size width stride pad rectify slope", "conv"),
+    _form(Conv, "size width stride pad slope", "conv", relu="rectify"),
     _form(Pool, "size stride", "pool"),
-    _form(Drop, "share", "drop"),
-    _form(Whiten, "gcn_scale zca_ridge input_scale", "whiten"),
+    _form(Dropout, "", "drop", p="share"),
+    _form(Whiten, "gcn_scale input_scale", "whiten", zca_epsilon="zca_ridge"),
     _form(Scale, "subtract divide", "scale"),
     _form(Shift, "pixels flip fill whitened", "shift"),
     _form(Distort, "field background stretch angle pixels colour contrast gradient", "distort"),
@@ -41,9 +41,10 @@ FORMS = (
     _form(Dataset, "name side classes train test sha256 shard"),
     _form(
         Recipe,
-        "lr epochs epoch_images lr_drops lr_decay batch momentum nesterov weight_decay initialise preprocess augment "
+        "lr epochs epoch_images lr_drops lr_decay batch momentum nesterov weight_decay preprocess augment "
         "plain_epochs score_bias",
         absent={"score_bias": 0.0},
+        initialization="initialise",
     ),
 )
 _BY_KIND = {form.kind: form for form in FORMS}
@@ -60,6 +61,11 @@ def plain(value: Any, form: Form | None = None) -> Any:
     present = {name: key for name, key in form.keys.items() if getattr(value, name) != form.absent.get(name, _NOTHING)}
     tag = {"kind": form.tag} if form.tag else {}
     return tag | {key: plain(getattr(value, name)) for name, key in present.items()}
+
+
+def untagged(value: Any) -> dict:
+    """One value of a class in FORMS as JSON holds it, without its tag."""
+    return {key: item for key, item in plain(value).items() if key != "kind"}
 
 
 def read(value: Any, form: Form | None = None) -> Any:

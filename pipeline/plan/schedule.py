@@ -41,7 +41,7 @@ def gpu_seconds(experiment: Experiment) -> float:
     return flops(experiment) / GPU_FLOPS_A_SECOND
 
 
-def rates(study: Study, results: Results, rule: str) -> dict[Cell, float]:
+def chosen_learning_rates(study: Study, results: Results, rule: str) -> dict[Cell, float]:
     """The learning rate that `rule` chooses for each cell; a cell is left out while a candidate has no outcome, and
     where one crashed: that says nothing of its rate.
 
@@ -77,7 +77,10 @@ def needed(study: Study, results: Results) -> list[Experiment]:
     open_rates = {this for this, planned in _by_cell(study.experiments).items() if len(planned) > 1}
     settled_rates = [e for e in study.experiments if cell(e) not in open_rates]
     chosen = {
-        (this, rate) for rule in RULES for this, rate in rates(study, results, rule).items() if this in open_rates
+        (this, rate)
+        for rule in RULES
+        for this, rate in chosen_learning_rates(study, results, rule).items()
+        if this in open_rates
     }
     further = [e for e in study.experiments if (cell(e), e.recipe.lr) in chosen]
     stages = [

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pipeline.errors import Refused, unknown
+from pipeline.errors import UserError, unknown_name
 from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow, with_dropout
-from pipeline.paper.published_errors import CLAIMS, TABLE_3, Claim
-from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, INITIALISATIONS, LEARNING_RATES, Recipe, Whiten
+from pipeline.paper.published_errors import PUBLISHED_ERRORS, TABLE_3, PublishedError
+from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, INITIALIZATIONS, LEARNING_RATES, Recipe, Whiten
 from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan.datasets import DATASETS
@@ -29,14 +29,16 @@ class Study:
     name: str
     question: str
     experiments: tuple[Experiment, ...]
-    claims: tuple[Claim, ...] = ()
+    published_errors: tuple[PublishedError, ...] = ()
     relation: Relation = Relation.OTHER
     scale: str = ""  # of a study at a smaller scale, in words
     search: tuple[Experiment, ...] = ()  # the runs on held-out images that choose a learning rate
     tuned_on: tuple[Experiment, ...] = ()  # the runs whose test errors choose it; none: the study's own with seed 0
     parts: tuple["Study", ...] = ()  # the studies that this one gathers
     every_run: bool = False  # all experiments are wanted, in their order, and no learning rate is chosen
-    beside: tuple["Study", ...] = ()  # other studies whose results its claims are held against; it trains none of them
+    read_also: tuple[
+        "Study", ...
+    ] = ()  # other studies whose results its claims are held against; it trains none of them
 
     @property
     def comparable(self) -> bool:
@@ -52,7 +54,7 @@ class Study:
     @property
     def read(self) -> tuple[Experiment, ...]:
         """Every run whose result may stand in its tables: those wanted, and those of the studies beside it."""
-        return tuple(dict.fromkeys([*self.wanted, *(e for other in self.beside for e in other.wanted)]))
+        return tuple(dict.fromkeys([*self.wanted, *(e for other in self.read_also for e in other.wanted)]))
 
 
 def _grid(networks: Iterable[Network], dataset: str, recipe: Recipe, seeds: int) -> tuple[Experiment, ...]:
@@ -86,7 +88,7 @@ def augmented(seeds: int = 5) -> Study:
         _claims(4, "cifar10", augmented=True, networks=["all-cnn-c"]),
         relation=Relation.PAPER,
         search=_grid([TWELVE["all-cnn-c"]], "cifar10-held-out", CIFAR_AUGMENTED, 1),
-        beside=(_only(table_3(seeds), ["all-cnn-c"]),),
+        read_also=(_only(table_3(seeds), ["all-cnn-c"]),),
     )
 
 
@@ -112,7 +114,7 @@ def ablations(seeds: int = 5) -> Study:
         _grid(ABLATIONS.values(), "cifar10", CIFAR, seeds),
         relation=Relation.PAPER,
         search=_grid(ABLATIONS.values(), "cifar10-held-out", CIFAR, 1),
-        beside=(_only(table_3(seeds), ["model-a", "model-b", "model-c", "all-cnn-c"]),),
+        read_also=(_only(table_3(seeds), ["model-a", "model-b", "model-c", "all-cnn-c"]),),
     )
 
 
@@ -145,7 +147,7 @@ def imagenet(seeds: int = 1) -> Study:
         "imagenet",
         "does All-CNN-B make its error on ImageNet?",
         tuple(Experiment(IMAGENET, DATASETS["imagenet"], IMAGENET_RECIPE, seed) for seed in range(seeds)),
-        tuple(claim for claim in CLAIMS if claim.network == IMAGENET.name),
+        tuple(claim for claim in PUBLISHED_ERRORS if claim.network == IMAGENET.name),
         relation=Relation.PAPER,
     )
 
@@ -157,7 +159,7 @@ def everything(seeds: int = 5) -> Study:
         "all",
         "the whole paper",
         tuple(e for part in parts for e in part.experiments),
-        tuple(claim for part in parts for claim in part.claims),
+        tuple(claim for part in parts for claim in part.published_errors),
         relation=Relation.PAPER,
         parts=parts,
     )
@@ -171,7 +173,7 @@ DIGITS = Recipe(
     epochs=10,
     lr_drops=(7, 9),
     batch=8,
-    initialise="data-dependent",
+    initialization="data-dependent",
     # an enlarged digit fills 64 of 3,072 directions: full whitening would lift the empty ones and hide the strokes, so
     # the images are small against the ridge and scaled up to a deviation of 1 afterwards
     preprocess=Whiten(gcn_scale=0.5, input_scale=50.0),
@@ -247,7 +249,7 @@ def quarter(seeds: int = 5) -> Study:
 READINGS_WIDTH = 4
 THREE = ("strided-cnn-a", "model-c", "all-cnn-c")
 FIVE = (*THREE, "model-a", "convpool-cnn-b")
-ALL_STARTS = tuple((how, bias, 128) for bias in (0.0, 0.1) for how in INITIALISATIONS)
+ALL_STARTS = tuple((how, bias, 128) for bias in (0.0, 0.1) for how in INITIALIZATIONS)
 XAVIER = (("xavier", 0.0, 128), ("xavier", 0.1, 128))
 LARGER_BATCHES = tuple(("xavier", bias, batch) for batch in (200, 256) for bias in (0.0, 0.1))
 READINGS = (  # networks, readings and seeds that are tried together, in the order of the search
@@ -275,9 +277,9 @@ def readings(seeds: int = 2) -> Study:
     return Study("readings", question, runs, relation=Relation.SMALLER, scale=scale, every_run=True)
 
 
-def _reading(lr: float, initialise: str, score_bias: float, batch: int) -> Recipe:
+def _reading(lr: float, initialization: str, score_bias: float, batch: int) -> Recipe:
     short = replace(CIFAR, lr=lr, epochs=3, epoch_images=25_000, lr_drops=())
-    return replace(short, initialise=initialise, score_bias=score_bias, batch=batch)
+    return replace(short, initialization=initialization, score_bias=score_bias, batch=batch)
 
 
 STUDIES: dict[str, Callable[..., Study]] = {
@@ -300,17 +302,19 @@ STUDIES: dict[str, Callable[..., Study]] = {
 def study(name: str, seeds: int | None = None) -> Study:
     """The study of that name with seeds 0 to `seeds` - 1, or with as many as it asks for itself."""
     if name not in STUDIES:
-        raise unknown("study", name, STUDIES)
+        raise unknown_name("study", name, STUDIES)
     if seeds is None:
         return STUDIES[name]()
     if not 1 <= seeds <= 100:
-        raise Refused(f"--seeds must lie between 1 and 100, not {seeds}")
+        raise UserError(f"--seeds must lie between 1 and 100, not {seeds}")
     return STUDIES[name](seeds)
 
 
-def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> tuple[Claim, ...]:
+def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> tuple[PublishedError, ...]:
     return tuple(
-        c for c in CLAIMS if (c.table, c.dataset, c.augmented) == (table, dataset, augmented) and c.network in networks
+        c
+        for c in PUBLISHED_ERRORS
+        if (c.table, c.dataset, c.augmented) == (table, dataset, augmented) and c.network in networks
     )
 
 
@@ -319,7 +323,7 @@ def _only(whole: Study, networks: list[str]) -> Study:
     return replace(
         whole,
         experiments=_of(networks, whole.experiments),
-        claims=tuple(claim for claim in whole.claims if claim.network in networks),
+        published_errors=tuple(claim for claim in whole.published_errors if claim.network in networks),
         search=_of(networks, whole.search),
     )
 

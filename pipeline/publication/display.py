@@ -21,8 +21,8 @@ def readable(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> pd.Da
 
     Headings in `first` come first, in this order, where a page is too narrow for all.
     """
-    table = joined(table)
-    shown = pd.DataFrame({c.shown: [said(c, v) for v in table[c.name]] for c in _there(kind, table)}, dtype=str)
+    table = merge_rules(table)
+    shown = pd.DataFrame({c.shown: [format_value(c, v) for v in table[c.name]] for c in _there(kind, table)}, dtype=str)
     for column in (c.shown for c in _there(kind, table) if c.once):
         shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
     there = shown.loc[:, (shown != "").any()]
@@ -30,7 +30,7 @@ def readable(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> pd.Da
     return there[[*front, *there.columns.drop(front)]]
 
 
-def joined(table: pd.DataFrame) -> pd.DataFrame:
+def merge_rules(table: pd.DataFrame) -> pd.DataFrame:
     """The table for people: rows that differ in the rule alone, for both chose the same runs, become one."""
     if "rule" not in table:
         return table
@@ -43,7 +43,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def said(column: Column, value: Any) -> str:
+def format_value(column: Column, value: Any) -> str:
     """A value as people read it."""
     if pd.isna(value):
         return ""
@@ -61,7 +61,7 @@ def is_left(column: Column) -> bool:
     return column.type in ("text", "flag")
 
 
-def seen(kind: str, shown: pd.DataFrame) -> list[Column]:
+def visible_columns(kind: str, shown: pd.DataFrame) -> list[Column]:
     """The columns that people see of this table."""
     return [c for c in TABLES[kind] if c.shown in shown]
 

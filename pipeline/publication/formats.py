@@ -70,9 +70,9 @@ FORMATS: dict[str, Callable[[str, pd.DataFrame, str], bytes]] = {
 }
 
 
-def line(store: Store, study: str) -> str:
+def pandas_line(store: Store, study: str) -> str:
     """pd.read_parquet("s3://...", storage_options=...), the latter where the bucket is not Amazon's."""
-    address = store.where(StudyFolder(study).table("parquet"))
+    address = store.url_of(StudyFolder(study).table("parquet"))
     options = (
         f', storage_options={{"endpoint_url": "{endpoint()}"}}' if address.startswith("s3://") and endpoint() else ""
     )

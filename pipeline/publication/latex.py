@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline.evaluation.schema import Column
-from pipeline.publication.display import is_left, readable, seen
+from pipeline.publication.display import is_left, readable, visible_columns
 
 # the columns that a page has room for
 PRINTED = {
@@ -32,7 +32,7 @@ def latex(kind: str, table: pd.DataFrame, title: str, label: str) -> str:
         environment="longtable" if long else None,
         position=None if long else "t",
         position_float=None if long else "centering",
-        column_format="".join(map(_column, seen(kind, shown))),
+        column_format="".join(map(_column, visible_columns(kind, shown))),
         caption="; ".join([title, *alike]) + ".",
         label=label,
     )
@@ -50,7 +50,7 @@ def _long(text: str) -> str:
 
 def _without_the_same(kind: str, shown: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Columns of words that say the same in every row go into the caption, for a printed page is narrow."""
-    words = {c.shown: list(dict.fromkeys(shown[c.shown])) for c in seen(kind, shown) if is_left(c)}
+    words = {c.shown: list(dict.fromkeys(shown[c.shown])) for c in visible_columns(kind, shown) if is_left(c)}
     same = {heading: values[0] for heading, values in words.items() if len(values) == 1 < len(shown)}
     return shown.drop(columns=list(same)), [f"{heading}: {value}" for heading, value in same.items()]
 

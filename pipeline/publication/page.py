@@ -19,9 +19,9 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
-from pipeline.publication.display import joined, readable, records
+from pipeline.publication.display import merge_rules, readable, records
 from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder
-from pipeline.visualization.catalogue import Wanted, pictures
+from pipeline.visualization.catalogue import RenderRequest, pictures
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
@@ -45,7 +45,7 @@ def make(
     price: float | None = None,
 ) -> tuple[bytes, list[plots.Plot]]:
     """The page, and its plots for use elsewhere. The same store gives the same bytes; `price` is of a device-hour."""
-    rows = {kind: records(joined(table) if kind == "cells" else table) for kind, table in made.items()}
+    rows = {kind: records(merge_rules(table) if kind == "cells" else table) for kind, table in made.items()}
     networks = {row["network"] for row in rows["cells"]}
     drawn = _plots(store, study, rows, results)
     own = {e.id: results[e.id] for e in study.wanted if e.id in results}  # not those of the studies beside it
@@ -70,7 +70,7 @@ def make(
             facts=_facts(study, results),
             finished=sum(result["outcome"] == "done" for result in own.values()),
             unproved=len(unverified(store, own)),
-            reading=formats.line(store, study.name),
+            reading=formats.pandas_line(store, study.name),
             files=FILES,
         )
     )
@@ -152,7 +152,11 @@ def _picture(store: Store, experiment: Experiment, result: dict) -> dict[str, st
     id, top = experiment.id, RunFolder(experiment.id).figures
     there = [name for name in store.names(top) if name.endswith(".png")]
     digests = result.get("digests")
-    usual = {f"{p.name(digests)}.png" for p in pictures(experiment.network, Wanted())} if there and digests else set()
+    usual = (
+        {f"{p.name(digests)}.png" for p in pictures(experiment.network, RenderRequest())}
+        if there and digests
+        else set()
+    )
     names = [name for name in there if name in usual] or there
     ranked = [name for start in BEST_PICTURES for name in names if name.startswith(start)]
     if not ranked:

@@ -91,7 +91,7 @@ def errors(cells: Sequence[Row]) -> Plot | None:
     figure, axes = _rows(len(shown))
     _intervals(axes, shown, "error", "low", "high")
     axes.set_xlabel("test error, %")
-    return _plot("errors", "Errors with 95 % intervals", figure, _told(shown, "error", "low", "high", "%"))
+    return _plot("errors", "Errors with 95 % intervals", figure, _described(shown, "error", "low", "high", "%"))
 
 
 def forest(cells: Sequence[Row]) -> Plot | None:
@@ -104,7 +104,7 @@ def forest(cells: Sequence[Row]) -> Plot | None:
     axes.axvline(0, color=INK, linewidth=0.8)
     _intervals(axes, shown, "difference", "difference_low", "difference_high")
     axes.set_xlabel("error less the paper's, percentage points")
-    alt = _told(shown, "difference", "difference_low", "difference_high", "points")
+    alt = _described(shown, "difference", "difference_low", "difference_high", "points")
     return _plot("forest", "Differences from the paper with 95 % intervals", figure, alt)
 
 
@@ -217,7 +217,7 @@ def row_name(row: Row) -> str:
     return f"{cell_name(row)}, by {row['rule']}" if row["rule"] in RULES else cell_name(row)
 
 
-def _told(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:
+def _described(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:
     def interval(row: Row) -> str:
         return "no interval" if row[low] is None else f"{row[low]:.2f} to {row[high]:.2f}"
 

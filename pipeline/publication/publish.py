@@ -20,4 +20,4 @@ def publish(store: Store, study: Study, price: float | None = None) -> tuple[str
     html, plots = page.make(store, study, made, results, editions.publish(store, study, made), price)
     store.write(folder.report, html)
     pull.write_list(store, study.name, [e.id for e in study.wanted if e.id in results])
-    return store.where(folder.report), plots
+    return store.url_of(folder.report), plots

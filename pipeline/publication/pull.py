@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder, sha256
 
 
@@ -19,7 +19,7 @@ class Pulled:
     bytes: int  # fetched
 
 
-def renew_list(store: Store, study: str, ids: Iterable[str]) -> None:
+def update_list(store: Store, study: str, ids: Iterable[str]) -> None:
     """Bring the list up to pictures that were drawn after it; a study that is not published yet has none."""
     if store.exists(StudyFolder(study).files):
         write_list(store, study, ids)
@@ -41,13 +41,15 @@ def pull(store: Store, study: str, to: Path) -> Pulled:
     """Bring `to` up to what the study has published, under the same paths. It may be broken off at any time."""
     folder = StudyFolder(study)
     if "s3:" in to.parts or (to.exists() and not to.is_dir()):
-        raise Refused(f"{to} is no folder on this machine: name one to fetch into")
+        raise UserError(f"{to} is no folder on this machine: name one to fetch into")
     files = store.find_json(folder.files)
     if files is None:
-        raise Refused(f"{store.where(folder.top)} holds nothing to pull yet: run `strive reproduce {study}` first")
+        raise UserError(f"{store.url_of(folder.top)} holds nothing to pull yet: run `strive reproduce {study}` first")
     inside = to.resolve()
     if outside := [path for path in files if not (inside / path).resolve().is_relative_to(inside)]:
-        raise Refused(f"{store.where(folder.files)} names {outside[0]!r}, which lies outside {to}: nothing was fetched")
+        raise UserError(
+            f"{store.url_of(folder.files)} names {outside[0]!r}, which lies outside {to}: nothing was fetched"
+        )
     missing = [path for path, entry in files.items() if not _is_here(to / path, entry)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda path: _fetch(store, path, files[path], to / path), missing))
@@ -65,8 +67,8 @@ def _is_here(file: Path, entry: dict) -> bool:
 def _fetch(store: Store, path: str, entry: dict, file: Path) -> None:
     data = store.read(path)
     if _entry(data) != entry:
-        raise Refused(
-            f"{store.where(path)} is not what the study's list names: it is being published anew, or was damaged. "
+        raise UserError(
+            f"{store.url_of(path)} is not what the study's list names: it is being published anew, or was damaged. "
             "Pull again; if this stays, publish the study again with `strive reproduce`."
         )
     file.parent.mkdir(parents=True, exist_ok=True)

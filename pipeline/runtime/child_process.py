@@ -15,7 +15,7 @@ LOOK_SECONDS = 0.5
 _guard: subprocess.Popen | None = None
 
 
-def guard() -> None:
+def end_with_parent() -> None:
     """Put every process that will descend from this one under guard; calling it again changes nothing."""
     global _guard
     if _guard is None:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipeline.runtime.child_process import guard
+from pipeline.runtime.child_process import end_with_parent
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
@@ -30,7 +30,7 @@ class Driver:
     """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread."""
 
     def __init__(self, module: str, order: dict):
-        guard()
+        end_with_parent()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -64,7 +64,7 @@ class Driver:
             self._process.kill()
 
 
-def obey(work: Callable[[dict, "Placement"], None]) -> None:
+def serve_parent(work: Callable[[dict, "Placement"], None]) -> None:
     """A driver's own process: read the order, connect, work, and end in good order, whatever happens."""
     order = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _unwind)

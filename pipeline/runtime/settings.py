@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 
 TOGETHER = 4  # experiments that are trained side by side on a GPU, until one has shown that more pays
 
@@ -48,10 +48,10 @@ def settings(store: str | None = None, workers: int | None = None, data_dir: str
     """The settings in force: what is given here, else the environment, else the defaults."""
     if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
         if not text.isdigit():
-            raise Refused(f"STRIVE_WORKERS must be a whole number, not {text!r}")
+            raise UserError(f"STRIVE_WORKERS must be a whole number, not {text!r}")
         workers = int(text)
     if workers is not None and workers < 1:
-        raise Refused(f"at least one worker is needed, not {workers}")
+        raise UserError(f"at least one worker is needed, not {workers}")
     return Settings(
         store or os.environ.get("STRIVE_STORE") or "strive-store",
         workers,
@@ -71,5 +71,5 @@ def _price(text: str | None) -> float | None:
     except ValueError:
         price = -1.0
     if not 0 <= price < float("inf"):
-        raise Refused(f"STRIVE_PRICE_PER_DEVICE_HOUR must be a number of 0 or more, not {text!r}")
+        raise UserError(f"STRIVE_PRICE_PER_DEVICE_HOUR must be a number of 0 or more, not {text!r}")
     return price

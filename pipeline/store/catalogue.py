@@ -1,6 +1,6 @@
 """Every run there is a name for: those of the studies, and those that the store holds."""
 
-from pipeline.errors import Refused, unknown
+from pipeline.errors import UserError, unknown_name
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.plan.studies import STUDIES
 from pipeline.store.objects import RunFolder, Store
@@ -19,6 +19,6 @@ def find(store: Store, text: str) -> Experiment:
     if len(begin) == 1:
         return planned[begin[0]]
     if begin:
-        raise Refused(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
+        raise UserError(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
     name = text if text in STUDIES else "STUDY"
-    raise unknown("run", text, planned, f"`strive plan {name}` lists the runs of a study.")
+    raise unknown_name("run", text, planned, f"`strive plan {name}` lists the runs of a study.")

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 
 ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a writer that died
 
@@ -19,7 +19,7 @@ class Folder:
         self.temporary = self.root / ".tmp"
         self._made = False  # by the first put: whoever only looks leaves nothing behind
         if self.root.exists() and not self.root.is_dir():
-            raise Refused(f"the store {self.root} is a file: choose a folder with --store")
+            raise UserError(f"the store {self.root} is a file: choose a folder with --store")
 
     @property
     def url(self) -> str:
@@ -31,7 +31,7 @@ class Folder:
         except (IsADirectoryError, NotADirectoryError) as error:
             raise FileNotFoundError(path) from error
 
-    def view(self, path: str) -> mmap.mmap:
+    def get_buffer(self, path: str) -> mmap.mmap:
         """The object's pages, shared until somebody writes to them, then copied: objects never change."""
         with open(self.root / path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -77,7 +77,7 @@ class Folder:
             self.temporary.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             why = f"cannot make the store {self.root}: {error.strerror}"
-            raise Refused(f"{why}. Choose another folder with --store.") from error
+            raise UserError(f"{why}. Choose another folder with --store.") from error
         self._made = True
         for file in self.temporary.iterdir():
             try:

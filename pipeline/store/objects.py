@@ -4,14 +4,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from mmap import mmap
 from typing import Any, Protocol, TypeVar
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.plan.datasets import Dataset
+from pipeline.plan.plain_form import untagged
 
 T = TypeVar("T")
 Buffer = bytearray | mmap  # bytes that may be worked on in place, to no effect on the object
@@ -30,7 +30,7 @@ class Backend(Protocol):
     @property
     def url(self) -> str: ...
     def get(self, path: str) -> bytes: ...
-    def view(self, path: str) -> "Buffer": ...
+    def get_buffer(self, path: str) -> "Buffer": ...
     def put(self, path: str, data: bytes) -> None: ...
     def create(self, path: str, data: bytes | bytearray) -> None: ...
     def exists(self, path: str) -> bool: ...
@@ -51,11 +51,11 @@ class Store:
 
     def read(self, path: str) -> bytes:
         """The object's bytes; FileNotFoundError when there is none."""
-        return self._patiently(lambda: self.backend.get(path))
+        return self._retry(lambda: self.backend.get(path))
 
-    def view(self, path: str) -> Buffer:
+    def read_buffer(self, path: str) -> Buffer:
         """A large object in memory once; from a folder, the same memory in all processes that view it."""
-        return self._patiently(lambda: self.backend.view(path))
+        return self._retry(lambda: self.backend.get_buffer(path))
 
     def find(self, path: str) -> bytes | None:
         """The object's bytes, or None."""
@@ -66,7 +66,7 @@ class Store:
 
     def write(self, path: str, data: bytes) -> None:
         """Put the object, replacing what was there; readers see the old or the new one, never a part."""
-        self._patiently(lambda: self.backend.put(path, data))
+        self._retry(lambda: self.backend.put(path, data))
 
     def create(self, path: str, data: bytes | bytearray) -> bool:
         """Put the object if there is none; whether the object there now is this one.
@@ -74,21 +74,21 @@ class Store:
         The bytes decide, for a put whose answer was lost on the way is tried again and then finds itself.
         """
         try:
-            self._patiently(lambda: self.backend.create(path, data))
+            self._retry(lambda: self.backend.create(path, data))
             return True
         except FileExistsError:
             return self.find(path) == data
 
     def exists(self, path: str) -> bool:
-        return self._patiently(lambda: self.backend.exists(path))
+        return self._retry(lambda: self.backend.exists(path))
 
     def names(self, prefix: str) -> list[str]:
         """Every object below the folder `prefix`, as sorted paths relative to it."""
-        return self._patiently(lambda: self.backend.names(prefix))
+        return self._retry(lambda: self.backend.names(prefix))
 
     def delete(self, path: str) -> None:
         """Remove the object if it is there."""
-        self._patiently(lambda: self.backend.delete(path))
+        self._retry(lambda: self.backend.delete(path))
 
     def read_json(self, path: str) -> Any:
         return json.loads(self.read(path))
@@ -103,11 +103,11 @@ class Store:
     def create_json(self, path: str, value: Any) -> bool:
         return self.create(path, to_json(value))
 
-    def where(self, path: str = "") -> str:
+    def url_of(self, path: str = "") -> str:
         """The full address of an object, for people and other tools."""
         return f"{self.url}/{path}".rstrip("/")
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _retry(self, call: Callable[[], T]) -> T:
         waits = list(WAITS)
         while True:
             try:
@@ -141,7 +141,7 @@ def open_store(url: str) -> Store:
 
         return Store(Bucket(url), TRANSIENT)
     if separator and kind not in ("file", "local"):
-        raise Refused(
+        raise UserError(
             f"a store must be a folder or s3://bucket/prefix, not {url!r}: "
             "of other kinds it is not known that a put can be made conditional"
         )
@@ -166,7 +166,7 @@ class DatasetFolder:
     """Where the pieces of one data set, preprocessed one way, lie."""
 
     def __init__(self, dataset: Dataset, how: Preprocess):
-        spec = json.dumps([asdict(dataset), asdict(how), PREPARATION], sort_keys=True)
+        spec = json.dumps([untagged(dataset), untagged(how), PREPARATION], sort_keys=True)
         kind = "gcn-zca" if isinstance(how, Whiten) else "pixels"
         self.top = f"datasets/{dataset.name}.{kind}.{sha256(spec.encode())[:8]}"
         self.manifest = self.object("manifest.json")

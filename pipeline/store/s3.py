@@ -7,7 +7,7 @@ import aiohttp
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.runtime.settings import endpoint
 
 PIECE = 64 << 20  # bytes
@@ -21,13 +21,13 @@ class Bucket:
         self.root = url.removeprefix("s3://").strip("/")
         self.url = f"s3://{self.root}"
         if not self.root:
-            raise Refused(f"the store {url!r} names no bucket: write s3://bucket/prefix")
+            raise UserError(f"the store {url!r} names no bucket: write s3://bucket/prefix")
         self.fs = filesystem()
 
     def get(self, path: str) -> bytes:
         return self.fs.cat_file(f"{self.root}/{path}")
 
-    def view(self, path: str) -> bytearray:
+    def get_buffer(self, path: str) -> bytearray:
         """The object's bytes, a piece at a time: two copies of a large one would not fit everywhere."""
         size = self.fs.info(f"{self.root}/{path}")["size"]
         out = bytearray(size)

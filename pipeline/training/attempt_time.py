@@ -7,7 +7,7 @@ from pipeline.store.objects import RunFolder, Store
 ENDED_ITSELF = ("released", "failed")  # ends that were written when they happened
 
 
-def worked(store: Store, run: RunFolder, attempt: int) -> float:
+def attempt_seconds(store: Store, run: RunFolder, attempt: int) -> float:
     """Seconds from an attempt's first step to its last sign of life."""
     facts = store.find_json(run.provenance(attempt))
     if facts is None:  # it never began
@@ -23,4 +23,4 @@ def worked(store: Store, run: RunFolder, attempt: int) -> float:
 def device_seconds(store: Store, run: RunFolder, attempt: int) -> float:
     """The same for every device that the attempt held."""
     facts = store.find_json(run.provenance(attempt)) or {}
-    return facts.get("devices", 1) * worked(store, run, attempt)
+    return facts.get("devices", 1) * attempt_seconds(store, run, attempt)

@@ -9,14 +9,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from pipeline.numerics.reference_loop import Part
+from pipeline.numerics.reference_loop import PartialEpoch
 from pipeline.store.objects import RunFolder, Store, sha256
 
 KEEP = 2
 log = logging.getLogger(__name__)
 
 
-class Moving(Protocol):
+class HasVelocities(Protocol):
     """What holds a velocity for every parameter, by its name."""
 
     velocities: dict[str, Tensor]
@@ -30,7 +30,7 @@ class Checkpoint:
     epochs_done: int
     attempt: int
     tensors: dict[str, Tensor]
-    part: Part | None = None
+    part: PartialEpoch | None = None
 
 
 def save(
@@ -39,8 +39,8 @@ def save(
     attempt: int,
     epochs_done: int,
     model: nn.Module,
-    optimizer: Moving,
-    part: Part | None = None,
+    optimizer: HasVelocities,
+    part: PartialEpoch | None = None,
 ) -> None:
     """Write the checkpoint whole, note last, then drop all but the newest of this attempt."""
     data = save_tensors(_tensors(model, optimizer))
@@ -69,7 +69,7 @@ def newest(store: Store, run: RunFolder) -> Checkpoint | None:
     return None
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Moving) -> None:
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: HasVelocities) -> None:
     """Put the saved weights and momenta where they were."""
     weights = {k.removeprefix("model."): v for k, v in checkpoint.tensors.items() if k.startswith("model.")}
     model.load_state_dict(weights)
@@ -84,7 +84,7 @@ def weights(model: nn.Module) -> bytes:
     )
 
 
-def halved(weights: bytes, note: dict[str, str]) -> bytes:
+def to_float16(weights: bytes, note: dict[str, str]) -> bytes:
     """The same, rounded to float16, with the note in its header."""
     return save_tensors({name: tensor.half() for name, tensor in load_tensors(weights).items()}, metadata=note)
 
@@ -93,7 +93,7 @@ def load_weights(data: bytes, model: nn.Module) -> None:
     model.load_state_dict(load_tensors(data))
 
 
-def _tensors(model: nn.Module, optimizer: Moving) -> dict[str, Tensor]:
+def _tensors(model: nn.Module, optimizer: HasVelocities) -> dict[str, Tensor]:
     out = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     out |= {f"momentum.{name}": velocity for name, velocity in optimizer.velocities.items()}
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in out.items()}
@@ -109,10 +109,10 @@ def _read(store: Store, path: str, attempt: int) -> Checkpoint | None:
     try:
         note, data = store.read_json(f"{path}.json"), store.read(f"{path}.safetensors")
         if sha256(data) == note["sha256"]:
-            part = Part(**note["part"]) if "part" in note else None
+            part = PartialEpoch(**note["part"]) if "part" in note else None
             return Checkpoint(note["epochs_done"], attempt, load_tensors(data), part)
         why = "its digest is not the one noted"
     except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError) as error:
         why = repr(error)
-    log.warning("checkpoint %s is not whole (%s); an older one is used", store.where(path), why)
+    log.warning("checkpoint %s is not whole (%s); an older one is used", store.url_of(path), why)
     return None

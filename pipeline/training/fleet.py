@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.plan.experiment import Experiment, experiment
-from pipeline.runtime.driver import Driver, obey
+from pipeline.runtime.driver import Driver, serve_parent
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
@@ -24,4 +24,4 @@ def _train(order: dict, placement: "Placement") -> None:
 
 
 if __name__ == "__main__":
-    obey(_train)
+    serve_parent(_train)

@@ -13,21 +13,21 @@ from torch import nn
 from pipeline.data import prepare
 from pipeline.numerics import reference_loop
 from pipeline.numerics.fast import parity_check
-from pipeline.numerics.fast.flat_parameters import Weights
+from pipeline.numerics.fast.flat_parameters import FlatParameters
 from pipeline.numerics.fast.loop import Pause, chunks, epochs
-from pipeline.numerics.fast.precision import Mode, choose, settle
-from pipeline.numerics.fast.trainer import Lane
-from pipeline.numerics.initialization import SAMPLE, initialise
+from pipeline.numerics.fast.precision import Mode, choose_mode, set_backend_flags
+from pipeline.numerics.fast.trainer import Trainer
+from pipeline.numerics.initialization import SAMPLE, initialize
 from pipeline.numerics.model import build, count_parameters
-from pipeline.numerics.model_check import conform
-from pipeline.numerics.process_group import ALONE, Workers
+from pipeline.numerics.model_check import check_model
+from pipeline.numerics.process_group import ALONE, ProcessGroup
 from pipeline.plan.experiment import Experiment
 from pipeline.runtime.allocator import keep_freed
 from pipeline.runtime.provenance import provenance
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, Store, sha256
 from pipeline.training import checkpoint, history
-from pipeline.training.leases import Claim, Lost
+from pipeline.training.leases import Lease, LeaseLost
 from pipeline.training.summary import summary
 
 log = logging.getLogger(__name__)
@@ -57,17 +57,17 @@ class Result:
 class _Begun:
     """A claimed run, ready to go on."""
 
-    claim: Claim
-    lane: Lane
+    claim: Lease
+    lane: Trainer
     rows: list[reference_loop.Epoch]
     dataset: str  # digest of its manifest
 
 
 def run(
-    held: list[Claim],
+    held: list[Lease],
     store: Store,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    workers: Workers = ALONE,
+    workers: ProcessGroup = ALONE,
     part_seconds: float = PART_SECONDS,
 ) -> list[Result]:
     """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile.
@@ -88,20 +88,20 @@ def run(
     return [of[claim.experiment.id] for claim in held]
 
 
-def follow(this: Experiment, store: Store, workers: Workers) -> None:
+def join(this: Experiment, store: Store, workers: ProcessGroup) -> None:
     """Take a share of every step of an experiment that the first worker `run`s."""
     torch.set_num_threads(1)
     keep_freed()
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     lane = _lane(this, data, workers)
-    lane.agree()
+    lane.broadcast_state()
     for _ in epochs([lane]):
         pass
 
 
-def _groups(held: list[Claim]) -> list[list[Claim]]:
+def _groups(held: list[Lease]) -> list[list[Lease]]:
     """Claims on the same data with the same batch, images an epoch and mode."""
-    groups: dict[tuple, list[Claim]] = {}
+    groups: dict[tuple, list[Lease]] = {}
     for claim in held:
         this = claim.experiment
         images = this.recipe.images_an_epoch(this.dataset.train)
@@ -110,29 +110,29 @@ def _groups(held: list[Claim]) -> list[list[Claim]]:
     return list(groups.values())
 
 
-def _trained(group: list[Claim], store: Store, every: tuple[float, float], workers: Workers) -> Iterator[Result]:
+def _trained(group: list[Lease], store: Store, every: tuple[float, float], workers: ProcessGroup) -> Iterator[Result]:
     """Side by side; where that fails, one after the other, so that each answers for itself alone."""
     try:
         return (yield from _train(group, store, every, workers))
     except RuntimeError as error:  # out of memory, for one
-        if isinstance(error, Lost) or len(group) == 1:
+        if isinstance(error, LeaseLost) or len(group) == 1:
             raise
         log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)
     left = [claim for claim in group if not claim.finished]  # out here the error no longer keeps what filled the memory
     for claim in left:
-        claim.begun = False
+        claim.running = False
     for claim in left:
         yield from _train([claim], store, every, workers)
 
 
-def _train(group: list[Claim], store: Store, every: tuple[float, float], workers: Workers) -> Iterator[Result]:
+def _train(group: list[Lease], store: Store, every: tuple[float, float], workers: ProcessGroup) -> Iterator[Result]:
     checkpoint_seconds, part_seconds = every
     begun = {}
     for claim in group:
         one = _begin(claim, store, workers)
         begun[one.lane] = one
     for claim in group:
-        claim.begun = True
+        claim.running = True
     saved_at = dict.fromkeys(begun, time.monotonic())
     for lane, row in chunks([*begun]):
         one = begun[lane]
@@ -154,9 +154,9 @@ def _train(group: list[Claim], store: Store, every: tuple[float, float], workers
         yield _finish(one, store)
 
 
-def _begin(claim: Claim, store: Store, workers: Workers) -> _Begun:
+def _begin(claim: Lease, store: Store, workers: ProcessGroup) -> _Begun:
     """Data, model and the newest checkpoint; what fails here is this claim's fault and no other's."""
-    claim.begun = True
+    claim.running = True
     this, folder = claim.experiment, claim.run
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(folder.experiment, this.plain())
@@ -168,28 +168,28 @@ def _begin(claim: Claim, store: Store, workers: Workers) -> _Begun:
         len(rows),
         reference_loop.flat_epochs([row.train_loss for row in rows], this.network.classes),
     )
-    lane.agree()
-    claim.begun = False
+    lane.broadcast_state()
+    claim.running = False
     return _Begun(claim, lane, rows, data.manifest_sha256)
 
 
-def _lane(this: Experiment, data: prepare.Prepared, workers: Workers) -> Lane:
+def _lane(this: Experiment, data: prepare.Prepared, workers: ProcessGroup) -> Trainer:
     """The experiment on this process's device, as it begins."""
     where, mode = device(), _mode(this)
     train_feed, test_feed = data.feeds(this.recipe, where)
     model = build(this.network)
-    conform(model, this.network)
-    sample, _ = train_feed.seen(torch.arange(min(SAMPLE, len(train_feed))))
-    initialise(model, this.recipe.initialise, this.seed, sample.cpu(), this.recipe.score_bias)
-    settle(mode)
-    lane = Lane(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
-    parity_check.agree(lane)
+    check_model(model, this.network)
+    sample, _ = train_feed.eval_batch(torch.arange(min(SAMPLE, len(train_feed))))
+    initialize(model, this.recipe.initialization, this.seed, sample.cpu(), this.recipe.score_bias)
+    set_backend_flags(mode)
+    lane = Trainer(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
+    parity_check.check_parity(lane)
     return lane
 
 
 def _resume(
-    store: Store, folder: RunFolder, model: nn.Module, weights: Weights
-) -> tuple[list[reference_loop.Epoch], reference_loop.Part | None]:
+    store: Store, folder: RunFolder, model: nn.Module, weights: FlatParameters
+) -> tuple[list[reference_loop.Epoch], reference_loop.PartialEpoch | None]:
     """Go back to the newest whole checkpoint; returns the epochs that lie behind it, and the part of the next one."""
     found = checkpoint.newest(store, folder)
     if found is None:
@@ -202,7 +202,7 @@ def _resume(
     return rows, found.part
 
 
-def _save(one: _Begun, store: Store, part: reference_loop.Part | None = None) -> None:
+def _save(one: _Begun, store: Store, part: reference_loop.PartialEpoch | None = None) -> None:
     one.claim.check()
     history.write(store, one.claim.run, one.claim.attempt, one.rows)
     checkpoint.save(store, one.claim.run, one.claim.attempt, len(one.rows), one.lane.model, one.lane.weights, part)
@@ -234,12 +234,12 @@ def _finish(one: _Begun, store: Store) -> Result:
         summary=summary(store, claim.experiment, claim.attempt, rows),
     )
     if not store.create_json(claim.run.result, asdict(result)):
-        raise Lost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
+        raise LeaseLost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
     claim.finished = True
     return result
 
 
-def _outcome(lane: Lane, epoch: int) -> tuple[str, str]:
+def _outcome(lane: Trainer, epoch: int) -> tuple[str, str]:
     """The outcome of a run whose last epoch was `epoch`, and why it ended early, if it did."""
     if lane.diverged:
         return "diverged", f"diverged at epoch {epoch}"
@@ -253,7 +253,7 @@ def _outcome(lane: Lane, epoch: int) -> tuple[str, str]:
 
 def _mode(this: Experiment) -> Mode:
     configured = settings()
-    return choose(this.network, device(), configured.precision, configured.deterministic, configured.graph)
+    return choose_mode(this.network, device(), configured.precision, configured.deterministic, configured.graph)
 
 
 def device() -> str:

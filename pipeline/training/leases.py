@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.runtime.process_identity import boot_id, host_name, process_started
 from pipeline.store.objects import RunFolder, Store
@@ -20,8 +20,8 @@ from pipeline.training.attempt_time import device_seconds
 
 BEAT_SECONDS = 10.0
 SILENCE_SECONDS = 60.0  # without a change of the heartbeat, by the observer's clock, a claim is dead
-DEATHS = 3  # ends of this kind make a run "crashed"
-DEADLY = ("died", "failed")  # the run took its process down, or raised an error
+MAX_FAILURES = 3  # ends of this kind make a run "crashed"
+FAILURE_KINDS = ("died", "failed")  # the run took its process down, or raised an error
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Attempts:
         return bool(self.numbers) and self.last not in self.ended
 
 
-class Lost(RuntimeError):
+class LeaseLost(RuntimeError):
     """Another process has taken this run over; nothing this one still computes may be kept."""
 
 
@@ -65,29 +65,29 @@ def attempts(store: Store, run: RunFolder) -> Attempts:
     return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in names if parts[1:] == ["end", "json"]))
 
 
-class Claim:
+class Lease:
     """An attempt of ours on a run, kept alive by a thread as long as the `with` block lasts."""
 
     def __init__(self, store: Store, experiment: Experiment, attempt: int, owner: Owner):
         self.store, self.experiment, self.attempt, self.owner = store, experiment, attempt, owner
         self.run = RunFolder(experiment.id)
-        self.begun = False  # set once the run itself is at work, whose errors are then its own
+        self.running = False  # set once the run itself is at work, whose errors are then its own
         self.finished = False  # set once the run has its outcome
         self._progress: dict = {}
         self._beats = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name=f"heartbeat {experiment.id}", daemon=True)
 
-    def __enter__(self) -> "Claim":
+    def __enter__(self) -> "Lease":
         self._thread.start()
         return self
 
     def __exit__(self, kind, error, trace) -> None:
         self._stop.set()
         self._thread.join()
-        if not self.finished and not isinstance(error, Lost):
+        if not self.finished and not isinstance(error, LeaseLost):
             # a fault of the store or the machine, or data that are not there, is no fault of the run
-            failed = self.begun and isinstance(error, Exception) and not isinstance(error, OSError | Refused)
+            failed = self.running and isinstance(error, Exception) and not isinstance(error, OSError | UserError)
             self.end("failed" if failed else "released", repr(error) if error else "left unfinished")
 
     def end(self, how: str, why: str) -> None:
@@ -101,7 +101,7 @@ class Claim:
     def check(self) -> None:
         """Raise Lost when somebody has taken the run over, as happens to a process that slept too long."""
         if self.store.exists(f"{self.run.claims}/{self.attempt + 1}.json"):
-            raise Lost(f"attempt {self.attempt} on {self.run.id} was taken over")
+            raise LeaseLost(f"attempt {self.attempt} on {self.run.id} was taken over")
 
     def beat(self) -> None:
         """Rewrite the heartbeat."""
@@ -122,7 +122,7 @@ class Claim:
                 continue
 
 
-def is_here(store: Store, run: RunFolder) -> bool:
+def is_local(store: Store, run: RunFolder) -> bool:
     """Whether the last attempt's owner is a process of this host, whose life needs no minute to judge."""
     owner = store.find_json(f"{run.claims}/{attempts(store, run).last}.json") or {}
     return (owner.get("host"), owner.get("boot")) == (host_name(), boot_id())
@@ -133,7 +133,7 @@ def end_attempt(store: Store, run: RunFolder, attempt: int, how: str, why: str) 
     store.create_json(f"{run.claims}/{attempt}.end.json", {"how": how, "why": why, "at": _now()})
 
 
-class Watch:
+class LeaseObserver:
     """An observer of claims, who remembers when each heartbeat last changed by its own clock."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic):
@@ -143,7 +143,7 @@ class Watch:
     def alive(self, run: RunFolder, attempt: int) -> bool:
         """Whether the owner of this open attempt still works on it."""
         owner = self.store.find_json(f"{run.claims}/{attempt}.json")
-        if owner is None or gone(owner):
+        if owner is None or owner_exited(owner):
             return False
         path = f"{run.claims}/{attempt}.beat.json"
         beat, now = self.store.find(path), self._clock()
@@ -154,7 +154,7 @@ class Watch:
         return now - before[1] < SILENCE_SECONDS
 
 
-def gone(owner: dict) -> bool:
+def owner_exited(owner: dict) -> bool:
     """Whether the owner's process is known to have ended: it was on this host in this boot, and is not there.
 
     Host names repeat between machines; a name with its boot does not.
@@ -164,11 +164,11 @@ def gone(owner: dict) -> bool:
     return process_started(owner["pid"]) != owner["started"]
 
 
-def take(
-    store: Store, experiments: Iterable[Experiment], most: int, owner: Owner, watch: Watch
-) -> tuple[list[Claim], bool]:
+def acquire(
+    store: Store, experiments: Iterable[Experiment], most: int, owner: Owner, watch: LeaseObserver
+) -> tuple[list[Lease], bool]:
     """Up to `most` claims on experiments that have no outcome and that nobody holds; and whether all have one."""
-    taken: list[Claim] = []
+    taken: list[Lease] = []
     settled = True
     for experiment in experiments:
         run = RunFolder(experiment.id)
@@ -178,26 +178,26 @@ def take(
         if found.open and watch.alive(run, found.last):
             settled = False
             continue
-        if len(causes := deaths(store, run, found)) >= DEATHS:
+        if len(causes := failures(store, run, found)) >= MAX_FAILURES:
             record_crash(store, experiment, found.last, causes)
             continue
         settled = False
         number = found.last + 1
         if store.create_json(f"{run.claims}/{number}.json", asdict(owner) | {"attempt": number, "at": _now()}):
-            taken.append(Claim(store, experiment, number, owner))
+            taken.append(Lease(store, experiment, number, owner))
             if len(taken) == most:
                 break
     return taken, settled
 
 
-def deaths(store: Store, run: RunFolder, found: Attempts) -> list[str]:
+def failures(store: Store, run: RunFolder, found: Attempts) -> list[str]:
     """Why attempts since the last `strive retry` ended by the run's own fault."""
     after = (store.find_json(run.retry) or {"after": 0})["after"]
     ends = [store.read_json(f"{run.claims}/{n}.end.json") for n in found.ended if n > after]
-    return [end["why"] for end in ends if end["how"] in DEADLY]
+    return [end["why"] for end in ends if end["how"] in FAILURE_KINDS]
 
 
-def blame(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
+def record_worker_death(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
     """Record that the runs which one worker of a fleet held took its process down."""
     for experiment in experiments:
         run = RunFolder(experiment.id)
@@ -209,7 +209,7 @@ def blame(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int
             end_attempt(store, run, found.last, "died", why)
 
 
-def last_words(store: Store, run: RunFolder) -> str:
+def failure_reason(store: Store, run: RunFolder) -> str:
     """Why the last attempt on a run ended without a result, as far as it could say."""
     end = store.find_json(f"{run.claims}/{attempts(store, run).last}.end.json")
     return end["why"] if end else "nobody has said why"

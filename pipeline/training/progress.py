@@ -6,14 +6,14 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import flops, gpu_seconds, needed
 from pipeline.plan.studies import Study
 from pipeline.store.objects import RunFolder, Store
-from pipeline.training.leases import Watch, attempts
+from pipeline.training.leases import LeaseObserver, attempts
 
 OUTCOMES = ("done", "diverged", "dead", "crashed")
 SECONDS_PER_FLOP = 1 / 30e9  # of one core, until a run of this study has told better
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """Where one run stands."""
 
     experiment: Experiment
@@ -25,7 +25,7 @@ class Standing:
     result: dict | None = None
 
     @property
-    def settled(self) -> bool:
+    def has_outcome(self) -> bool:
         return self.state in OUTCOMES
 
     def plain(self) -> dict:
@@ -56,50 +56,52 @@ class Progress:
 
     def __init__(self, store: Store, experiments: list[Experiment]):
         self.store, self.experiments = store, experiments
-        self._watch = Watch(store)
-        self._settled: dict[str, Standing] = {}
+        self._watch = LeaseObserver(store)
+        self._settled: dict[str, RunStatus] = {}
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[RunStatus]:
         """Every run as it stands now, in the study's order."""
         return [self._settled.get(e.id) or self._look(e) for e in self.experiments]
 
-    def _look(self, experiment: Experiment) -> Standing:
+    def _look(self, experiment: Experiment) -> RunStatus:
         run = RunFolder(experiment.id)
         result = self.store.find_json(run.result)
         if result is not None:
             epoch = result.get("epochs", 0)
-            standing = Standing(experiment, result["outcome"], result["attempt"], epoch, result=result)
+            standing = RunStatus(experiment, result["outcome"], result["attempt"], epoch, result=result)
             self._settled[experiment.id] = standing
             return standing
         found = attempts(self.store, run)
         if not found.open or not self._watch.alive(run, found.last):
-            return Standing(experiment, "missing", found.last)
+            return RunStatus(experiment, "missing", found.last)
         owner = self.store.find_json(f"{run.claims}/{found.last}.json") or {}
         beat = self.store.find_json(f"{run.claims}/{found.last}.beat.json") or {}
         where = f"{owner['host'].split()[0]} pid {owner['pid']}" if owner else None
         epoch, seconds = beat.get("epoch", 0), beat.get("epoch_seconds")
-        return Standing(experiment, "running", found.last, epoch, seconds, where)
+        return RunStatus(experiment, "running", found.last, epoch, seconds, where)
 
 
-def results(standings: list[Standing]) -> dict[str, dict]:
+def results(standings: list[RunStatus]) -> dict[str, dict]:
     """What has come out, by the run's id."""
     return {s.experiment.id: s.result for s in standings if s.result is not None}
 
 
-def open_runs(study: Study, standings: list[Standing]) -> list[Standing]:
+def trainable(study: Study, standings: list[RunStatus]) -> list[RunStatus]:
     """Where the runs stand that can be trained now, or are being trained, the worthiest first."""
     by_id = {s.experiment.id: s for s in standings}
     return [by_id[e.id] for e in needed(study, results(standings))]
 
 
-def seconds_left(standings: list[Standing], workers: int) -> float:
+def seconds_left(standings: list[RunStatus], workers: int) -> float:
     """Training time that the unsettled runs still need on `workers` processes, from how long the others took."""
     rate = _seconds_per_flop(standings)
-    left = [flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.settled]
+    left = [
+        flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.has_outcome
+    ]
     return max([sum(left) / workers, *left]) if left else 0.0
 
 
-def _seconds_per_flop(standings: list[Standing]) -> float:
+def _seconds_per_flop(standings: list[RunStatus]) -> float:
     took = [(s.result["seconds"], flops(s.experiment)) for s in standings if s.state == "done" and s.result]
     took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in standings if s.epoch_seconds]
     return sum(seconds for seconds, _ in took) / sum(work for _, work in took) if took else SECONDS_PER_FLOP

@@ -11,7 +11,7 @@ from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import flops
 from pipeline.store.objects import RunFolder, Store, open_store
@@ -25,7 +25,7 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -
     """Work through `experiments` on the cluster until each is done, diverged or crashed; raises when that fails."""
     large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
     for experiment in large:
-        group(experiment, store_url, placement)
+        train_together(experiment, store_url, placement)
     rest = [e for e in experiments if e not in large]
     if not rest:
         return
@@ -35,20 +35,20 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -
         scaling_config=_scaling(placement),
         run_config=_run_config(name, rest, store_url),
     ).fit()
-    _tidy(name, rest, store_url)
+    _delete_ray_state(name, rest, store_url)
 
 
-def group(experiment: Experiment, store_url: str, placement: Placement) -> None:
+def train_together(experiment: Experiment, store_url: str, placement: Placement) -> None:
     """Train one experiment on all workers at once, each on its share of every batch; returns once it has an outcome."""
     from ray.train.torch import TorchTrainer  # torch and seconds: a fleet of small experiments needs neither here
 
     name = f"fleet-{uuid4().hex[:12]}"
     TorchTrainer(
-        _member(name, experiment, store_url),
+        _group_worker(name, experiment, store_url),
         scaling_config=_scaling(placement),
         run_config=_run_config(name, [experiment], store_url),
     ).fit()
-    _tidy(name, [experiment], store_url)
+    _delete_ray_state(name, [experiment], store_url)
 
 
 def _scaling(placement: Placement) -> ScalingConfig:
@@ -66,12 +66,12 @@ def _run_config(name: str, experiments: list[Experiment], store_url: str) -> Run
         storage_path=folder,
         storage_filesystem=filesystem,
         # a run that ends its worker is out after claims.DEATHS of them; more restarts than that help nobody
-        failure_config=FailureConfig(max_failures=leases.DEATHS * len(experiments) + leases.DEATHS),
-        callbacks=[_Coroner(name, experiments, store_url)],
+        failure_config=FailureConfig(max_failures=leases.MAX_FAILURES * len(experiments) + leases.MAX_FAILURES),
+        callbacks=[RecordWorkerDeath(name, experiments, store_url)],
     )
 
 
-def _tidy(name: str, experiments: list[Experiment], store_url: str) -> None:
+def _delete_ray_state(name: str, experiments: list[Experiment], store_url: str) -> None:
     """Drop Ray's own notes, of no use afterwards; raises where an experiment has no outcome."""
     store = open_store(store_url)
     for note in store.names(f"fleets/{name}"):
@@ -79,34 +79,34 @@ def _tidy(name: str, experiments: list[Experiment], store_url: str) -> None:
     for experiment in experiments:
         run = RunFolder(experiment.id)
         if not store.exists(run.result):
-            raise RuntimeError(f"{experiment.id} has no outcome: {leases.last_words(store, run)}")
+            raise RuntimeError(f"{experiment.id} has no outcome: {leases.failure_reason(store, run)}")
 
 
-def _member(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
+def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
     """What one worker of a group does: the first holds the claim and writes, the others take their shares."""
 
     def work() -> None:
-        from pipeline.numerics.process_group import Workers
+        from pipeline.numerics.process_group import ProcessGroup
         from pipeline.training import job
 
         context, store = get_context(), open_store(store_url)
-        workers = Workers(context.get_world_rank(), context.get_world_size())
-        held = _held(fleet, experiment, store) if workers.rank == 0 else []
-        if not workers.first(len(held), job.device()):
+        workers = ProcessGroup(context.get_world_rank(), context.get_world_size())
+        held = _wait_for_lease(fleet, experiment, store) if workers.rank == 0 else []
+        if not workers.broadcast_int(len(held), job.device()):
             return  # it has its outcome
         if held:
             job.run(held, store, workers=workers)
         else:
-            job.follow(experiment, store, workers)
+            job.join(experiment, store, workers)
 
     return work
 
 
-def _held(fleet: str, experiment: Experiment, store: Store) -> list[leases.Claim]:
+def _wait_for_lease(fleet: str, experiment: Experiment, store: Store) -> list[leases.Lease]:
     """The claim on it, once nobody else is at work on it; none when it has an outcome."""
-    owner, watch = leases.Owner(fleet=fleet, rank=0), leases.Watch(store)
+    owner, watch = leases.Owner(fleet=fleet, rank=0), leases.LeaseObserver(store)
     while True:
-        held, settled = leases.take(store, [experiment], 1, owner, watch)
+        held, settled = leases.acquire(store, [experiment], 1, owner, watch)
         if held or settled:
             return held
         time.sleep(POLL_SECONDS)
@@ -118,14 +118,14 @@ def _worker(fleet: str, experiments: list[Experiment], store_url: str, together:
 
         store = open_store(store_url)
         owner = leases.Owner(fleet=fleet, rank=get_context().get_world_rank())
-        watch = leases.Watch(store)
+        watch = leases.LeaseObserver(store)
         settled = False
         while not settled:
-            held, settled = leases.take(store, experiments, together, owner, watch)
+            held, settled = leases.acquire(store, experiments, together, owner, watch)
             if held:
                 try:
                     job.run(held, store)
-                except (OSError, Refused):
+                except (OSError, UserError):
                     return  # of the store, the machine or the data: other experiments would fare no better
                 except Exception:
                     # the claim has recorded why; the fleet goes on with the other experiments
@@ -136,7 +136,7 @@ def _worker(fleet: str, experiments: list[Experiment], store_url: str, together:
     return work
 
 
-class _Coroner(UserCallback):
+class RecordWorkerDeath(UserCallback):
     """Records which run a dead worker held, before its group is started again."""
 
     def __init__(self, fleet: str, experiments: list[Experiment], store_url: str):
@@ -146,7 +146,7 @@ class _Coroner(UserCallback):
         store = open_store(self.store_url)
         for rank, error in worker_exceptions.items():
             if not _preempted(error):
-                leases.blame(store, self.experiments, self.fleet, rank, _cause(error))
+                leases.record_worker_death(store, self.experiments, self.fleet, rank, _cause(error))
 
 
 def _preempted(error: Exception) -> bool:

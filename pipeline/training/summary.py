@@ -4,7 +4,7 @@ from pipeline.numerics.reference_loop import Epoch
 from pipeline.plan.experiment import Experiment
 from pipeline.store.objects import DatasetFolder, RunFolder, Store
 from pipeline.training import history
-from pipeline.training.attempt_time import worked
+from pipeline.training.attempt_time import attempt_seconds
 
 COPIED = ("commit", "dirty", "lock_sha256", "python", "host", "processor", "device")  # from the attempt's provenance
 
@@ -37,4 +37,4 @@ def _wasted(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> fl
     """Seconds that earlier attempts were at work, less those of the epochs that this one took over from them."""
     earlier = range(1, attempt)
     kept = {row for number in earlier for row in history.find(store, run, number)} & set(rows)
-    return max(0.0, sum(worked(store, run, number) for number in earlier) - sum(row.seconds for row in kept))
+    return max(0.0, sum(attempt_seconds(store, run, number) for number in earlier) - sum(row.seconds for row in kept))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from pipeline.errors import Refused, unknown
+from pipeline.errors import UserError, unknown_name
 from pipeline.paper.networks import Network
-from pipeline.paper.receptive_fields import layers
+from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.paper.relu_rules import RULES
 from pipeline.paper.shapes import multiplications
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import Cell, cell, rates
+from pipeline.plan.schedule import Cell, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
 from pipeline.store.objects import RunFolder, Store
 
@@ -57,7 +57,7 @@ def picture(plain: dict) -> Picture:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RenderRequest:
     """What somebody wants to see of every run."""
 
     images: int | tuple[int, ...] = 10  # test images to map; a number: as many, of every class in turn
@@ -78,20 +78,20 @@ class Wanted:
         ):
             for word in words:
                 if word not in known:
-                    raise unknown(what, word, known)
+                    raise unknown_name(what, word, known)
         if self.precision not in PRECISIONS:
-            raise unknown("precision", self.precision, PRECISIONS)
+            raise unknown_name("precision", self.precision, PRECISIONS)
         if isinstance(self.images, int) and not 1 <= self.images <= BLOCK:
-            raise Refused(
+            raise UserError(
                 f"--images {self.images}: a number lies between 1 and {BLOCK}; for more images write a range, 0:1000"
             )
         if not 1 <= self.top <= 100 or not 1 <= self.channels <= 1000 or not self.methods:
-            raise Refused("--top must lie between 1 and 100, --channels between 1 and 1000, and a method be named")
+            raise UserError("--top must lie between 1 and 100, --channels between 1 and 1000, and a method be named")
 
 
-def pictures(network: Network, wanted: Wanted) -> list[Picture]:
+def pictures(network: Network, wanted: RenderRequest) -> list[Picture]:
     """Every picture of a run with this network."""
-    known, of = layers(network), []
+    known, of = receptive_fields(network), []
     chosen = wanted.layers or _default_layers(list(known))
     views = ("image", *wanted.methods)
     for kind in wanted.kinds:
@@ -135,34 +135,34 @@ def runs_of(study: Study) -> list[Experiment]:
     return list(dict.fromkeys([*study.experiments, *(e for part in study.parts for e in runs_of(part))]))
 
 
-def shown(study: Study, results: Mapping[str, dict]) -> list[Experiment]:
+def chosen_runs(study: Study, results: Mapping[str, dict]) -> list[Experiment]:
     """One finished run for every number of the study's table: the chosen rate's, and of its seeds the lowest."""
-    chosen = rates(study, results, "paper")
+    chosen = chosen_learning_rates(study, results, "paper")
     best: dict[Cell, Experiment] = {}
     done = [e for e in study.experiments if results.get(e.id, {}).get("outcome") == "done"]
     for e in sorted(done, key=lambda e: e.seed):
         if e.recipe.lr == chosen.get(cell(e), e.recipe.lr):
             best.setdefault(cell(e), e)
     order = list(dict.fromkeys(cell(e) for e in study.experiments))
-    return [*(best[c] for c in order if c in best), *(e for part in study.parts for e in shown(part, results))]
+    return [*(best[c] for c in order if c in best), *(e for part in study.parts for e in chosen_runs(part, results))]
 
 
-def fitting(experiments: Sequence[Experiment], wanted: Wanted) -> None:
+def check_request(experiments: Sequence[Experiment], wanted: RenderRequest) -> None:
     """Refused when no network has a layer, or a data set too few test images."""
-    known = list(dict.fromkeys(name for e in experiments for name in layers(e.network)))
+    known = list(dict.fromkeys(name for e in experiments for name in receptive_fields(e.network)))
     for name in wanted.layers or ():
         if name not in known:
-            raise unknown("layer", name, known)
+            raise unknown_name("layer", name, known)
     last = max(wanted.images) if isinstance(wanted.images, tuple) else wanted.images - 1
     for experiment in experiments:
         if last >= experiment.dataset.test:
-            raise Refused(
+            raise UserError(
                 f"{experiment.dataset.name} has {experiment.dataset.test} test images, 0 to "
                 f"{experiment.dataset.test - 1}: there is no image {last} to show"
             )
 
 
-def missing(store: Store, experiment: Experiment, digests: dict, wanted: Wanted) -> list[Picture]:
+def missing(store: Store, experiment: Experiment, digests: dict, wanted: RenderRequest) -> list[Picture]:
     """The pictures that the store does not hold yet; a picture's note is written last."""
     there = set(store.names(RunFolder(experiment.id).figures))
     return [p for p in pictures(experiment.network, wanted) if f"{p.name(digests)}.json" not in there]
@@ -176,14 +176,14 @@ def flops(experiment: Experiment, pictures: Sequence[Picture]) -> int:
         count = picture.images if isinstance(picture.images, int) else len(picture.images)
         match picture.kind:
             case "patterns":
-                out += 2 * forward * layers(experiment.network)[picture.layer].conv.width
+                out += 2 * forward * receptive_fields(experiment.network)[picture.layer].conv.width
             case "strongest":
                 passes.add(
                     getattr(experiment.dataset, picture.part) * forward
                 )  # one pass over the data serves all layers
                 out += 2 * forward * picture.channels * picture.top * (picture.method != "image")
             case "sanity":
-                out += count * forward * len(layers(experiment.network)) * (1 + len(picture.methods))
+                out += count * forward * len(receptive_fields(experiment.network)) * (1 + len(picture.methods))
             case _:
                 out += count * forward * (1 + len(picture.methods or "1"))
     return out + sum(passes)
@@ -196,9 +196,9 @@ def parse_images(text: str) -> int | tuple[int, ...]:
     out: list[int] = []
     for part in text.split(","):
         if not re.fullmatch(r"\d+(:\d+(:[1-9]\d*)?)?", part.strip()):
-            raise Refused(f"--images takes a number (10), a range (0:1000) or a list (3,17,200:300), not {text!r}")
+            raise UserError(f"--images takes a number (10), a range (0:1000) or a list (3,17,200:300), not {text!r}")
         begin, *rest = (int(number) for number in part.split(":"))
         out += range(begin, *rest) if rest else [begin]
     if not out:
-        raise Refused(f"--images {text} names no image: a range 0:1000 begins with 0 and ends before 1000")
+        raise UserError(f"--images {text} names no image: a range 0:1000 begins with 0 and ends before 1000")
     return tuple(dict.fromkeys(out))

@@ -9,28 +9,28 @@ from torch import Tensor
 
 from pipeline.numerics.saliency.attribution import Target, patterns
 from pipeline.numerics.saliency.crops import crop, output_name
-from pipeline.paper.receptive_fields import layer
+from pipeline.paper.receptive_fields import receptive_field
 from pipeline.visualization import sheet_activations, sheet_patches
 from pipeline.visualization.catalogue import Picture
-from pipeline.visualization.explained_model import Subject
+from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import of_images, of_maps, wrapped
-from pipeline.visualization.sheet import Drawn, images_of, on_sheet
+from pipeline.visualization.sheet import RenderedSheet, images_of, on_sheet
 
 PATTERN_COLUMNS = (8, 16)  # for up to 32 channels, and more
 MAP_COLUMNS = 10
 
 
-def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def render_picture(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     """Every picture, those of a kind together: one forward pass serves all methods."""
     for kind in dict.fromkeys(picture.kind for picture in pictures):
         yield from _KINDS[kind](subject, [picture for picture in pictures if picture.kind == kind])
 
 
-def _patterns(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def _patterns(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     """Figure 2: what each channel of the first layers stands for, without an image."""
     image = subject.seen([0])[0]
     for picture in pictures:
-        shown = layer(subject.network, picture.layer)
+        shown = receptive_field(subject.network, picture.layer)
         box, count = shown.box(shown.middle), shown.step.channels
         channels = torch.arange(count, device=subject.device)
         found = patterns(subject.model, output_name(shown), channels, shown.middle, image).cpu()
@@ -43,7 +43,7 @@ def _patterns(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
         yield on_sheet(subject, picture, wrapped(of_maps(crop(found, box)), PATTERN_COLUMNS[count > 32]), count, note)
 
 
-def _maps(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def _maps(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     """Maps of the predicted class's score, as pictures and as arrays."""
     for images in dict.fromkeys(picture.images for picture in pictures):
         wanted = [picture for picture in pictures if picture.images == images]
@@ -65,14 +65,14 @@ def _maps(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
             yield on_sheet(subject, picture, wrapped(tiles, MAP_COLUMNS), len(index), note, arrays)
 
 
-def _sanity(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def _sanity(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     from pipeline.visualization import (
         sanity_checks,  # scipy and scikit-image: a second, and no other picture wants them
     )
 
     for picture in pictures:
         index = images_of(subject, picture)
-        found = sanity_checks.compared(subject, index, picture.methods)
+        found = sanity_checks.paper_comparison(subject, index, picture.methods)
         note = {
             "title": "Trained, then made random from the scores down to the layer named",
             "rows": list(picture.methods),
@@ -90,10 +90,10 @@ def _npy(maps_NCHW: Tensor) -> bytes:
     return out.getvalue()
 
 
-_KINDS: dict[str, Callable[[Subject, Sequence[Picture]], Iterator[Drawn]]] = {
+_KINDS: dict[str, Callable[[ExplainedModel, Sequence[Picture]], Iterator[RenderedSheet]]] = {
     "patterns": _patterns,
-    "strongest": sheet_patches.drawn,
-    "largest": sheet_activations.drawn,
+    "strongest": sheet_patches.render_patches,
+    "largest": sheet_activations.render_activations,
     "maps": _maps,
     "sanity": _sanity,
 }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pipeline.data import prepare
 from pipeline.evaluation.verify import load_model
 from pipeline.numerics import augmentation
-from pipeline.numerics.fast.precision import Mode, settle
+from pipeline.numerics.fast.precision import Mode, set_backend_flags
 from pipeline.numerics.model import build, transplant
 from pipeline.numerics.saliency.attribution import Target, explained
 from pipeline.numerics.saliency.coverage_check import check
@@ -21,13 +21,13 @@ BATCH = 16  # images; more of them no longer fit into a core's cache, and a GPU 
 BATCH_GPU = 256
 
 
-class Subject:
+class ExplainedModel:
     """One run. Indices are of test images, where nothing says otherwise."""
 
     def __init__(self, store: Store, id: str, precision: str = "float32"):
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision = precision
-        settle(Mode())
+        set_backend_flags(Mode())
         trained = load_model(store, id)
         self.experiment, self.result, self.rounded = trained.experiment, trained.result, trained.rounded
         self.model = trained.model.to(self.device)
@@ -41,17 +41,17 @@ class Subject:
 
     def seen(self, index: Sequence[int], part: str = "test") -> Tensor:
         """These images as the model sees them: (N, C, H, W) on the device."""
-        images, _ = self._feed(part).seen(torch.tensor(index))
+        images, _ = self._feed(part).eval_batch(torch.tensor(index))
         return images
 
     def all(self, part: str) -> Iterator[Tensor]:
         """Every image of the part as the model sees it, batch by batch."""
-        return (images for images, _ in self._feed(part).evaluation(self._batch))
+        return (images for images, _ in self._feed(part).evaluation_batches(self._batch))
 
     def pixels(self, index: Sequence[int], part: str = "test") -> Tensor:
         """These images as people see them, cut or framed as the model sees them: (N, 3, H, W) from 0 to 1."""
         pixels, _ = self._data.pixels(part).take(torch.tensor(index))
-        return augmentation.plain(pixels, self.experiment.recipe.augment).cpu() / 255
+        return augmentation.eval_transform(pixels, self.experiment.recipe.augment).cpu() / 255
 
     def labels(self, index: Sequence[int], part: str = "test") -> list[int]:
         return self._data.pixels(part).labels[torch.tensor(index)].tolist()

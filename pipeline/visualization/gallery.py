@@ -19,7 +19,7 @@ UNSHOWN = {"run", "network", "data", "scaling", "precision"}  # said once a run 
 METHODS = {"backprop": "backpropagation", "deconvnet": "deconvnet", "guided": "guided backpropagation"}
 
 
-def publish(store: Store, study: str, experiments: Sequence[Experiment]) -> str:
+def publish_gallery(store: Store, study: str, experiments: Sequence[Experiment]) -> str:
     """Write the page unless it is there as it would be; returns its path in the store."""
     path = StudyFolder(study).gallery
     page = rendered(study, index(store, experiments)).encode()

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.runtime.driver import Driver, obey
+from pipeline.runtime.driver import Driver, serve_parent
 from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store
 from pipeline.training.progress import SECONDS_PER_FLOP, Progress
-from pipeline.visualization.catalogue import Picture, Wanted, fitting, flops, missing, runs_of, shown
+from pipeline.visualization.catalogue import Picture, RenderRequest, check_request, chosen_runs, flops, missing, runs_of
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
@@ -28,18 +28,18 @@ Work = Sequence[tuple[Experiment, Sequence[Picture]]]
 
 def explained(store: Store, study: Study) -> list[Experiment]:
     """The study's runs that there are pictures of: one finished run for every number of its table."""
-    standings = Progress(store, runs_of(study)).standings()
-    return shown(study, {s.experiment.id: s.result for s in standings if s.result})
+    standings = Progress(store, runs_of(study)).statuses()
+    return chosen_runs(study, {s.experiment.id: s.result for s in standings if s.result})
 
 
-def to_draw(store: Store, experiments: Sequence[Experiment], wanted: Wanted) -> Work:
+def to_draw(store: Store, experiments: Sequence[Experiment], wanted: RenderRequest) -> Work:
     """Every run with the pictures that it lacks; refused when what is wanted does not fit the runs."""
-    fitting(experiments, wanted)
+    check_request(experiments, wanted)
     lacking = ((e, missing(store, e, store.read_json(RunFolder(e.id).result)["digests"], wanted)) for e in experiments)
     work = [(experiment, pictures) for experiment, pictures in lacking if pictures]
     for dataset, how in dict.fromkeys((e.dataset, e.recipe.preprocess) for e, _ in work):
         if not store.exists(DatasetFolder(dataset, how).manifest):
-            raise Refused(
+            raise UserError(
                 f"{store.url} no longer holds {dataset.name} as these runs saw it: the flow `prepare` makes it"
             )
     return work
@@ -112,13 +112,13 @@ def _portion(given: tuple[str, str, list[dict]]) -> dict:
 
 def _render(order: dict, placement: "Placement") -> None:
     from pipeline.runtime import ray_cluster
-    from pipeline.training.leases import DEATHS
+    from pipeline.training.leases import MAX_FAILURES
     from pipeline.visualization.upload import Rate
 
     given = [(order["store"], id, pictures) for id, pictures in order["portions"]]
-    rates = ray_cluster.each(_portion, given, placement, DEATHS)
+    rates = ray_cluster.each(_portion, given, placement, MAX_FAILURES)
     print(json.dumps(asdict(sum((Rate(**rate) for rate in rates), Rate()))))
 
 
 if __name__ == "__main__":
-    obey(_render)
+    serve_parent(_render)

@@ -10,13 +10,13 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from pipeline.numerics.saliency.attribution import Target
-from pipeline.numerics.saliency.randomization import cascade
-from pipeline.visualization.explained_model import Subject
+from pipeline.numerics.saliency.randomization import randomize_cascade
+from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import around_grey
 
 
 @dataclass(frozen=True)
-class Likeness:
+class MapSimilarity:
     """Maps of a network that has forgotten down to `layer`, beside those of the trained one; means over images."""
 
     method: str
@@ -32,7 +32,7 @@ class Compared:
     """All stages of the cascade by every method."""
 
     layers: list[str]  # in the order in which they were made random
-    likeness: list[Likeness]
+    likeness: list[MapSimilarity]
     shown: dict[str, Tensor]  # by method, the first image's maps: trained, then every stage
     maps: int
 
@@ -63,17 +63,17 @@ def _ranks(values_NCHW: Tensor) -> np.ndarray:
     return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
 
 
-def compared(subject: Subject, index: Sequence[int], methods: Sequence[str]) -> Compared:
+def paper_comparison(subject: ExplainedModel, index: Sequence[int], methods: Sequence[str]) -> Compared:
     """The predicted class's maps of the trained network against those of every stage, for the same classes."""
     trained, predicted = subject.maps(index, Target(), methods)
     before = {method: views(maps) for method, maps in trained.items()}
     names = _paper_names(subject.model)
     stages, rows, shown = [], [], {method: [trained[method][:1]] for method in methods}
-    for module, random in cascade(subject.model):
+    for module, random in randomize_cascade(subject.model):
         stages.append(names[module])
         found, _ = subject.maps(index, predicted, methods, model=random)
         for method in methods:
-            rows.append(likeness(method, names[module], before[method], views(found[method])))
+            rows.append(map_similarity(method, names[module], before[method], views(found[method])))
             shown[method].append(found[method][:1])
     count = len(index) * len(methods) * (1 + len(stages))
     return Compared(stages, rows, {method: torch.cat(parts) for method, parts in shown.items()}, count)
@@ -85,14 +85,14 @@ def _paper_names(model: nn.Module) -> dict[str, str]:
     return {name: f"conv{count}" for count, name in enumerate(convs, 1)}
 
 
-def likeness(method: str, layer: str, trained: Views, random: Views) -> Likeness:
+def map_similarity(method: str, layer: str, trained: Views, random: Views) -> MapSimilarity:
     """How alike two lists of maps are, image by image."""
     signal = trained.signal_N & random.signal_N
     if not signal.any():
-        return Likeness(method, layer, None, None, None, len(signal))
+        return MapSimilarity(method, layer, None, None, None, len(signal))
     spearman = (trained.ranks_ND * random.ranks_ND).sum(1)[signal]
     sizes = (trained.sizes_ND * random.sizes_ND).sum(1)[signal]
     drawn = zip(trained.drawn_NCHW[signal], random.drawn_NCHW[signal], strict=True)
     ssim = [structural_similarity(a, b, data_range=1.0, channel_axis=0) for a, b in drawn]
     rho, rho_abs, alike = (round(float(np.mean(values)), 4) for values in (spearman, sizes, ssim))
-    return Likeness(method, layer, rho, rho_abs, alike, int((~signal).sum()))
+    return MapSimilarity(method, layer, rho, rho_abs, alike, int((~signal).sum()))

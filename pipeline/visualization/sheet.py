@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.visualization.catalogue import Picture
-from pipeline.visualization.explained_model import Subject
+from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import SCALING, Rgba, sheet
 
 Row = Sequence[Rgba]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RenderedSheet:
     """One sheet."""
 
     picture: Picture
@@ -21,7 +21,9 @@ class Drawn:
     arrays: bytes | None = None  # the maps as .npy, float16
 
 
-def on_sheet(subject: Subject, picture: Picture, rows: Sequence[Row], maps: int, note: dict, arrays=None) -> Drawn:
+def on_sheet(
+    subject: ExplainedModel, picture: Picture, rows: Sequence[Row], maps: int, note: dict, arrays=None
+) -> RenderedSheet:
     """Rows of tiles as one sheet, `note` being what sets it apart from the others."""
     png, grid = sheet(rows)
     about = {
@@ -38,10 +40,10 @@ def on_sheet(subject: Subject, picture: Picture, rows: Sequence[Row], maps: int,
         "scaling": None if picture.method == "image" else SCALING,
         "grid": grid.plain(),
     }
-    return Drawn(picture, png, about | note, maps, arrays)
+    return RenderedSheet(picture, png, about | note, maps, arrays)
 
 
-def images_of(subject: Subject, picture: Picture) -> list[int]:
+def images_of(subject: ExplainedModel, picture: Picture) -> list[int]:
     """The test images that the picture is of."""
     if isinstance(picture.images, int):
         return subject.of_every_class(picture.images)

@@ -8,19 +8,19 @@ from pipeline.numerics.saliency.attribution import Target
 from pipeline.numerics.saliency.crops import output_name
 from pipeline.paper.layers import Pool
 from pipeline.paper.networks import Network, with_pools
-from pipeline.paper.receptive_fields import layer
+from pipeline.paper.receptive_fields import receptive_field
 from pipeline.visualization.catalogue import Picture
-from pipeline.visualization.explained_model import Subject
+from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import of_images, of_maps
-from pipeline.visualization.sheet import Drawn, images_of, on_sheet
+from pipeline.visualization.sheet import RenderedSheet, images_of, on_sheet
 
 
-def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def render_activations(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     """A row for every image: its pixels, then its maps."""
     for picture in pictures:
         index = images_of(subject, picture)
         network, model, words = _pooling(subject, picture.switches)
-        name = None if picture.layer == "scores" else output_name(layer(network, picture.layer))
+        name = None if picture.layer == "scores" else output_name(receptive_field(network, picture.layer))
         maps, target = subject.maps(index, Target(layer=name), picture.methods, picture.switches, model)
         columns = [of_images(subject.pixels(index)), *(of_maps(maps[rule]) for rule in picture.methods)]
         scores = picture.layer == "scores"
@@ -31,7 +31,7 @@ def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
         yield on_sheet(subject, picture, list(zip(*columns, strict=True)), count, note)
 
 
-def _pooling(subject: Subject, switches: bool) -> tuple[Network, nn.Module, str]:
+def _pooling(subject: ExplainedModel, switches: bool) -> tuple[Network, nn.Module, str]:
     """The network to go back through with or without switches, its model, and how to say what was done."""
     if any(isinstance(row, Pool) for row in subject.network.layers):
         words = "by the pools' switches" if switches else "pools sending back evenly, without switches"
@@ -42,7 +42,7 @@ def _pooling(subject: Subject, switches: bool) -> tuple[Network, nn.Module, str]
     return subject.network, subject.model, "without pooling, as it was trained"
 
 
-def _rows(subject: Subject, index: list[int], target: Target) -> list[dict]:
+def _rows(subject: ExplainedModel, index: list[int], target: Target) -> list[dict]:
     """What each image's row explains."""
     rows = [{"image": i, "label": label} for i, label in zip(index, subject.labels(index), strict=True)]
     channels = [] if target.channels_N is None else target.channels_N.tolist()

@@ -7,27 +7,31 @@ from torch import Tensor
 
 from pipeline.numerics.saliency.attribution import Target
 from pipeline.numerics.saliency.crops import crop, output_name
-from pipeline.numerics.saliency.top_patches import Strongest, strongest
-from pipeline.paper.receptive_fields import Layer, layer
+from pipeline.numerics.saliency.top_patches import TopPatches, top_patches
+from pipeline.paper.receptive_fields import ReceptiveField, receptive_field
 from pipeline.visualization.catalogue import Picture
-from pipeline.visualization.explained_model import Subject
+from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import Rgba, of_images, of_maps, wrapped
-from pipeline.visualization.sheet import Drawn, on_sheet
+from pipeline.visualization.sheet import RenderedSheet, on_sheet
 
 
-def drawn(subject: Subject, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def render_patches(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     """Every layer's sheets, after one pass over the images for all of them."""
     for part in dict.fromkeys(picture.part for picture in pictures):
         wanted = [picture for picture in pictures if picture.part == part]
-        shown = {name: layer(subject.network, name) for name in dict.fromkeys(picture.layer for picture in wanted)}
+        shown = {
+            name: receptive_field(subject.network, name) for name in dict.fromkeys(picture.layer for picture in wanted)
+        }
         outputs = {name: output_name(of) for name, of in shown.items()}
         top = max(picture.top for picture in wanted)
-        best = strongest(subject.model, subject.all(part), list(outputs.values()), top)
+        best = top_patches(subject.model, subject.all(part), list(outputs.values()), top)
         for name, of in shown.items():
             yield from _patches(subject, of, best[outputs[name]], [p for p in wanted if p.layer == name])
 
 
-def _patches(subject: Subject, shown: Layer, best: Strongest, pictures: Sequence[Picture]) -> Iterator[Drawn]:
+def _patches(
+    subject: ExplainedModel, shown: ReceptiveField, best: TopPatches, pictures: Sequence[Picture]
+) -> Iterator[RenderedSheet]:
     channels, part = best.most_active(pictures[0].channels), pictures[0].part
     images = best.images_CK[channels].flatten().tolist()
     each = channels.repeat_interleave(best.images_CK.shape[1])

@@ -10,9 +10,9 @@ import torch
 
 from pipeline.store.objects import RunFolder, Store, to_json
 from pipeline.visualization.catalogue import Picture
-from pipeline.visualization.draw import drawn
-from pipeline.visualization.explained_model import Subject
-from pipeline.visualization.sheet import Drawn
+from pipeline.visualization.draw import render_picture
+from pipeline.visualization.explained_model import ExplainedModel
+from pipeline.visualization.sheet import RenderedSheet
 
 WRITERS = 4  # puts at once: a bucket answers each after tens of milliseconds
 WAITING = 8  # sheets drawn and not yet put; drawing waits for more to leave
@@ -46,9 +46,9 @@ def render(store: Store, id: str, pictures: Sequence[Picture]) -> Rate:
     wall, cpu = time.monotonic(), time.process_time()
     maps = sheets = 0
     for precision in dict.fromkeys(picture.precision for picture in pictures):
-        subject = Subject(store, id, precision)
+        subject = ExplainedModel(store, id, precision)
         with Uploads(store, RunFolder(id), subject.result["digests"]) as uploads:
-            for sheet in drawn(subject, [picture for picture in pictures if picture.precision == precision]):
+            for sheet in render_picture(subject, [picture for picture in pictures if picture.precision == precision]):
                 uploads.put(sheet)
                 maps, sheets = maps + sheet.maps, sheets + 1
     return Rate(maps, sheets, time.monotonic() - wall, time.process_time() - cpu)
@@ -71,7 +71,7 @@ class Uploads:
             thread.start()
         return self
 
-    def put(self, sheet: Drawn) -> None:
+    def put(self, sheet: RenderedSheet) -> None:
         """Hand over one sheet; waits while too many are on their way, raises what an earlier one failed with."""
         self._raise()
         self._queue.put(sheet)
@@ -93,7 +93,7 @@ class Uploads:
             except BaseException as error:  # a thread's own; whoever hands over the next sheet raises it
                 self._failed.append(error)
 
-    def _write(self, sheet: Drawn) -> None:
+    def _write(self, sheet: RenderedSheet) -> None:
         name = sheet.picture.name(self.digests)
         self.store.write(self.run.figure(f"{name}.png"), sheet.png)
         if sheet.arrays is not None:

@@ -6,7 +6,7 @@ import torch
 from pipeline.bench import baseline, overheads, scaling
 from pipeline.bench.clock import matrix_rate
 from pipeline.bench.step_cost import Cost, cost, data_share
-from pipeline.bench.workload import Fast, Work, drawn
+from pipeline.bench.workload import Fast, Workload, drawn
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.model import build, count_parameters
 from pipeline.paper.networks import TWELVE, narrow
@@ -14,7 +14,7 @@ from pipeline.paper.shapes import training_flops
 from pipeline.store.objects import open_store
 
 THIN = narrow(TWELVE["convpool-cnn-b"], 12)
-WORK = Work(batch=4, steps=1, repeats=1, images=20)
+WORK = Workload(batch=4, steps=1, repeats=1, images=20)
 
 
 @pytest.mark.parametrize("name", TWELVE)
@@ -30,7 +30,7 @@ def test_the_plain_loop_trains_the_same_network(name):
 
 def test_both_loops_train():
     """Either takes a batch and changes its weights."""
-    work = Work(batch=4, steps=1, repeats=1, images=4)
+    work = Workload(batch=4, steps=1, repeats=1, images=4)
     loop, fast = baseline.Loop(THIN, work.recipe, *drawn(4), "cpu"), Fast([THIN], work, "cpu", Mode())
     models = [loop.model, fast.lanes[0].model]
     before = [[p.detach().clone() for p in model.parameters()] for model in models]

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pipeline.bench.saliency import WAYS, beside_captum, measure
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 
 
 def test_every_way_computes_captums_maps():
@@ -23,5 +23,5 @@ def test_without_captum_it_says_so(monkeypatch):
     said = []
     assert "captum is not installed" in beside_captum(3, said.append)["why"]
     assert "captum is not installed" in said[0]
-    with pytest.raises(Refused, match="Did you mean all-cnn-c"):
+    with pytest.raises(UserError, match="Did you mean all-cnn-c"):
         measure("all-cn-c")

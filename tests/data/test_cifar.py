@@ -10,7 +10,7 @@ from support.processes import free_port
 from support.real_data import real_data
 
 from pipeline.data import cifar, download, sources
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 
 RNG = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def test_the_archive_may_lie_in_the_data_directory_or_in_the_cache(published, mo
     assert cifar.find(SMALL, None) == cached
     assert sources.raw(SMALL).sha256 == unpacked.sha256
     cached.write_bytes(cached.read_bytes()[:-1])
-    with pytest.raises(Refused, match=f"{cached} is not the published"):
+    with pytest.raises(UserError, match=f"{cached} is not the published"):
         sources.raw(SMALL)
 
 
@@ -128,7 +128,7 @@ def damage(folder, how):
 )
 def test_what_is_wrong_is_said_with_the_file_and_what_to_do(published, how, found):
     damage(published / TWO.folder, how)
-    with pytest.raises(Refused, match=found) as refused:
+    with pytest.raises(UserError, match=found) as refused:
         read(SMALL, published)
     text = str(refused.value)
     assert str(published / TWO.folder / "data_batch_2") in text
@@ -154,7 +154,7 @@ def test_a_file_with_other_bytes_is_refused_by_name_with_both_digests(pinned):
     content[len(content) // 2] ^= 1  # a pixel
     file.write_bytes(content)
     assert cifar.find(SMALL, str(pinned)) == file.parent  # its size is right
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UserError) as refused:
         read(SMALL, pinned)
     text = str(refused.value)
     assert f"{file} is not the published file: expected SHA-256 {before[:16]}" in text
@@ -166,7 +166,7 @@ def test_a_file_of_another_length_is_found_without_reading_it(pinned):
     file = pinned / TWO.folder / "data_batch_2"
     size = file.stat().st_size
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(Refused, match=f"data_batch_2 has {size - 1:,} bytes instead of {size:,}. Unpack"):
+    with pytest.raises(UserError, match=f"data_batch_2 has {size - 1:,} bytes instead of {size:,}. Unpack"):
         cifar.find(SMALL, str(pinned))
 
 
@@ -186,7 +186,7 @@ def test_a_data_directory_without_the_data_set_is_said_before_and_after_a_downlo
     said = []
     assert sources.reach(SMALL, str(empty))[0].startswith(f"not in {empty}: to be downloaded")
     assert sources.reach(SMALL, None)[0].startswith("to be downloaded")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UserError) as refused:
         sources.raw(SMALL, str(empty), said.append)
     assert said[0] == f"not in {empty}: cifar-10-python.tar.gz is downloaded, 170 MB"
     assert all(text.startswith(f"not in {empty}: ") for text in said)
@@ -207,12 +207,12 @@ def test_a_data_directory_without_the_data_set_is_said_where_the_cache_has_it(em
 
 
 def test_a_data_directory_that_is_none_is_refused(published):
-    with pytest.raises(Refused, match="is no folder"):
+    with pytest.raises(UserError, match="is no folder"):
         read(SMALL, published / "nowhere")
 
 
 def test_other_images_than_pinned_are_refused(published):
-    with pytest.raises(Refused, match="not the ones this study is about"):
+    with pytest.raises(UserError, match="not the ones this study is about"):
         read(replace(SMALL, sha256="0" * 64), published)
 
 

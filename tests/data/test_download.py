@@ -12,7 +12,7 @@ from support.processes import free_port
 
 from pipeline.data import download
 from pipeline.data.download import Archive, fetch
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 LIE = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
@@ -144,7 +144,7 @@ def test_a_mirror_that_crawls_is_better_than_none(mirrors, monkeypatch):
 
 
 def test_when_none_has_it_every_reason_is_said_and_what_came_is_kept(mirrors):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UserError) as refused:
         mirrors("gone", "breaks", "not an address:")
     text = str(refused.value)
     assert "404" in text
@@ -163,7 +163,7 @@ def test_a_mirror_of_ones_own_is_asked_first(mirrors, monkeypatch):
 def test_a_cached_file_that_was_changed_is_refused_by_name(mirrors):
     file = mirrors("good")
     file.write_bytes(LIE)
-    with pytest.raises(Refused, match=f"{file} is not the published file"):
+    with pytest.raises(UserError, match=f"{file} is not the published file"):
         mirrors("good")
 
 

@@ -12,9 +12,9 @@ from support.real_data import real_data
 from pipeline.data import prepare, sources
 from pipeline.data.npy import array_of, npy
 from pipeline.data.raw_images import Raw
-from pipeline.errors import Refused
-from pipeline.numerics.augmentation import draw, plain, varied
-from pipeline.numerics.preprocessing import contrast_normalised, fit_to, scaled, whitened
+from pipeline.errors import UserError
+from pipeline.numerics.augmentation import draw, eval_transform
+from pipeline.numerics.preprocessing import contrast_normalized, fit_to, scaled, whiten
 from pipeline.paper.augmentations import Crop, Distort, Shift
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.plan.datasets import DATASETS, Dataset
@@ -44,7 +44,7 @@ def prepared(store, recipe):
 
 def finished(pixels, how):
     """Raw pixels, or what augmentation made of them, after preprocessing, by numerics alone."""
-    return scaled(pixels, how) if isinstance(how, Scale) else whitened(pixels, fit_to(TRAIN, how), how)
+    return scaled(pixels, how) if isinstance(how, Scale) else whiten(pixels, fit_to(TRAIN, how), how)
 
 
 CASES = {
@@ -70,14 +70,14 @@ def test_a_recipe_is_fed_what_it_asks_for(store, name):
         return finished(change(pixels), how) if late else change(finished(pixels, how))
 
     close = {"atol": 1e-4, "rtol": 1e-4}
-    images, labels = zip(*test.evaluation(batch=5), strict=True)
-    torch.testing.assert_close(torch.cat(images), seen(TEST, lambda x: plain(x, augment)), **close)
+    images, labels = zip(*test.evaluation_batches(batch=5), strict=True)
+    torch.testing.assert_close(torch.cat(images), seen(TEST, lambda x: eval_transform(x, augment)), **close)
     assert torch.cat(labels).tolist() == RAW.test_labels.tolist()
 
     copies = 2 if name == "mirrored copies" else 1
-    walk = train.walk(seed=3, epoch=1)
+    walk = train.epoch_plan(seed=3, epoch=1)
     index, draws = walk.index_E, walk.draws_EK
-    images, labels, _ = zip(*train.training(seed=3, epoch=1), strict=True)
+    images, labels, _ = zip(*train.training_batches(seed=3, epoch=1), strict=True)
     assert torch.cat(labels).tolist() == RAW.train_labels[index % 30].tolist()
     assert sorted(index.tolist()) == list(range(30 * copies))
     if augment is None:
@@ -91,11 +91,11 @@ def test_a_recipe_is_fed_what_it_asks_for(store, name):
 
 
 def plain_of(augment):
-    return lambda x: plain(x, augment)
+    return lambda x: eval_transform(x, augment)
 
 
 def varied_of(x, augment, row, index, late):
-    return varied(x if late else x[index % 30], augment, row, index >= 30)
+    return augment(x if late else x[index % 30], augment, row, index >= 30)
 
 
 def test_pixels_are_kept_as_they_are_beside_what_preprocessing_made(store):
@@ -121,7 +121,7 @@ def test_the_manifest_names_the_raw_data_and_the_matrix_as_it_was_computed(store
 def test_pixels_alone_have_no_whitening(store):
     data = prepared(store, replace(RECIPE, preprocess=Scale()))
     assert data.whitening_sha256 is None
-    with pytest.raises(Refused, match="no whitening"):
+    with pytest.raises(UserError, match="no whitening"):
         _ = data.whitening
 
 
@@ -179,11 +179,11 @@ def test_whitened_cifar_10_obeys_the_law(tmp_path, pytestconfig):
         return total / count - np.outer(sums / count, sums / count)
 
     raw = torch.from_numpy(sources.raw(dataset, top).train_images).flatten(1)
-    before = covariance(contrast_normalised(part, how.gcn_scale) for part in raw.split(2000))
+    before = covariance(contrast_normalized(part, how.gcn_scale) for part in raw.split(2000))
     eigenvalues, directions = np.linalg.eigh(before)
     images = data.train.images
     after = covariance(part.contiguous().flatten(1) for part in images.split(2000))
-    law = eigenvalues.clip(0) / (eigenvalues.clip(0) + how.zca_ridge)
+    law = eigenvalues.clip(0) / (eigenvalues.clip(0) + how.zca_epsilon)
     in_their_directions = directions.T @ after @ directions
     np.testing.assert_allclose(np.diag(in_their_directions), law, atol=2e-4)
     np.testing.assert_allclose(in_their_directions, np.diag(law), atol=2e-4)

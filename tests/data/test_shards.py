@@ -12,8 +12,8 @@ from support.real_data import photographs as real_photographs
 
 from pipeline.data import imagenet, prepare, read_shards
 from pipeline.data.read_shards import Shards
-from pipeline.errors import Refused
-from pipeline.numerics.loader import Feed, Images
+from pipeline.errors import UserError
+from pipeline.numerics.loader import Images, Loader
 from pipeline.paper.augmentations import Crop
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.plan.datasets import Dataset
@@ -94,11 +94,11 @@ def test_shards_feed_what_memory_feeds_on_any_number_of_workers(made):
             return data.train.order(seed, passage)
 
     sharded, _ = data.feeds(recipe)
-    memory = Feed(Known(*everything(data.train)), recipe, sharded.finish)
+    memory = Loader(Known(*everything(data.train)), recipe, sharded.finish)
     for epoch in (0, 1, 2):  # 40 of 25 images: passes begin within an epoch
-        expected = list(memory.training(5, epoch))
+        expected = list(memory.training_batches(5, epoch))
         for workers in (1, 2, 3):
-            shares = [list(sharded.training(5, epoch, rank, workers)) for rank in range(workers)]
+            shares = [list(sharded.training_batches(5, epoch, rank, workers)) for rank in range(workers)]
             for step, (images, labels, places) in enumerate(expected):
                 parts = [share[step] for share in shares]
                 for rank, (theirs, classes, where) in enumerate(parts):
@@ -178,7 +178,7 @@ def test_damaged_photographs_are_named_before_training_and_good_shards_kept(tmp_
     good = {file: file.read_bytes() for file in bad}
     bad[0].write_bytes(good[bad[0]][:-400])
     bad[1].write_bytes(b"<html>")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UserError) as refused:
         prepare.make(store, TINY, Scale(), str(folder))
     assert all(str(file) in str(refused.value) for file in bad)
     top = DatasetFolder(TINY, Scale())
@@ -212,7 +212,7 @@ def test_a_shard_that_is_there_is_not_made_again(tmp_path, folder, monkeypatch):
 def test_a_damaged_shard_is_refused_by_name(made):
     path = DatasetFolder(TINY, Scale()).object("test/00001.npy")
     made.write(path, made.read(path)[:-1] + b"?")
-    with pytest.raises(Refused, match=r"test/00001.npy is damaged"):
+    with pytest.raises(UserError, match=r"test/00001.npy is damaged"):
         everything(prepare.load(made, TINY, Scale()).test)
 
 
@@ -224,18 +224,18 @@ def test_a_folder_that_is_not_whole_is_refused(tmp_path, folder, harm, says):
     else:
         shutil.rmtree(train / "n2" if harm == "class" else train)
     store = open_store(str(tmp_path / "store"))
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(UserError, match=says):
         prepare.make(store, TINY, Scale(), str(folder))
     assert store.names("") == []
 
 
 def test_without_a_data_directory_it_says_where_to_put_them(tmp_path):
-    with pytest.raises(Refused, match=r"tiny/train/CLASS/FILE.*--data-dir"):
+    with pytest.raises(UserError, match=r"tiny/train/CLASS/FILE.*--data-dir"):
         prepare.make(open_store(str(tmp_path)), TINY, Scale())
 
 
 def test_what_does_not_fit_into_memory_is_not_whitened(tmp_path, folder):
-    with pytest.raises(Refused, match="use Scale"):
+    with pytest.raises(UserError, match="use Scale"):
         prepare.make(open_store(str(tmp_path)), TINY, Whiten(), str(folder))
 
 
@@ -247,9 +247,11 @@ def test_real_photographs_as_a_data_set(tmp_path):
     prepare.make(store, dataset, Scale(), str(top))
     data = prepare.load(store, dataset, Scale())
     train, test = data.feeds(Recipe(lr=0.1, batch=50, preprocess=Scale(), augment=Crop(window=56)))
-    labels = torch.cat([labels for images, labels, _ in train.training(0, 0) if images.shape[1:] == (3, 56, 56)])
+    labels = torch.cat(
+        [labels for images, labels, _ in train.training_batches(0, 0) if images.shape[1:] == (3, 56, 56)]
+    )
     assert labels.bincount().tolist() == [60] * 10
     assert all(len(batch.unique()) >= 7 for batch in labels.split(50))
-    images, labels = next(test.evaluation(200))
+    images, labels = next(test.evaluation_batches(200))
     assert labels.tolist() == sorted(labels.tolist())
     assert 0.3 < images.std() < 0.8

@@ -7,7 +7,7 @@ from support.synthetic import BEST, TABLE_3, cell_of, claims, made, of, papers, 
 
 from pipeline.evaluation import frames as tables
 from pipeline.evaluation import table_claims
-from pipeline.paper.claims import STATEMENTS
+from pipeline.paper.claims import CLAIMS
 from pipeline.paper.networks import TWELVE
 from pipeline.plan.studies import study
 
@@ -17,7 +17,7 @@ def test_the_claims_stand_when_the_papers_numbers_are_the_truth():
     assert {n: found[n] for n in (1, 2, 3, 4, 5, 6)} == dict.fromkeys((1, 2, 3, 4, 5, 6), "holds")
     assert {n: found[n] for n in (7, 8, 9, 10, 11, 12)} == dict.fromkeys((7, 8, 9, 10, 11, 12), "not run")
     assert {found[13], found[14]} == {"no number"}
-    assert list(found) == [s.number for s in STATEMENTS]
+    assert list(found) == [s.number for s in CLAIMS]
 
 
 def test_a_claim_is_contradicted_by_one_comparison_that_goes_the_other_way():
@@ -77,7 +77,7 @@ def test_a_study_reads_what_its_claims_are_held_against_and_trains_none_of_it():
 
     for name, decided in (("ablations", (9, 10)), ("augmented", (7,))):
         this = study(name)
-        assert {e.id for e in this.read} - {e.id for e in this.wanted} == {e.id for e in this.beside[0].wanted}
+        assert {e.id for e in this.read} - {e.id for e in this.wanted} == {e.id for e in this.read_also[0].wanted}
         found = tables.make(this, results(this.read, truth, 0.02))
         assert [claims(found)[number] for number in decided] == ["holds"] * len(decided)
         assert set(found["cells"]["network"]) == {e.network.name for e in this.experiments}

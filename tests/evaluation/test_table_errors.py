@@ -9,8 +9,8 @@ from pipeline.evaluation import frames as tables
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.intervals import Count, from_number
 from pipeline.evaluation.results import Run, collect
-from pipeline.evaluation.verdicts import settle
-from pipeline.paper.published_errors import claimed
+from pipeline.evaluation.verdicts import verdict
+from pipeline.paper.published_errors import published_error
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import study
 from pipeline.publication.display import records
@@ -52,11 +52,11 @@ def test_a_row_by_hand():
 def test_a_cell_at_the_margin_is_called_reproduced_once_in_twenty():
     """The law of a test: at the edge of what it must refuse, it errs as often as it says."""
     rng, wrong = np.random.default_rng(0), 0
-    claim = claimed("all-cnn-c")
+    claim = published_error("all-cnn-c")
     runs = [Run(e, {"outcome": "done", "wrong": 908, "seen": 10_000}) for e in TABLE_3.experiments[:5]]
     for draw in rng.normal(claim.error + 1.0, 0.2, (2_000, 5)):
         found = from_number([Count(round(1e4 * error), 1_000_000) for error in draw], claim.error)
-        wrong += settle(True, claim, runs, found)[0] == "reproduced"
+        wrong += verdict(True, claim, runs, found)[0] == "reproduced"
     assert wrong / 2_000 == pytest.approx(0.05, abs=0.012)
 
 
@@ -75,7 +75,7 @@ def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_a
     quarter = study("quarter", 5)
 
     def truth(e):
-        return 20 + claimed(e.network.name).error + (0 if e.recipe.lr == BEST else 5)
+        return 20 + published_error(e.network.name).error + (0 if e.recipe.lr == BEST else 5)
 
     made_ = tables.make(quarter, results(quarter.wanted, truth, 0.05))
     assert set(made_["cells"]["verdict"]) == {"not comparable"}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.plan.studies import study
 from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
 from pipeline.training import leases
@@ -260,7 +260,7 @@ def test_data_that_is_not_whole_is_refused_before_anything_is_trained(harness, t
 
     (tmp_path / "data" / "cifar-100-python").mkdir(parents=True)
     request = PrepareRequest(study="cifar-100", store=str(tmp_path / "store"), data_dir=str(tmp_path / "data"))
-    with pytest.raises(Refused, match="cifar-100-python/train"):
+    with pytest.raises(UserError, match="cifar-100-python/train"):
         prepare(request)
     assert open_store(request.store).names("") == []
 

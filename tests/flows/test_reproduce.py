@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support.processes import free_port, strive
 
-from pipeline.paper.published_errors import claimed
+from pipeline.paper.published_errors import published_error
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
 from pipeline.store.objects import RunFolder, StudyFolder, open_store, sha256
@@ -37,13 +37,13 @@ def test_it_leaves_runs_that_rest_on_what_they_name(reproduced):
 
 def test_the_table_is_the_results_beside_the_papers_numbers(reproduced):
     store, folder = open_store(str(reproduced[0])), StudyFolder("smoke")
-    frame = pd.read_parquet(store.where(folder.table("parquet")))
+    frame = pd.read_parquet(store.url_of(folder.table("parquet")))
     assert frame["network"].tolist() == [e.network.name for e in RUNS]
     assert set(frame["verdict"]) == {"not comparable"}
     results = [store.read_json(RunFolder(e.id).result) for e in RUNS]
     assert frame["error"].tolist() == [round(100 * r["wrong"] / r["seen"], 4) for r in results]
-    assert frame["paper_error"].tolist() == [claimed(e.network.name).error for e in RUNS]
-    assert pd.read_csv(store.where(folder.table("csv")))["runs"].tolist() == [e.id for e in RUNS]
+    assert frame["paper_error"].tolist() == [published_error(e.network.name).error for e in RUNS]
+    assert pd.read_csv(store.url_of(folder.table("csv")))["runs"].tolist() == [e.id for e in RUNS]
     assert "paper %" in store.read(folder.table("md")).decode().splitlines()[0]
     assert frame["device_seconds"].tolist() == [round(r["summary"]["device_seconds"], 4) for r in results]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.ndimage import affine_transform
 
-from pipeline.numerics.augmentation import copies, draw, plain, varied
+from pipeline.numerics.augmentation import augment, copies, draw, eval_transform
 from pipeline.paper.augmentations import Crop, Distort, Shift
 
 STILL = Distort(field=64, stretch=0, angle=0, pixels=0, colour=0, contrast=0, gradient=0)
@@ -71,18 +71,18 @@ def test_a_shift_by_hand(fill):
     hand = torch.tensor(BY_HAND[fill], dtype=torch.float32)
     straight, mirrored = torch.tensor([[0.5, 0.0, 0.7]]), torch.tensor([[0.49, 0.0, 0.7]])
     how = Shift(pixels=2, fill=fill)
-    assert torch.equal(varied(image, how, straight)[0, 0], hand)
-    assert torch.equal(varied(image, how, mirrored)[0, 0], hand.flip(1))
-    assert torch.equal(varied(image, replace(how, flip="none"), mirrored)[0, 0], hand)
+    assert torch.equal(augment(image, how, straight)[0, 0], hand)
+    assert torch.equal(augment(image, how, mirrored)[0, 0], hand.flip(1))
+    assert torch.equal(augment(image, replace(how, flip="none"), mirrored)[0, 0], hand)
     # with copies the caller says which, not the draws
-    again = varied(image.expand(2, 1, 4, 4), replace(how, flip="copies"), mirrored.expand(2, 3), torch.arange(2) >= 1)
+    again = augment(image.expand(2, 1, 4, 4), replace(how, flip="copies"), mirrored.expand(2, 3), torch.arange(2) >= 1)
     assert torch.equal(again[:, 0], torch.stack([hand, hand.flip(1)]))
 
 
 def test_copies_double_the_epoch_and_must_be_told_apart():
     assert [copies(how) for how in (None, *KINDS)] == [1, 1, 1, 2, 1, 1]
     with pytest.raises(ValueError, match="mirrored_N"):
-        varied(images(2), Shift(flip="copies"), torch.rand(2, 3))
+        augment(images(2), Shift(flip="copies"), torch.rand(2, 3))
 
 
 def windows(padded, side, mirror):
@@ -111,7 +111,7 @@ def test_all_outcomes_are_numpys_and_as_likely(how, numpys):
     outcomes = numpys(image[0].float().numpy())
     assert len(set(outcomes)) == len(outcomes)
     n = 100 * len(outcomes)
-    out = varied(image.expand(n, -1, -1, -1), how, draw(how, n, seed=0, passage=0)).contiguous().numpy()
+    out = augment(image.expand(n, -1, -1, -1), how, draw(how, n, seed=0, passage=0)).contiguous().numpy()
     seen = Counter(o.tobytes() for o in out)
     assert seen.keys() == set(outcomes)
     chi_square = sum((seen[o] - 100) ** 2 / 100 for o in outcomes)
@@ -122,10 +122,10 @@ def test_all_outcomes_are_numpys_and_as_likely(how, numpys):
 @pytest.mark.parametrize("how", KINDS, ids=repr)
 def test_two_workers_see_the_images_that_one_sees(how):
     x, mirrored, table = images(31), mirror_for(31), draw(how, 31, seed=3, passage=7)
-    whole = varied(x, how, table, mirrored)
+    whole = augment(x, how, table, mirrored)
     joined = torch.empty_like(whole)
     for worker in range(2):
-        joined[worker::2] = varied(x[worker::2], how, table[worker::2], mirrored[worker::2])
+        joined[worker::2] = augment(x[worker::2], how, table[worker::2], mirrored[worker::2])
     assert torch.equal(joined, whole)
     assert whole.dtype == torch.float32
     assert whole.shape[-1] == how.side(16)
@@ -134,9 +134,9 @@ def test_two_workers_see_the_images_that_one_sees(how):
 @pytest.mark.parametrize("how", KINDS, ids=repr)
 def test_bytes_and_floats_agree(how):
     x, table = images(20), draw(how, 20, seed=0, passage=0)
-    assert torch.equal(varied(x, how, table, mirror_for(20)), varied(x.float(), how, table, mirror_for(20)))
-    assert torch.equal(plain(x, how), plain(x.float(), how))
-    assert plain(x, how).dtype == torch.float32
+    assert torch.equal(augment(x, how, table, mirror_for(20)), augment(x.float(), how, table, mirror_for(20)))
+    assert torch.equal(eval_transform(x, how), eval_transform(x.float(), how))
+    assert eval_transform(x, how).dtype == torch.float32
 
 
 @pytest.mark.parametrize("how", [Shift(), Crop(), Distort()], ids=lambda how: type(how).__name__)
@@ -170,28 +170,28 @@ def test_the_extremes_of_torch_rand_are_harmless(extreme, monkeypatch):
     for count in range(1, 300):  # the last window, not the one behind it
         line = torch.arange(count, dtype=torch.float32).expand(1, 1, count, count)
         how = Crop(window=1)
-        assert varied(line, how, draw(how, 1, seed=0, passage=0)).item() == (count - 1 if extreme else 0)
+        assert augment(line, how, draw(how, 1, seed=0, passage=0)).item() == (count - 1 if extreme else 0)
 
 
 def test_what_evaluation_sees_is_numpys():
     x = images(3, side=13)
     numbers = x.numpy()
-    assert np.array_equal(plain(x, None), numbers)
-    assert np.array_equal(plain(x, Shift()), numbers)
-    assert np.array_equal(plain(x, Crop(window=8)), numbers[:, :, 2:10, 2:10])
+    assert np.array_equal(eval_transform(x, None), numbers)
+    assert np.array_equal(eval_transform(x, Shift()), numbers)
+    assert np.array_equal(eval_transform(x, Crop(window=8)), numbers[:, :, 2:10, 2:10])
     assert np.array_equal(
-        plain(x, replace(STILL, background=7.5))[1], centred(numbers[1], replace(STILL, background=7.5))
+        eval_transform(x, replace(STILL, background=7.5))[1], centred(numbers[1], replace(STILL, background=7.5))
     )
 
 
 def test_what_does_not_fit_is_refused():
     for how in (Crop(window=17), Distort(field=15)):
         table = draw(how, 2, seed=0, passage=0)
-        for see in (lambda x, how=how, table=table: varied(x, how, table), lambda x, how=how: plain(x, how)):
+        for see in (lambda x, how=how, table=table: augment(x, how, table), lambda x, how=how: eval_transform(x, how)):
             with pytest.raises(ValueError, match="16 px"):
                 see(images(2))
     with pytest.raises(ValueError, match="square"):
-        varied(images(2)[:, :, :9], STILL, draw(STILL, 2, seed=0, passage=0))
+        augment(images(2)[:, :, :9], STILL, draw(STILL, 2, seed=0, passage=0))
 
 
 @pytest.mark.parametrize("side", [32, 15], ids=["even margins", "odd margins"])
@@ -199,14 +199,14 @@ def test_without_distortion_an_image_is_seen_as_in_evaluation_or_mirrored(side):
     x, table = images(20, side), draw(STILL, 20, seed=0, passage=0)
     mirrored = table[:, 2] < 0.5
     assert 0 < mirrored.sum() < 20
-    expected = plain(torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x), STILL)
-    torch.testing.assert_close(varied(x, STILL, table), expected, atol=1e-3, rtol=0)
+    expected = eval_transform(torch.where(mirrored.view(-1, 1, 1, 1), x.flip(3), x), STILL)
+    torch.testing.assert_close(augment(x, STILL, table), expected, atol=1e-3, rtol=0)
 
 
 def test_distortion_is_scipys():
     how = replace(STILL, stretch=0.2, angle=0.2, pixels=9)
     x, table = images(60, side=20), draw(how, 60, seed=0, passage=0)
-    out = varied(x, how, table)
+    out = augment(x, how, table)
     assert {int(row[3] * 3) for row in table} == {0, 1, 2}
     for image, row, ours in zip(x.numpy(), table, out, strict=True):
         theirs = [scipys(canvas, row, how, how.background) for canvas in centred(image, how)]
@@ -220,7 +220,7 @@ def test_a_stretch_enlarges_and_a_translation_moves_right_and_down():
     row = torch.zeros(1, 19)
     # 1.25 times as wide, not mirrored, 0.75 times as high; 8 to the right, 4 down
     row[0, :7] = torch.tensor([0.75, 0.25, 0.9, 0.0, 0.5, 0.999, 0.75])
-    inside = (varied(image, how, row)[0, 0] < 64).nonzero()
+    inside = (augment(image, how, row)[0, 0] < 64).nonzero()
     # black on grey, 20 wide and 12 high, centred at (31.5 + 8, 31.5 + 4)
     assert inside.min(0).values.tolist() == [30, 30]
     assert inside.max(0).values.tolist() == [41, 49]
@@ -231,7 +231,7 @@ def test_colour_follows_the_image_to_the_pixel_and_leaves_the_background_alone(s
     how = replace(STILL, pixels=16, colour=25.5)
     table = draw(how, 40, seed=0, passage=0)
     # an image of the background's colour is seen by its new colour alone
-    out = varied(torch.full((40, 3, side, side), how.background), how, table).numpy()
+    out = augment(torch.full((40, 3, side, side), how.background), how, table).numpy()
     for row, ours in zip(table, out, strict=True):
         _, (x, y), normals = decoded(row, how)
         flat = centred(np.ones((3, side, side)) * (how.background + 25.5 * normals[0])[:, None, None], how)
@@ -242,7 +242,7 @@ def test_colour_is_the_sum_of_its_four_terms():
     still = replace(STILL, stretch=0.2, angle=0.2, pixels=9)
     how = replace(still, colour=25.5, contrast=0.15, gradient=2.4)
     x, table = images(30, side=20), draw(how, 30, seed=5, passage=0)
-    before, after = varied(x, still, table).double().numpy(), varied(x, how, table).double().numpy()
+    before, after = augment(x, still, table).double().numpy(), augment(x, how, table).double().numpy()
     y, x_ = np.mgrid[:64, :64] - 31.5
     for row, grey, ours in zip(table, before, after, strict=True):
         _, moves, normals = decoded(row, how)
@@ -261,6 +261,6 @@ def test_colour_is_the_sum_of_its_four_terms():
 def test_values_are_not_clipped():
     how = Distort(field=40)
     x = torch.cat([torch.zeros(20, 3, 16, 16), torch.full((20, 3, 16, 16), 255.0)])
-    out = varied(x, how, draw(how, 40, seed=0, passage=0))
+    out = augment(x, how, draw(how, 40, seed=0, passage=0))
     assert out.min() < -10
     assert out.max() > 265

@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.numerics.dropout import LANES, MIX, Dropout, begin_batch, dropouts, epoch_keys, kept, threshold, words
+from pipeline.numerics.dropout import (
+    LANES,
+    MIX,
+    KeyedDropout,
+    begin_batch,
+    dropouts,
+    epoch_keys,
+    kept,
+    threshold,
+    words,
+)
 
 SHAPE = torch.Size([64, 5, 6, 7])
 
@@ -65,7 +75,7 @@ def test_neither_the_batch_nor_the_worker_nor_the_length_of_an_epoch_changes_a_m
 
 
 def test_the_layer_passes_on_what_it_kept_forward_and_backward():
-    model = nn.Sequential(Dropout(0.5))
+    model = nn.Sequential(KeyedDropout(0.5))
     begin_batch(model, epoch_keys(0, 0, len(dropouts(model)), 64))
     x = torch.ones(SHAPE, requires_grad=True)
     model(x).sum().backward()
@@ -75,4 +85,4 @@ def test_the_layer_passes_on_what_it_kept_forward_and_backward():
 
 def test_without_keys_training_is_refused():
     with pytest.raises(RuntimeError, match="begin_batch"):
-        Dropout(0.5)(torch.ones(3))
+        KeyedDropout(0.5)(torch.ones(3))

@@ -8,9 +8,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
-from pipeline.numerics.initialization import initialise
+from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build, count_parameters, transplant
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import IMAGENET, IMAGENET_POOLED, NETWORKS, TWELVE, Network, narrow
 from pipeline.paper.shapes import parameters, steps, training_flops
 
@@ -27,7 +27,7 @@ def test_the_model_is_its_table_layer_by_layer(network):
                 lambda m, _, out: shapes.append((sum(p.numel() for p in m.parameters()), *out.shape[1:]))
             )
     model.eval()(torch.zeros(1, 3, 32, 32))
-    table = [(s.parameters, s.channels, s.side, s.side) for s in steps(network) if not isinstance(s.layer, Drop)]
+    table = [(s.parameters, s.channels, s.side, s.side) for s in steps(network) if not isinstance(s.layer, Dropout)]
     assert shapes == table
     assert count_parameters(model) == parameters(network)
 
@@ -72,14 +72,14 @@ def test_pooling_is_caffes_windows_start_at_0_and_the_last_may_stick_out():
 
 
 def test_a_layer_may_go_without_its_relu():
-    kinds = [type(m).__name__ for m in build(Network("n", 8, (Conv(3, 4), Conv(1, 2, rectify=False))))]
+    kinds = [type(m).__name__ for m in build(Network("n", 8, (Conv(3, 4), Conv(1, 2, relu=False))))]
     assert kinds == ["Conv2d", "ReLU", "Conv2d", "GlobalAverage"]
 
 
 def test_same_seed_same_weights_other_seed_other_weights():
     def weights(seed, how="he"):
         model = build(narrow(TWELVE["all-cnn-c"], 6))
-        initialise(model, how, seed, None)
+        initialize(model, how, seed, None)
         return torch.cat([p.flatten() for p in model.parameters()])
 
     assert torch.equal(weights(0), weights(0))
@@ -89,7 +89,7 @@ def test_same_seed_same_weights_other_seed_other_weights():
 @pytest.mark.parametrize(("how", "gain"), [("xavier", 1.0), ("he", 2.0)])
 def test_initial_variance_is_gain_over_fan_in_and_biases_are_0(how, gain):
     model = build(TWELVE["all-cnn-c"])
-    initialise(model, how, 0, None)
+    initialize(model, how, 0, None)
     conv = model[10]
     assert isinstance(conv, nn.Conv2d)
     fan_in = conv.weight[0].numel()
@@ -103,7 +103,7 @@ def test_initial_variance_is_gain_over_fan_in_and_biases_are_0(how, gain):
 def test_data_dependent_weights_give_every_channel_mean_0_and_deviation_1():
     x = torch.randn(256, 3, 32, 32) * 3 + 1
     model = build(narrow(TWELVE["convpool-cnn-b"], 12))
-    initialise(model, "data-dependent", 0, x)
+    initialize(model, "data-dependent", 0, x)
     convs = [m for m in model if isinstance(m, nn.Conv2d)]
     for module in model.eval():
         x = module(x)
@@ -112,13 +112,13 @@ def test_data_dependent_weights_give_every_channel_mean_0_and_deviation_1():
             torch.testing.assert_close(x.mean((0, 2, 3)), torch.full((module.out_channels,), centre), atol=1e-3, rtol=0)
             torch.testing.assert_close(x.std((0, 2, 3)), torch.full((module.out_channels,), spread), atol=1e-3, rtol=0)
     with pytest.raises(ValueError, match="training images"):
-        initialise(model, "data-dependent", 0)
+        initialize(model, "data-dependent", 0)
 
 
 def test_the_pooled_twin_takes_the_trained_weights():
     thin, twin = narrow(IMAGENET, 32), narrow(IMAGENET_POOLED, 32)
     model, pooled = build(thin), build(twin)
-    initialise(model, "he", 0)
+    initialize(model, "he", 0)
     transplant(model, pooled)
     # at stride 2 it computes every second value of the one at stride 1; pooling takes the largest of 2x2
     image = torch.randn(1, 3, 224, 224)
@@ -130,13 +130,13 @@ def test_the_pooled_twin_takes_the_trained_weights():
 
 
 def test_a_leaky_rectifier_has_the_slope_of_its_row():
-    model = build(Network("leaky", 2, (Conv(1, 2, slope=0.25), Conv(1, 1, rectify=False)), channels=1))
+    model = build(Network("leaky", 2, (Conv(1, 2, slope=0.25), Conv(1, 1, relu=False)), channels=1))
     assert model.relu1(torch.tensor([-4.0, 4.0])).tolist() == [-1.0, 4.0]
 
 
 def test_glorot_counts_the_values_that_a_weight_reaches():
     model = build(Network("g", 9, (Conv(3, 64, 2), Conv(3, 32), Conv(1, 10))))
-    initialise(model, "glorot", 0)
+    initialize(model, "glorot", 0)
     # fan-in 3 * 9, fan-out 64 * 9 / 4; fan-in 64 * 9, fan-out 32 * 9
     for conv, fans in ((model.conv1, 27 + 144), (model.conv2, 576 + 288)):
         assert conv.weight.abs().max().item() == pytest.approx((6 / fans) ** 0.5, rel=0.01)

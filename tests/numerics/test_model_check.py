@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import Refused
-from pipeline.numerics.dropout import Dropout
+from pipeline.errors import UserError
+from pipeline.numerics.dropout import KeyedDropout
 from pipeline.numerics.model import GlobalAverage, build
-from pipeline.numerics.model_check import conform
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.numerics.model_check import check_model
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import ABLATIONS, TWELVE, narrow, padded_head, unrectified_scores, with_dropout
 
 NET = narrow(TWELVE["convpool-cnn-b"], 12)
@@ -33,7 +33,7 @@ def test_what_build_makes_conforms_and_comes_back_as_it_was(network):
     thin = narrow(network, 12)
     model = build(thin).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    conform(model, thin)
+    check_model(model, thin)
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
@@ -45,13 +45,13 @@ class AlwaysDropping(nn.Module):
     share = 0.2
 
     def forward(self, x):
-        return nn.functional.dropout(x, self.share)
+        return nn.functional.dropout(x, self.p)
 
 
 def test_dropout_that_stays_on_in_evaluation_is_refused():
     [drop, *_] = [name for name, module in build(NET).named_children() if hasattr(module, "share")]
-    with pytest.raises(Refused, match="two evaluation passes differ"):
-        conform(changed(**{drop: AlwaysDropping()}), NET)
+    with pytest.raises(UserError, match="two evaluation passes differ"):
+        check_model(changed(**{drop: AlwaysDropping()}), NET)
 
 
 def test_a_convolution_used_twice_is_refused_by_name():
@@ -60,17 +60,17 @@ def test_a_convolution_used_twice_is_refused_by_name():
     model = build(thin)
     _, second, third = names(thin)[:3]
     shared = changed(thin, **{third: getattr(model, second), second: getattr(model, second)})
-    with pytest.raises(Refused, match=f"{third!r} shares its weights with {second!r}|{second!r}.*used twice"):
-        conform(shared, thin)
+    with pytest.raises(UserError, match=f"{third!r} shares its weights with {second!r}|{second!r}.*used twice"):
+        check_model(shared, thin)
     tied = build(thin)
     getattr(tied, third).weight = getattr(tied, second).weight
-    with pytest.raises(Refused, match="shares its weights"):
-        conform(tied, thin)
+    with pytest.raises(UserError, match="shares its weights"):
+        check_model(tied, thin)
 
 
 def test_a_head_of_8_by_8_is_refused():
-    with pytest.raises(Refused, match=r"3x3 conv. 16.*output is 16x8x8, the table's 16x6x6"):
-        conform(build(padded_head(NET)), NET)
+    with pytest.raises(UserError, match=r"3x3 conv. 16.*output is 16x8x8, the table's 16x6x6"):
+        check_model(build(padded_head(NET)), NET)
 
 
 @pytest.mark.parametrize("position", range(9))
@@ -79,15 +79,15 @@ def test_a_missing_relu_is_refused_by_the_convolution_before_it(position):
     model = build(NET)
     kept = OrderedDict((n, m) for n, m in model.named_children() if n != conv.replace("conv", "relu"))
     assert len(kept) == len(list(model.children())) - 1
-    with pytest.raises(Refused, match=f"{conv!r}, a ReLU is missing"):
-        conform(nn.Sequential(kept), NET)
+    with pytest.raises(UserError, match=f"{conv!r}, a ReLU is missing"):
+        check_model(nn.Sequential(kept), NET)
 
 
 def test_scores_without_a_relu_are_another_network():
-    with pytest.raises(Refused, match="a ReLU is missing"):
-        conform(build(unrectified_scores(NET)), NET)
-    with pytest.raises(Refused, match="behind the table's last row"):
-        conform(build(NET), unrectified_scores(NET))
+    with pytest.raises(UserError, match="a ReLU is missing"):
+        check_model(build(unrectified_scores(NET)), NET)
+    with pytest.raises(UserError, match="behind the table's last row"):
+        check_model(build(NET), unrectified_scores(NET))
 
 
 @pytest.mark.parametrize(
@@ -99,36 +99,36 @@ def test_scores_without_a_relu_are_another_network():
         (replace(NET, layers=with_dropout(NET.layers, 0, 0.5)), r"dropout 0.2\) is not what 'conv"),
         (replace(NET, layers=tuple(Pool(2, 2) if isinstance(x, Pool) else x for x in NET.layers)), "max-pooling"),
         (replace(NET, layers=NET.layers[:-1]), r"1x1 conv. 10\) is not what 'average' does"),
-        (replace(NET, layers=tuple(x for x in NET.layers if not isinstance(x, Drop))), "dropout 0.2"),
+        (replace(NET, layers=tuple(x for x in NET.layers if not isinstance(x, Dropout))), "dropout 0.2"),
     ],
     ids=["5x5 for 3x3", "dropout share", "no dropout on the image", "pool", "too short", "no dropout"],
 )
 def test_any_other_table_is_refused_with_the_layer(other, message):
-    with pytest.raises(Refused, match=message):
-        conform(build(other), NET)
+    with pytest.raises(UserError, match=message):
+        check_model(build(other), NET)
 
 
 def test_the_second_1x1_of_b_may_not_go_missing():
     layers = [x for x in NET.layers if x != Conv(1, 8)]
-    with pytest.raises(Refused, match=r"1x1 conv. 8\) is not what 'conv"):
-        conform(build(replace(NET, layers=tuple(layers))), NET)
+    with pytest.raises(UserError, match=r"1x1 conv. 8\) is not what 'conv"):
+        check_model(build(replace(NET, layers=tuple(layers))), NET)
 
 
 def test_weights_that_nothing_passes_through_and_the_wrong_average_are_refused():
     model = build(NET)
     model.average.idle = nn.Linear(2, 2)
-    with pytest.raises(Refused, match="no image passes through"):
-        conform(model, NET)
-    with pytest.raises(Refused, match=r"last row|scores"):
-        conform(changed(average=nn.Flatten()), NET)
+    with pytest.raises(UserError, match="no image passes through"):
+        check_model(model, NET)
+    with pytest.raises(UserError, match=r"last row|scores"):
+        check_model(changed(average=nn.Flatten()), NET)
     twice = changed(average=nn.Sequential(GlobalAverage(), nn.Linear(10, 10)))
-    with pytest.raises(Refused, match="behind the table's last row"):
-        conform(twice, NET)
+    with pytest.raises(UserError, match="behind the table's last row"):
+        check_model(twice, NET)
 
 
 def test_a_refusal_says_that_nothing_was_trained():
-    with pytest.raises(Refused, match=r"^the model is not convpool-cnn-b: .* Nothing was trained\.$"):
-        conform(build(padded_head(NET)), NET)
+    with pytest.raises(UserError, match=r"^the model is not convpool-cnn-b: .* Nothing was trained\.$"):
+        check_model(build(padded_head(NET)), NET)
 
 
 class _Between(nn.Sequential):
@@ -157,7 +157,7 @@ class _NoReLU(nn.ReLU):
         return x
 
 
-class _KeepsAll(Dropout):
+class _KeepsAll(KeyedDropout):
     def forward(self, x):
         return x
 
@@ -189,5 +189,5 @@ HIDDEN = {
 @pytest.mark.parametrize("name", HIDDEN)
 def test_what_neither_shapes_nor_counts_show_is_refused_too(name):
     model, message = HIDDEN[name]
-    with pytest.raises(Refused, match=message):
-        conform(model, C)
+    with pytest.raises(UserError, match=message):
+        check_model(model, C)

@@ -11,19 +11,19 @@ from support.small import FIFTY_STEPS, POOLED, lane, weights
 
 from pipeline.numerics.fast.loop import epochs
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.process_group import Workers
+from pipeline.numerics.process_group import ProcessGroup
 
 
 @pytest.mark.parametrize("count", [2, 3, 20])
 def test_gradients_of_all_shares_add_up_to_the_gradient_of_the_batch(count, monkeypatch):
     """Masks, cuts and mirrors included; of 16 images, some of 20 workers get none."""
-    monkeypatch.setattr(Workers, "sum", lambda _self, _value: None)  # each is alone here, and keeps its share
+    monkeypatch.setattr(ProcessGroup, "sum", lambda _self, _value: None)  # each is alone here, and keeps its share
     whole = lane(POOLED, FIFTY_STEPS)
     gathered = []
-    for one in (whole, *(lane(POOLED, FIFTY_STEPS, workers=Workers(rank, count)) for rank in range(count))):
+    for one in (whole, *(lane(POOLED, FIFTY_STEPS, workers=ProcessGroup(rank, count)) for rank in range(count))):
         one.begin_epoch()
         chunk = one.chunks(1)[0]
-        one.step(*one.shown(chunk.places(one.workers)), chunk.batch)
+        one.step(*one.batch_at(chunk.positions(one.workers)), chunk.batch)
         gathered.append((one.weights.gradient_P.clone(), one.totals.clone()))
     (gradient, totals), *shares = gathered
     torch.testing.assert_close(sum(share for share, _ in shares), gradient, rtol=1e-4, atol=1e-6)

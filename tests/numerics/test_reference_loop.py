@@ -7,27 +7,27 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pipeline.numerics.evaluate import count_ties, count_wrong
-from pipeline.numerics.initialization import initialise
-from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
 from pipeline.numerics.reference_loop import Momentum, epochs, step
-from pipeline.paper.layers import Conv, Drop
+from pipeline.paper.layers import Conv, Dropout
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
 
-NET = Network("small", 6, (Drop(0.2), Conv(3, 8, stride=2), Conv(1, 4)))
-RECIPE = Recipe(lr=0.1, epochs=4, lr_drops=(2,), batch=16, weight_decay=0.01, initialise="he")
+NET = Network("small", 6, (Dropout(0.2), Conv(3, 8, stride=2), Conv(1, 4)))
+RECIPE = Recipe(lr=0.1, epochs=4, lr_drops=(2,), batch=16, weight_decay=0.01, initialization="he")
 
 
 def data(n=50, seed=0):
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(n, 3, 6, 6, generator=generator)
-    return Feed(Images(images, torch.randint(4, (n,), generator=generator)), RECIPE)
+    return Loader(Images(images, torch.randint(4, (n,), generator=generator)), RECIPE)
 
 
 def fresh(network=NET):
     model = build(network)
-    initialise(model, "he", 0)
+    initialize(model, "he", 0)
     return model
 
 
@@ -41,7 +41,7 @@ def test_an_update_is_that_of_torchs_sgd_bit_for_bit():
     momentum = Momentum(ours, RECIPE)
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
     for number in range(5):
-        images, labels = data(16, number).seen(torch.arange(16))
+        images, labels = data(16, number).eval_batch(torch.arange(16))
         step(ours, momentum, 0.1, images, labels)
         sgd.zero_grad()
         cross_entropy(theirs(images), labels).backward()
@@ -79,7 +79,7 @@ def test_the_loss_is_the_mean_over_images_not_over_batches():
     still = replace(RECIPE, lr=1e-30, epochs=1, lr_drops=())
     model = fresh(replace(NET, layers=NET.layers[1:]))
     [row] = epochs(model, Momentum(model, still), still, data(), data(), seed=0)
-    images, labels = data().seen(torch.arange(50))
+    images, labels = data().eval_batch(torch.arange(50))
     whole = cross_entropy(model(images), labels).item()
     assert row.train_loss == pytest.approx(whole, rel=1e-6)
 
@@ -92,24 +92,24 @@ def test_a_diverged_run_shows_in_its_loss():
 
 
 def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
-    numbered = Feed(Images(torch.zeros(50, 1, 1, 1), torch.arange(50)), RECIPE)
-    orders = [torch.cat([labels for _, labels, _ in numbered.training(0, epoch)]) for epoch in (0, 1, 0)]
+    numbered = Loader(Images(torch.zeros(50, 1, 1, 1), torch.arange(50)), RECIPE)
+    orders = [torch.cat([labels for _, labels, _ in numbered.training_batches(0, epoch)]) for epoch in (0, 1, 0)]
     assert sorted(orders[0].tolist()) == list(range(50))
     assert torch.equal(orders[0], orders[2])
     assert not torch.equal(orders[0], orders[1])
-    assert [len(labels) for _, labels, _ in numbered.training(0, 0)] == [16, 16, 16, 2]
-    assert torch.equal(torch.cat([labels for _, labels in numbered.evaluation(16)]), torch.arange(50))
+    assert [len(labels) for _, labels, _ in numbered.training_batches(0, 0)] == [16, 16, 16, 2]
+    assert torch.equal(torch.cat([labels for _, labels in numbered.evaluation_batches(16)]), torch.arange(50))
 
 
 def test_counting_by_hand_and_the_mode_comes_back():
     scores = torch.tensor([[2.0, 1], [0, 3], [5, 4], [1, 0]])
     model = torch.nn.Flatten().train()
     images = Images(scores.reshape(4, 2, 1, 1), torch.tensor([0, 0, 0, 1]))
-    assert count_wrong(model, Feed(images, RECIPE)) == (2, 4)
+    assert count_wrong(model, Loader(images, RECIPE)) == (2, 4)
     assert model.training
 
 
 def test_ties_are_scores_that_rounding_may_turn_around():
     scores = torch.tensor([[2.0, 2], [1000, 999.95], [1, 0.999], [0, 0], [-1, -1.00001]])  # level ones are no ties
     images = Images(scores.reshape(5, 2, 1, 1), torch.zeros(5, dtype=torch.int64))
-    assert count_ties(torch.nn.Flatten(), Feed(images, RECIPE)) == 2
+    assert count_ties(torch.nn.Flatten(), Loader(images, RECIPE)) == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import (
     ABLATIONS,
     BASE,
@@ -39,7 +39,7 @@ def test_maps_are_6_by_6_before_averaging(network):
 
 def test_the_columns_of_table_2():
     def body(name):
-        return tuple(layer for layer in TWELVE[name].layers if not isinstance(layer, Drop))[: -len(HEAD)]
+        return tuple(layer for layer in TWELVE[name].layers if not isinstance(layer, Dropout))[: -len(HEAD)]
 
     c96, c192 = Conv(3, 96), Conv(3, 192)
     assert body("strided-cnn-c") == (c96, Conv(3, 96, 2), c192, Conv(3, 192, 2))
@@ -54,10 +54,10 @@ def test_strided_b_subsamples_with_its_1x1():
 @pytest.mark.parametrize("network", TWELVE.values(), ids=lambda n: n.name)
 def test_dropout_is_on_the_image_and_after_each_subsampling(network):
     layers = network.layers
-    assert layers[0] == Drop(0.2)
-    after = [layers[i - 1] for i, layer in enumerate(layers) if i and isinstance(layer, Drop)]
+    assert layers[0] == Dropout(0.2)
+    after = [layers[i - 1] for i, layer in enumerate(layers) if i and isinstance(layer, Dropout)]
     assert [layer.stride for layer in after] == [2, 2]
-    assert [layer.share for layer in layers if isinstance(layer, Drop)] == [0.2, 0.5, 0.5]
+    assert [layer.p for layer in layers if isinstance(layer, Dropout)] == [0.2, 0.5, 0.5]
 
 
 def test_narrow_divides_every_width_but_the_classes():
@@ -84,7 +84,7 @@ def test_a_pool_without_a_convolution_before_it_cannot_be_rewritten(layers, mess
         (lambda: Conv(2, 8), "give pad"),
         (lambda: Conv(0, 8), "at least 1"),
         (lambda: Pool(3, 0), "at least 1"),
-        (lambda: Drop(1.0), "share must lie"),
+        (lambda: Dropout(1.0), "share must lie"),
         (lambda: steps(Network("n", 4, (Conv(7, 8, pad=0),))), "nothing is left"),
     ],
 )
@@ -133,16 +133,16 @@ def test_the_layers_of_table_5():
     assert [s.side for s in convs(LARGE)] == sides
     assert sum(s.parameters for s in convs(LARGE)[:17]) == 77_436_480
     assert parameters(LARGE) == 77_455_690
-    shares = [layer.share for layer in LARGE.layers if isinstance(layer, Drop)]
+    shares = [layer.p for layer in LARGE.layers if isinstance(layer, Dropout)]
     assert shares == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
     assert {conv.slope for conv in LARGE.convs[:-1]} == {1 / 3}
 
 
 def test_dropout_on_the_inputs_is_another_reading_of_table_5():
     one, other = LARGE.layers, large_all_cnn(drop_inputs=True).layers
-    at = one.index(Drop(0.1))
+    at = one.index(Dropout(0.1))
     assert one[at - 1] == other[at]
-    assert other[at - 1] == Drop(0.1)
+    assert other[at - 1] == Dropout(0.1)
 
 
 def test_a_fully_connected_head_sees_the_whole_map():
@@ -154,12 +154,12 @@ def test_a_fully_connected_head_sees_the_whole_map():
 
 def test_more_dropout_where_the_text_varies_it():
     every, ones = ABLATIONS["all-cnn-c-dropout-all"].layers, ABLATIONS["all-cnn-c-dropout-1x1"].layers
-    assert [x for x in every if isinstance(x, Drop)] == [Drop(0.2)] + [Drop(0.5)] * 8
-    assert [x for x in ones if isinstance(x, Drop)] == [Drop(0.2)] + [Drop(0.5)] * 3
+    assert [x for x in every if isinstance(x, Dropout)] == [Dropout(0.2)] + [Dropout(0.5)] * 8
+    assert [x for x in ones if isinstance(x, Dropout)] == [Dropout(0.2)] + [Dropout(0.5)] * 3
     assert isinstance(every[-1], Conv)
 
 
 def test_what_reimplementations_changed():
     assert steps(ABLATIONS["all-cnn-c-8x8"])[-1].side == 8
-    assert [conv.rectify for conv in ABLATIONS["all-cnn-c-linear-scores"].convs] == [True] * 8 + [False]
-    assert all(conv.rectify for network in TWELVE.values() for conv in network.convs)
+    assert [conv.relu for conv in ABLATIONS["all-cnn-c-linear-scores"].convs] == [True] * 8 + [False]
+    assert all(conv.relu for network in TWELVE.values() for conv in network.convs)

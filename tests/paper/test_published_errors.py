@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.paper.claims import STATEMENTS, Comparison, Setting
+from pipeline.paper.claims import CLAIMS, Comparison, Setting
 from pipeline.paper.networks import NETWORKS, TWELVE
-from pipeline.paper.published_errors import CLAIMS, CONTRADICTIONS, TABLE_3, claimed
+from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, TABLE_3, published_error
 from pipeline.paper.shapes import parameters
 from pipeline.paper.table_4 import HEAVY, TABLE_4_PANELS
 
@@ -15,35 +15,35 @@ def test_table_3_has_every_network_once():
 
 @pytest.mark.parametrize(("family", "strided", "all_cnn"), [("a", 0.99, -2.17), ("b", 0.78, -1.10), ("c", 0.45, -0.66)])
 def test_strided_is_worse_than_the_base_and_all_cnn_better(family, strided, all_cnn):
-    base = claimed(f"model-{family}").error
-    assert claimed(f"strided-cnn-{family}").error - base == pytest.approx(strided)
-    assert claimed(f"all-cnn-{family}").error - base == pytest.approx(all_cnn)
+    base = published_error(f"model-{family}").error
+    assert published_error(f"strided-cnn-{family}").error - base == pytest.approx(strided)
+    assert published_error(f"all-cnn-{family}").error - base == pytest.approx(all_cnn)
 
 
 def test_the_headline_numbers():
-    assert claimed("all-cnn-c").error == 9.08
-    assert claimed("all-cnn-c", augmented=True).error == 7.25
-    assert claimed("all-cnn-c", "cifar100", augmented=True).error == 33.71
-    assert claimed("large-all-cnn", augmented=True).error == 4.41
-    assert claimed("imagenet-all-cnn-b", "imagenet", augmented=True).error == 41.2
-    assert claimed("all-cnn-c", "digits") is None
+    assert published_error("all-cnn-c").error == 9.08
+    assert published_error("all-cnn-c", augmented=True).error == 7.25
+    assert published_error("all-cnn-c", "cifar100", augmented=True).error == 33.71
+    assert published_error("large-all-cnn", augmented=True).error == 4.41
+    assert published_error("imagenet-all-cnn-b", "imagenet", augmented=True).error == 41.2
+    assert published_error("all-cnn-c", "digits") is None
 
 
 def test_a_claim_is_found_by_one_key_alone():
-    assert len({(c.network, c.dataset, c.augmented) for c in CLAIMS}) == len(CLAIMS)
-    assert {c.network for c in CLAIMS} <= set(NETWORKS)
+    assert len({(c.network, c.dataset, c.augmented) for c in PUBLISHED_ERRORS}) == len(PUBLISHED_ERRORS)
+    assert {c.network for c in PUBLISHED_ERRORS} <= set(NETWORKS)
 
 
 def test_parameters_are_shown_as_printed():
-    assert claimed("model-c").printed_parameters == "1.3 M"
-    assert claimed("all-cnn-c", augmented=True).printed_parameters == "~ 1.3 M"
-    assert claimed("large-all-cnn", augmented=True).printed_parameters == "> 50 M"
-    assert claimed("all-cnn-c", "cifar100", augmented=True).printed_parameters == ""
+    assert published_error("model-c").printed_parameters == "1.3 M"
+    assert published_error("all-cnn-c", augmented=True).printed_parameters == "~ 1.3 M"
+    assert published_error("large-all-cnn", augmented=True).printed_parameters == "> 50 M"
+    assert published_error("all-cnn-c", "cifar100", augmented=True).printed_parameters == ""
 
 
 def test_the_counts_of_c_contradict_those_of_all_cnn_c():
     assert parameters(TWELVE["all-cnn-c"]) - parameters(TWELVE["model-c"]) == 415_008
-    assert claimed("all-cnn-c").parameters - claimed("model-c").parameters < 415_008
+    assert published_error("all-cnn-c").parameters - published_error("model-c").parameters < 415_008
     assert {"model-c", "strided-cnn-c", "all-cnn-c"} == {name for c in CONTRADICTIONS for name in c.networks}
 
 
@@ -55,13 +55,13 @@ def test_in_every_panel_of_table_4_the_papers_row_stands_where_its_text_says():
 
 
 def test_the_sentences_are_fourteen_and_name_networks_that_exist():
-    assert [s.number for s in STATEMENTS] == list(range(1, 15))
-    sides = [side for s in STATEMENTS for c in s.comparisons for side in (c.left, c.right) if isinstance(side, Setting)]
+    assert [s.number for s in CLAIMS] == list(range(1, 15))
+    sides = [side for s in CLAIMS for c in s.comparisons for side in (c.left, c.right) if isinstance(side, Setting)]
     assert {side.network for side in sides} <= set(NETWORKS)
-    assert all(s.comparisons or s.remark for s in STATEMENTS)
+    assert all(s.comparisons or s.remark for s in CLAIMS)
 
 
-@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda s: str(s.number))
+@pytest.mark.parametrize("statement", CLAIMS, ids=lambda s: str(s.number))
 def test_the_papers_own_numbers_bear_out_its_sentences(statement):
     for comparison in statement.comparisons:
         difference = _printed_difference(comparison)
@@ -81,5 +81,5 @@ def _printed_difference(comparison: Comparison) -> float | None:
 def _printed(side) -> float | None:
     if not isinstance(side, Setting):
         return side.error
-    claim = claimed(side.network, side.dataset, side.augmented)
+    claim = published_error(side.network, side.dataset, side.augmented)
     return claim.error if claim else None

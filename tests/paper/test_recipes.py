@@ -13,7 +13,7 @@ def test_the_learning_rate_falls_tenfold_after_200_250_and_300_of_350_epochs():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("lr", 0), ("epochs", 0), ("batch", 0), ("momentum", 1.0), ("weight_decay", -1), ("initialise", "glorious")],
+    [("lr", 0), ("epochs", 0), ("batch", 0), ("momentum", 1.0), ("weight_decay", -1), ("initialization", "glorious")],
 )
 def test_a_recipe_that_cannot_be_is_refused_when_it_is_made(field, value):
     with pytest.raises(ValueError, match=str(value)):
@@ -27,5 +27,5 @@ def test_drops_must_rise_and_come_before_the_end(drops):
 
 
 def test_preprocessing_wants_positive_numbers():
-    with pytest.raises(ValueError, match="zca_ridge"):
-        Whiten(zca_ridge=0)
+    with pytest.raises(ValueError, match="zca_epsilon"):
+        Whiten(zca_epsilon=0)

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.paper.augmentations import Crop, Distort, Shift
 from pipeline.paper.layers import Conv
 from pipeline.paper.networks import TWELVE, narrow
@@ -26,7 +26,8 @@ def test_an_id_is_readable_first_and_unique_last():
 
 CHANGES = {
     "lr": 0.1, "epochs": 351, "lr_drops": (100, 200), "batch": 64, "momentum": 0.8, "weight_decay": 0.0,
-    "initialise": "xavier", "preprocess": Whiten(zca_ridge=0.2), "epoch_images": 10, "lr_decay": 0.1, "nesterov": True,
+    "initialization": "xavier", "preprocess": Whiten(zca_epsilon=0.2), "epoch_images": 10, "lr_decay": 0.1,
+    "nesterov": True,
     "augment": Shift(), "plain_epochs": 1, "score_bias": 0.1,
 }  # fmt: skip
 
@@ -46,7 +47,7 @@ def test_any_change_of_the_recipe_is_another_experiment(field):
         replace(ONE, seed=1),
         replace(ONE, revision=ONE.revision + 1),
         replace(ONE, dataset=replace(ONE.dataset, sha256="0" * 64)),
-        replace(ONE, network=replace(ONE.network, layers=(*ONE.network.layers[:-1], Conv(1, 10, rectify=False)))),
+        replace(ONE, network=replace(ONE.network, layers=(*ONE.network.layers[:-1], Conv(1, 10, relu=False)))),
     ],
     ids=["seed", "revision", "raw data", "one layer"],
 )
@@ -62,7 +63,7 @@ def test_an_experiment_comes_back_from_its_json(how, preprocess):
 
 
 def test_an_experiment_of_another_version_is_refused():
-    with pytest.raises(Refused, match="another version"):
+    with pytest.raises(UserError, match="another version"):
         experiment(ONE.plain() | {"mood": "good"})
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.paper.networks import TWELVE
-from pipeline.plan.schedule import Cell, cell, flops, gpu_seconds, needed, rates
+from pipeline.plan.schedule import Cell, cell, chosen_learning_rates, flops, gpu_seconds, needed
 from pipeline.plan.studies import STUDIES, study
 
 
@@ -27,9 +27,9 @@ def test_the_paper_is_no_judge_of_digits():
 
 
 def test_an_unknown_study_is_answered_with_the_nearest():
-    with pytest.raises(Refused, match="Did you mean digits"):
+    with pytest.raises(UserError, match="Did you mean digits"):
         study("digit")
-    with pytest.raises(Refused, match="--seeds"):
+    with pytest.raises(UserError, match="--seeds"):
         study("digits", 0)
 
 
@@ -94,11 +94,11 @@ def test_seed_0_at_all_rates_then_the_search_then_further_seeds_where_a_rule_cho
 def test_each_rule_chooses_by_its_own_results():
     three = study("table-3", 1)
     results = outcomes(three.experiments, ERRORS) | outcomes(three.search, HELD_OUT)
-    assert set(rates(three, results, "paper").values()) == {0.1}
-    assert set(rates(three, results, "held-out").values()) == {0.05}
-    assert rates(three, results, "paper").keys() == {Cell(name, "cifar10", False) for name in TWELVE}
+    assert set(chosen_learning_rates(three, results, "paper").values()) == {0.1}
+    assert set(chosen_learning_rates(three, results, "held-out").values()) == {0.05}
+    assert chosen_learning_rates(three, results, "paper").keys() == {Cell(name, "cifar10", False) for name in TWELVE}
     with pytest.raises(ValueError, match="lucky"):
-        rates(three, results, "lucky")
+        chosen_learning_rates(three, results, "lucky")
 
 
 def test_nothing_is_chosen_while_a_candidate_is_out_and_a_diverged_one_never_is():
@@ -106,12 +106,14 @@ def test_nothing_is_chosen_while_a_candidate_is_out_and_a_diverged_one_never_is(
     results = outcomes(three.experiments, ERRORS)
     mine = [e for e in three.experiments if e.network.name == "model-a"]
     best = next(e for e in mine if e.recipe.lr == 0.1)
-    assert cell(best) not in rates(three, {k: v for k, v in results.items() if k != best.id}, "paper")
-    assert rates(three, results | {best.id: result(0, "diverged")}, "paper")[cell(best)] == 0.05
+    assert cell(best) not in chosen_learning_rates(three, {k: v for k, v in results.items() if k != best.id}, "paper")
+    assert chosen_learning_rates(three, results | {best.id: result(0, "diverged")}, "paper")[cell(best)] == 0.05
     lost = {e.id: result(0, "crashed") for e in mine}
-    assert cell(best) not in rates(three, results | lost, "paper")
+    assert cell(best) not in chosen_learning_rates(three, results | lost, "paper")
     even = outcomes(mine, dict.fromkeys(ERRORS, 80))
-    assert rates(three, results | even, "paper")[cell(best)] == 0.01  # of equal errors, the smallest rate
+    assert (
+        chosen_learning_rates(three, results | even, "paper")[cell(best)] == 0.01
+    )  # of equal errors, the smallest rate
 
 
 def test_cifar_100_takes_the_rate_that_cifar_10_chose():

@@ -14,7 +14,7 @@ from support.synthetic import BEST, made, results
 
 from pipeline.evaluation import frames as tables
 from pipeline.evaluation.schema import SCHEMA, TABLES, described
-from pipeline.paper.claims import STATEMENTS
+from pipeline.paper.claims import CLAIMS
 from pipeline.plan.studies import study
 from pipeline.publication import display, formats
 
@@ -38,7 +38,7 @@ def test_every_format_holds_the_same_table(kind):
     assert len(files["md"].decode().splitlines()) == people + 2
     assert files["html"].decode().count("<tr") == people + 1
     body = files["tex"].decode().split(r"\midrule")[1].split(r"\bottomrule")[0]
-    assert body.count(r"\\") == {"claims": len(STATEMENTS)}.get(kind, people)  # of a claim the verdict alone
+    assert body.count(r"\\") == {"claims": len(CLAIMS)}.get(kind, people)  # of a claim the verdict alone
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")

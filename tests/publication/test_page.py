@@ -11,13 +11,13 @@ import pytest
 from support.synthetic import result, results
 
 from flows.cli import figures
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.evaluation import frames as tables
 from pipeline.evaluation.proofs import proof_of
 from pipeline.evaluation.results import collect
 from pipeline.evaluation.schema import FILES, TABLES
 from pipeline.numerics.reference_loop import Epoch
-from pipeline.paper.published_errors import claimed
+from pipeline.paper.published_errors import published_error
 from pipeline.plan.studies import study
 from pipeline.publication import curves, formats, plots, pull
 from pipeline.publication import page as report
@@ -123,20 +123,20 @@ def test_a_pull_is_exact_and_is_gone_on_with(anywhere, tmp_path):
 
 
 def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
-    with pytest.raises(Refused, match="strive reproduce smoke"):
+    with pytest.raises(UserError, match="strive reproduce smoke"):
         pull.pull(smoke, "smoke", tmp_path)
     publish(smoke, SMOKE)
     smoke.write("studies/smoke/table.csv", b"something else")
-    with pytest.raises(Refused, match=r"table.csv is not what the study's list names"):
+    with pytest.raises(UserError, match=r"table.csv is not what the study's list names"):
         pull.pull(smoke, "smoke", tmp_path)
     assert not (tmp_path / "studies/smoke/table.csv").exists()
 
 
 def test_a_gallery_that_is_hung_anew_can_be_pulled(smoke, tmp_path):
     publish(smoke, SMOKE)
-    where = figures.hang(smoke, SMOKE)
+    where = figures.publish_gallery(smoke, SMOKE)
     smoke.write(f"{RunFolder(SMOKE.experiments[0].id).figures}/more.png", b"another picture")
-    assert figures.hang(smoke, SMOKE) == where
+    assert figures.publish_gallery(smoke, SMOKE) == where
     pull.pull(smoke, "smoke", tmp_path)
     assert (tmp_path / StudyFolder("smoke").gallery).is_file()
     assert (tmp_path / RunFolder(SMOKE.experiments[0].id).figures / "more.png").is_file()
@@ -146,7 +146,7 @@ def test_a_pull_to_what_is_no_folder_is_refused(smoke, tmp_path):
     publish(smoke, SMOKE)
     (tmp_path / "file").write_bytes(b"")
     for to in (tmp_path / "file", Path("s3://bucket/prefix")):
-        with pytest.raises(Refused, match="no folder"):
+        with pytest.raises(UserError, match="no folder"):
             pull.pull(smoke, "smoke", to)
 
 
@@ -155,7 +155,7 @@ def test_a_list_that_names_files_outside_is_refused(smoke, tmp_path, path):
     publish(smoke, SMOKE)
     files = smoke.read_json(StudyFolder("smoke").files)
     smoke.write_json(StudyFolder("smoke").files, files | {path: {"sha256": "", "bytes": 0}})
-    with pytest.raises(Refused, match="nothing was fetched"):
+    with pytest.raises(UserError, match="nothing was fetched"):
         pull.pull(smoke, "smoke", tmp_path / "a" / "here")
     assert not (tmp_path / "a").exists()
 
@@ -216,7 +216,7 @@ def test_the_page_of_another_task_compares_nothing(smoke):
 
 
 def paper_at_005(e):
-    return claimed(e.network.name).error + (0 if e.recipe.lr == 0.05 else 5)
+    return published_error(e.network.name).error + (0 if e.recipe.lr == 0.05 else 5)
 
 
 def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from support.processes import free_port
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.store import objects as store_module
 from pipeline.store.objects import Store, open_store
 
@@ -180,17 +180,17 @@ def test_a_store_without_an_answer_says_so_and_is_not_taken_for_empty(s3, monkey
 
 @pytest.mark.parametrize("url", ["gs://bucket/x", "memory://x", "http://host/x", "s3://"])
 def test_a_store_that_cannot_be_trusted_with_a_race_is_refused(url):
-    with pytest.raises(Refused):
+    with pytest.raises(UserError):
         open_store(url)
 
 
 def test_a_file_is_no_store_and_looking_makes_none(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="is a file"):
+    with pytest.raises(UserError, match="is a file"):
         open_store(str(tmp_path / "file"))
     assert open_store(str(tmp_path / "new")).names("runs") == []
     assert not (tmp_path / "new").exists()
-    assert open_store(f"file://{tmp_path}/url").where("x") == f"{tmp_path}/url/x"
+    assert open_store(f"file://{tmp_path}/url").url_of("x") == f"{tmp_path}/url/x"
 
 
 @pytest.mark.s3

@@ -18,11 +18,11 @@ FAST = Mode("bfloat16", deterministic=False, graph=True)
 
 @contextlib.contextmanager
 def settled(mode):
-    precision.settle(mode)
+    precision.set_backend_flags(mode)
     try:
         yield
     finally:
-        precision.settle(Mode())
+        precision.set_backend_flags(Mode())
 
 
 def rows(*lanes):
@@ -45,11 +45,11 @@ def kernels_are_their_meaning_in_torch():
         if bias is not None:
             bias[: channels // 2] = 0
         out = triton_kernels.activate(x, bias, slope, keys, share, real)
-        torch.testing.assert_close(out, pointwise.activated(x.clone(), bias, slope, keys, share, real))
+        torch.testing.assert_close(out, pointwise.activate_reference(x.clone(), bias, slope, keys, share, real))
         if bias is not None:
             below, of_bias = triton_kernels.activate_backward(torch.ones_like(out), out, slope, 1 / (1 - share), True)
             wanted = (x + 0).requires_grad_(), bias.clone().requires_grad_()
-            theirs = pointwise.activated(wanted[0] + 0, wanted[1], slope, keys, share)
+            theirs = pointwise.activate_reference(wanted[0] + 0, wanted[1], slope, keys, share)
             for mine, other in zip((below, of_bias), torch.autograd.grad(theirs.sum(), wanted), strict=True):
                 torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
 

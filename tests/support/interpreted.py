@@ -30,7 +30,7 @@ for channels, slope, share, real in CASES:
         x = last(torch.randn(3, channels, 7, 6).to(dtype))
         bias = None if slope == 1 else torch.randn(channels).to(dtype)
         ours = triton_kernels.activate(x, bias, slope, keys, share, real)
-        theirs = pointwise.activated(x.clone(), bias, slope, keys, share, real)
+        theirs = pointwise.activate_reference(x.clone(), bias, slope, keys, share, real)
         torch.testing.assert_close(ours, theirs, rtol=near, atol=near)
         if keys is not None and real is None:
             mask = kept(keys, x.shape, share, dtype)
@@ -46,7 +46,7 @@ for channels, slope, share in ((12, 0.0, 0.5), (12, 0.3, 0.2), (10, 0.0, 0.0), (
     bias = torch.randn(channels)
     bias[: channels // 2] = 0
     bias.requires_grad_()
-    out = pointwise.activated(x + 0, bias, slope, keys, share)
+    out = pointwise.activate_reference(x + 0, bias, slope, keys, share)
     above = torch.randn(out.shape)
     expected_x, expected_bias = torch.autograd.grad(out, (x, bias), above)
     scale = 1.0 if keys is None else 1 / (1 - share)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.data import prepare, sources
-from pipeline.numerics.initialization import initialise
+from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build, count_parameters
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
@@ -30,7 +30,7 @@ def raw():
 
 def experiment(network="all-cnn-c", seed=0) -> Experiment:
     noise = Dataset("noise", 32, 10, 64, TEST, raw().sha256)
-    recipe = Recipe(lr=0.05, epochs=1, lr_drops=(), batch=16, initialise="he")
+    recipe = Recipe(lr=0.05, epochs=1, lr_drops=(), batch=16, initialization="he")
     return Experiment(narrow(TWELVE[network], 24), noise, recipe, seed)
 
 
@@ -38,7 +38,7 @@ def finish(store, this: Experiment) -> str:
     """Put what a training would have left; returns the run's id."""
     prepare.make(store, this.dataset, this.recipe.preprocess)
     model, run = build(this.network), RunFolder(this.id)
-    initialise(model, "he", this.seed, None)
+    initialize(model, "he", this.seed, None)
     weights = checkpoint.weights(model)
     store.write_json(run.experiment, this.plain())
     store.write(run.model, weights)

@@ -5,17 +5,19 @@ from dataclasses import replace
 import torch
 
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.fast.trainer import Lane
-from pipeline.numerics.initialization import initialise
-from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.fast.trainer import Trainer
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
 from pipeline.paper.augmentations import Shift
-from pipeline.paper.layers import Conv, Drop, Pool
+from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
 
-POOLED = Network("pooled", 8, (Drop(0.2), Conv(3, 8), Pool(), Drop(0.5), Conv(3, 16, 2), Drop(0.3), Conv(1, 4)))
-LEAKY = Network("leaky", 8, (Conv(2, 8, pad=0, slope=0.3), Drop(0.1), Conv(3, 4, 2, rectify=False)))
+POOLED = Network(
+    "pooled", 8, (Dropout(0.2), Conv(3, 8), Pool(), Dropout(0.5), Conv(3, 16, 2), Dropout(0.3), Conv(1, 4))
+)
+LEAKY = Network("leaky", 8, (Conv(2, 8, pad=0, slope=0.3), Dropout(0.1), Conv(3, 4, 2, relu=False)))
 RECIPE = Recipe(lr=0.05, epochs=3, lr_drops=(2,), batch=16, weight_decay=0.01)
 FIFTY_STEPS = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of five steps each, the last one smaller
 
@@ -23,18 +25,18 @@ FIFTY_STEPS = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of 
 def feed(recipe=RECIPE, images=70, seed=0):
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(images, 3, 8, 8, generator=generator)
-    return Feed(Images(pixels, torch.randint(4, (images,), generator=generator)), recipe)
+    return Loader(Images(pixels, torch.randint(4, (images,), generator=generator)), recipe)
 
 
 def fresh(network=POOLED, seed=0):
     model = build(network)
-    initialise(model, "he", seed)
+    initialize(model, "he", seed)
     return model
 
 
 def lane(network=POOLED, recipe=RECIPE, seed=0, mode=None, device="cpu", **more):
-    train, test = (Feed(given.source.to(device), recipe) for given in (feed(recipe), feed(recipe, 20, 1)))
-    return Lane(fresh(network, seed).to(device), network, recipe, train, test, seed, mode or Mode(), **more)
+    train, test = (Loader(given.source.to(device), recipe) for given in (feed(recipe), feed(recipe, 20, 1)))
+    return Trainer(fresh(network, seed).to(device), network, recipe, train, test, seed, mode or Mode(), **more)
 
 
 def weights(model):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.evaluation import frames
-from pipeline.paper.published_errors import claimed
+from pipeline.paper.published_errors import published_error
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
 
@@ -49,7 +49,7 @@ def papers(shift=0.0, **moved):
     """The paper's error for every network at the best rate, 20 points more at the others."""
 
     def truth(e):
-        at = claimed(e.network.name).error + shift + moved.get(e.network.name.replace("-", "_"), 0.0)
+        at = published_error(e.network.name).error + shift + moved.get(e.network.name.replace("-", "_"), 0.0)
         return at if e.recipe.lr == BEST else at + 20
 
     return truth

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipeline.data import prepare, sources
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.evaluation import verify
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
@@ -21,7 +21,7 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.store.objects import DatasetFolder, RunFolder, open_store, sha256
 from pipeline.training import checkpoint, history, job, leases
-from pipeline.training.leases import Owner, Watch, take
+from pipeline.training.leases import LeaseObserver, Owner, acquire
 
 RAW = sources.Raw(
     *(
@@ -37,7 +37,7 @@ NOISE = Dataset("noise", 32, 10, 64, 40, RAW.sha256)
 ONE = Experiment(
     narrow(TWELVE["strided-cnn-a"], 24),
     NOISE,
-    Recipe(lr=0.05, epochs=4, lr_drops=(2,), batch=16, initialise="he"),
+    Recipe(lr=0.05, epochs=4, lr_drops=(2,), batch=16, initialization="he"),
 )
 
 
@@ -53,7 +53,7 @@ def prepared(store):
 
 
 def claim(store, experiment=ONE):
-    [held], _ = take(store, [experiment], 1, Owner(), Watch(store))
+    [held], _ = acquire(store, [experiment], 1, Owner(), LeaseObserver(store))
     return held
 
 
@@ -127,7 +127,7 @@ def test_halved_weights_stand_in_for_those_that_were_not_kept(prepared):
     train(prepared)
     run = RunFolder(ONE.id)
     whole = verify.load_model(prepared, ONE.id)
-    verify.halve(prepared, ONE.id)
+    verify.publish_float16(prepared, ONE.id)
     prepared.delete(run.model)
     half = verify.load_model(prepared, ONE.id)
     assert (whole.rounded, half.rounded) == (False, True)
@@ -140,12 +140,12 @@ def test_halved_weights_stand_in_for_those_that_were_not_kept(prepared):
 def test_halves_of_other_weights_are_refused(prepared):
     train(prepared)
     run = RunFolder(ONE.id)
-    verify.halve(prepared, ONE.id)
+    verify.publish_float16(prepared, ONE.id)
     own = prepared.read(run.halved)
     others = verify.load_model(prepared, ONE.id).model.apply(_level)
     prepared.delete(run.halved)
     prepared.write(run.model, checkpoint.weights(others))
-    verify.halve(prepared, ONE.id)  # whole in itself, and rounded from other weights than the result names
+    verify.publish_float16(prepared, ONE.id)  # whole in itself, and rounded from other weights than the result names
     wrong = prepared.read(run.halved)
     prepared.delete(run.model)
     for damaged in (wrong, own[:-1] + bytes([own[-1] ^ 1]), b"no safetensors at all"):
@@ -220,15 +220,15 @@ def test_a_damaged_history_starts_the_run_anew(prepared, monkeypatch, caplog):
 
 def test_a_result_of_another_attempt_stands(prepared, monkeypatch):
     held, run = claim(prepared), RunFolder(ONE.id)
-    monkeypatch.setattr(leases.Claim, "check", lambda _self: prepared.write_json(run.result, {"attempt": 2}))
-    with pytest.raises(leases.Lost, match="another attempt"):
+    monkeypatch.setattr(leases.Lease, "check", lambda _self: prepared.write_json(run.result, {"attempt": 2}))
+    with pytest.raises(leases.LeaseLost, match="another attempt"):
         job.run([held], prepared, checkpoint_seconds=0)
     assert prepared.read_json(run.result) == {"attempt": 2}
 
 
 def test_several_claims_are_alive_while_one_is_trained(prepared):
     two = replace(ONE, seed=1)
-    held, _ = take(prepared, [ONE, two], 2, Owner(), Watch(prepared))
+    held, _ = acquire(prepared, [ONE, two], 2, Owner(), LeaseObserver(prepared))
     results = job.run(held, prepared, checkpoint_seconds=0)
     assert [r.experiment_id for r in results] == [ONE.id, two.id]
     assert not any(name.endswith("end.json") for name in prepared.names("runs"))
@@ -245,7 +245,7 @@ def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
         return chunks(lanes)
 
     monkeypatch.setattr(job, "chunks", crowded)
-    held, _ = take(prepared, [ONE, two, bad], 3, Owner(), Watch(prepared))
+    held, _ = acquire(prepared, [ONE, two, bad], 3, Owner(), LeaseObserver(prepared))
     with pytest.raises(RuntimeError, match="out of memory"):
         job.run(held, prepared, checkpoint_seconds=0)
     assert [prepared.exists(RunFolder(e.id).result) for e in (ONE, two, bad)] == [True, True, False]
@@ -271,8 +271,8 @@ def test_a_run_that_is_killed_inside_an_epoch_goes_on_there_with_the_same_number
     with pytest.raises(KeyboardInterrupt):
         job.run([claim(prepared, replace(ONE, seed=1))], prepared, checkpoint_seconds=0, part_seconds=0)
     monkeypatch.setattr(checkpoint, "save", save)
-    steps, count = [], job.Lane.step
-    monkeypatch.setattr(job.Lane, "step", lambda lane, *args: (steps.append(lane.epoch), count(lane, *args)))
+    steps, count = [], job.Trainer.step
+    monkeypatch.setattr(job.Trainer, "step", lambda lane, *args: (steps.append(lane.epoch), count(lane, *args)))
     [again] = job.run([claim(prepared, replace(ONE, seed=1))], prepared)
     assert steps.count(0) == 0
     assert steps.count(1) == 2  # of four
@@ -304,7 +304,7 @@ def test_two_checkpoints_are_kept(prepared):
 def test_nothing_is_kept_of_a_run_that_was_taken_over(prepared, monkeypatch):
     held = claim(prepared)
     prepared.write_json(f"{RunFolder(ONE.id).claims}/2.json", {})
-    with pytest.raises(leases.Lost):
+    with pytest.raises(leases.LeaseLost):
         job.run([held], prepared, checkpoint_seconds=0)
     assert not prepared.exists(RunFolder(ONE.id).result)
     assert not prepared.exists(RunFolder(ONE.id).model)
@@ -317,14 +317,14 @@ def test_a_loss_that_is_not_finite_is_an_outcome(prepared):
     assert result.outcome == "diverged"
     assert result.why == [f"diverged at epoch {result.epochs - 1}"]
     assert result.epochs < 4
-    assert take(prepared, [wild], 1, Owner(), Watch(prepared)) == ([], True)
+    assert acquire(prepared, [wild], 1, Owner(), LeaseObserver(prepared)) == ([], True)
 
 
 def test_a_damaged_data_set_is_refused(prepared):
     path = DatasetFolder(NOISE, ONE.recipe.preprocess).object("train-images.npy")
     data = prepared.read(path)
     prepared.write(path, data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(Refused, match=r"train-images.npy is damaged"):
+    with pytest.raises(UserError, match=r"train-images.npy is damaged"):
         prepare.load(prepared, NOISE, ONE.recipe.preprocess).feeds(ONE.recipe)
 
 
@@ -342,7 +342,7 @@ def test_a_data_set_is_made_once_and_a_broken_attempt_completed(prepared):
 def test_other_images_than_planned_are_refused(store, monkeypatch):
     other = replace(RAW, test_labels=RAW.test_labels[::-1].copy())
     monkeypatch.setitem(sources._SOURCES, "noise", lambda: other)
-    with pytest.raises(Refused, match="not the ones this study is about"):
+    with pytest.raises(UserError, match="not the ones this study is about"):
         prepare.make(store, NOISE, ONE.recipe.preprocess)
     assert store.names("") == []
 

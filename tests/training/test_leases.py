@@ -12,7 +12,18 @@ from pipeline.plan.studies import study
 from pipeline.runtime.process_identity import process_started
 from pipeline.store.objects import RunFolder
 from pipeline.training import leases
-from pipeline.training.leases import Lost, Owner, Watch, attempts, blame, deaths, end_attempt, gone, retry, take
+from pipeline.training.leases import (
+    LeaseLost,
+    LeaseObserver,
+    Owner,
+    acquire,
+    attempts,
+    end_attempt,
+    failures,
+    owner_exited,
+    record_worker_death,
+    retry,
+)
 
 ONE, TWO = study("smoke").experiments
 RUN = RunFolder(ONE.id)
@@ -32,7 +43,7 @@ def clock():
 
 @pytest.fixture
 def watch(store, clock):
-    return Watch(store, clock)
+    return LeaseObserver(store, clock)
 
 
 def elsewhere(**changes) -> Owner:
@@ -47,34 +58,34 @@ def dead_process() -> Owner:
 
 
 def test_a_run_is_held_by_one(store, watch):
-    held, settled = take(store, [ONE, TWO], 1, Owner(), watch)
+    held, settled = acquire(store, [ONE, TWO], 1, Owner(), watch)
     assert [(c.experiment, c.attempt) for c in held] == [(ONE, 1)]
-    others, _ = take(store, [ONE, TWO], 9, Owner(), watch)
+    others, _ = acquire(store, [ONE, TWO], 9, Owner(), watch)
     assert [(c.experiment, c.attempt) for c in others] == [(TWO, 1)]
-    assert take(store, [ONE, TWO], 9, Owner(), watch) == ([], False)
+    assert acquire(store, [ONE, TWO], 9, Owner(), watch) == ([], False)
     assert not settled
 
 
 def test_what_has_an_outcome_is_settled(store, watch):
     for e in (ONE, TWO):
         store.write_json(RunFolder(e.id).result, {"outcome": "done"})
-    assert take(store, [ONE, TWO], 9, Owner(), watch) == ([], True)
+    assert acquire(store, [ONE, TWO], 9, Owner(), watch) == ([], True)
 
 
 def test_a_claim_is_dead_at_once_when_its_process_is_gone_on_this_host(store, watch):
-    take(store, [ONE], 1, dead_process(), watch)
-    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    acquire(store, [ONE], 1, dead_process(), watch)
+    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
     assert claim.attempt == 2
 
 
 def test_a_pid_that_was_given_away_again_is_not_the_owner():
     me = Owner()
     facts = {"host": me.host, "boot": me.boot, "pid": me.pid, "started": me.started}
-    assert not gone(facts)
-    assert gone(facts | {"started": "1"})
+    assert not owner_exited(facts)
+    assert owner_exited(facts | {"started": "1"})
     # a machine of the same name, or this one before it was started anew: nothing is known at once
-    assert not gone(facts | {"boot": "another", "started": "1"})
-    assert not gone(facts | {"host": "another machine", "started": "1"})
+    assert not owner_exited(facts | {"boot": "another", "started": "1"})
+    assert not owner_exited(facts | {"host": "another machine", "started": "1"})
 
 
 def test_a_zombie_is_gone():
@@ -86,17 +97,17 @@ def test_a_zombie_is_gone():
 
 
 def test_a_claim_from_elsewhere_dies_of_60_silent_seconds_by_the_observers_clock(store, watch, clock):
-    take(store, [ONE], 1, elsewhere(), watch)
-    assert take(store, [ONE], 1, Owner(), watch) == ([], False)
+    acquire(store, [ONE], 1, elsewhere(), watch)
+    assert acquire(store, [ONE], 1, Owner(), watch) == ([], False)
     clock.now = 59.9
-    assert take(store, [ONE], 1, Owner(), watch) == ([], False)
+    assert acquire(store, [ONE], 1, Owner(), watch) == ([], False)
     clock.now = 60.0
-    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
     assert claim.attempt == 2
 
 
 def test_a_heartbeat_starts_the_silence_anew(store, watch, clock):
-    [claim], _ = take(store, [ONE], 1, elsewhere(), watch)
+    [claim], _ = acquire(store, [ONE], 1, elsewhere(), watch)
     for now in (0, 50, 100, 150):
         clock.now = now
         claim.beat()
@@ -106,14 +117,14 @@ def test_a_heartbeat_starts_the_silence_anew(store, watch, clock):
 
 
 def test_an_observer_who_has_just_come_must_wait_himself(store, clock):
-    take(store, [ONE], 1, elsewhere(), Watch(store, clock))
+    acquire(store, [ONE], 1, elsewhere(), LeaseObserver(store, clock))
     clock.now = 1000.0
-    assert Watch(store, clock).alive(RUN, 1)
+    assert LeaseObserver(store, clock).alive(RUN, 1)
 
 
 def test_a_living_claim_beats_by_itself_and_shows_progress(store, watch, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
-    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
     with claim:
         claim.progress(1, 0.5)
         while (beat := store.find_json(f"{RUN.claims}/1.beat.json")) is None or beat["beat"] < 2:
@@ -123,20 +134,20 @@ def test_a_living_claim_beats_by_itself_and_shows_progress(store, watch, monkeyp
 
 
 def test_who_was_replaced_must_not_go_on(store, watch):
-    [claim], _ = take(store, [ONE], 1, dead_process(), watch)
+    [claim], _ = acquire(store, [ONE], 1, dead_process(), watch)
     claim.check()
-    take(store, [ONE], 1, Owner(), watch)
-    with pytest.raises(Lost, match="attempt 1"):
+    acquire(store, [ONE], 1, Owner(), watch)
+    with pytest.raises(LeaseLost, match="attempt 1"):
         claim.check()
 
 
 def test_leaving_without_a_result_releases_the_run_at_once(store, watch):
-    [claim], _ = take(store, [ONE], 1, elsewhere(), watch)
+    [claim], _ = acquire(store, [ONE], 1, elsewhere(), watch)
     with pytest.raises(KeyboardInterrupt), claim:
         raise KeyboardInterrupt
-    [again], _ = take(store, [ONE], 1, Owner(), watch)
+    [again], _ = acquire(store, [ONE], 1, Owner(), watch)
     assert again.attempt == 2
-    assert deaths(store, RUN, attempts(store, RUN)) == []
+    assert failures(store, RUN, attempts(store, RUN)) == []
 
 
 def _before(claim, seconds):
@@ -146,54 +157,54 @@ def _before(claim, seconds):
 
 def test_three_errors_of_its_own_crash_a_run_until_it_is_retried(store, watch):
     for number in (1, 2, 3):
-        [claim], _ = take(store, [ONE], 1, Owner(), watch)
+        [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
         assert claim.attempt == number
-        claim.begun = True
+        claim.running = True
         store.write_json(RUN.provenance(number), {"at": _before(claim, 5), "devices": 2})
         with pytest.raises(ZeroDivisionError), claim:
             raise ZeroDivisionError(f"number {number}")
-    assert take(store, [ONE], 1, Owner(), watch) == ([], True)
+    assert acquire(store, [ONE], 1, Owner(), watch) == ([], True)
     result = store.read_json(RUN.result)
     assert result["outcome"] == "crashed"
     assert "number 3" in result["why"][-1]
     assert 3 * 2 * 5 <= result["summary"]["wasted_seconds"] < 3 * 2 * 60
     assert retry(store, RUN)
-    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
     assert claim.attempt == 4
     assert not retry(store, RUN)
 
 
 def test_a_full_disk_is_no_fault_of_the_run(store, watch):
     for _ in range(5):
-        [claim], _ = take(store, [ONE], 1, Owner(), watch)
-        claim.begun = True
+        [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+        claim.running = True
         with pytest.raises(OSError, match="No space"), claim:
             raise OSError(28, "No space left on device")
-    assert deaths(store, RUN, attempts(store, RUN)) == []
+    assert failures(store, RUN, attempts(store, RUN)) == []
 
 
 def test_only_the_worker_that_died_is_blamed(store, watch):
     guilty, innocent = replace(dead_process(), fleet="f", rank=0), replace(dead_process(), fleet="f", rank=1)
-    take(store, [ONE], 1, guilty, watch)
-    take(store, [TWO], 1, innocent, watch)
-    blame(store, [ONE, TWO], "f", 0, "killed by signal 9")
-    found = {e.id: deaths(store, RunFolder(e.id), attempts(store, RunFolder(e.id))) for e in (ONE, TWO)}
+    acquire(store, [ONE], 1, guilty, watch)
+    acquire(store, [TWO], 1, innocent, watch)
+    record_worker_death(store, [ONE, TWO], "f", 0, "killed by signal 9")
+    found = {e.id: failures(store, RunFolder(e.id), attempts(store, RunFolder(e.id))) for e in (ONE, TWO)}
     assert found == {ONE.id: ["killed by signal 9"], TWO.id: []}
 
 
 def test_processes_killed_from_outside_do_not_crash_a_run(store, watch):
     for _ in range(5):
-        [_], _ = take(store, [ONE], 1, dead_process(), watch)
-    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+        [_], _ = acquire(store, [ONE], 1, dead_process(), watch)
+    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
     assert claim.attempt == 6
 
 
 def test_a_diverged_run_is_tried_again_only_after_retry(store, watch):
-    [claim], _ = take(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
     store.write_json(RUN.result, {"outcome": "diverged", "attempt": 1})
-    assert take(store, [ONE], 1, Owner(), watch) == ([], True)
+    assert acquire(store, [ONE], 1, Owner(), watch) == ([], True)
     assert retry(store, RUN)
-    [again], _ = take(store, [ONE], 1, Owner(), watch)  # at once, though the process of attempt 1 still lives
+    [again], _ = acquire(store, [ONE], 1, Owner(), watch)  # at once, though the process of attempt 1 still lives
     assert (claim.attempt, again.attempt) == (1, 2)
 
 

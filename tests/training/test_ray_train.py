@@ -111,7 +111,7 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     shared.write_json("plan.json", one.plain())
     done = reach(dict(os.environ), GROUP, shared.url)
     assert done.returncode == 0, done.stderr
-    held, _ = leases.take(single, [one], 1, leases.Owner(), leases.Watch(single))
+    held, _ = leases.acquire(single, [one], 1, leases.Owner(), leases.LeaseObserver(single))
     [alone] = job.run(held, single)
     run = RunFolder(one.id)
     together = shared.read_json(run.result)

@@ -16,10 +16,10 @@ from support.real_data import photographs, real_data
 from pipeline.data import prepare, sources
 from pipeline.data.raw_images import Raw
 from pipeline.data.unpickling import unpickle
-from pipeline.numerics.initialization import initialise
-from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
-from pipeline.numerics.preprocessing import fit_to, last_step, whitened
+from pipeline.numerics.preprocessing import fit_to, last_step, whiten
 from pipeline.numerics.reference_loop import Momentum, epochs
 from pipeline.paper.networks import IMAGENET, LARGE, TWELVE, for_classes, narrow, with_dropout
 from pipeline.paper.recipes import CIFAR, Whiten
@@ -29,7 +29,7 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.training import job
-from pipeline.training.leases import Owner, Watch, take
+from pipeline.training.leases import LeaseObserver, Owner, acquire
 
 FEW = Dataset("cifar10-512", 32, 10, 512, 100, None)
 CHILD = """
@@ -63,7 +63,7 @@ def few(cifar, tmp_path_factory):
 
 
 def finish(store, experiment):
-    held, _ = take(store, [experiment], 1, Owner(), Watch(store))
+    held, _ = acquire(store, [experiment], 1, Owner(), LeaseObserver(store))
     [result] = job.run(held, store, checkpoint_seconds=0)
     return result
 
@@ -98,11 +98,11 @@ def test_each_network_sees_512_real_images_killed_and_resumed_like_never_killed(
 def overfit(network, cifar, lr, batch, most_epochs):
     """Epochs until 256 real images are all classified rightly, dropout off; None when that does not happen."""
     images, labels = (torch.from_numpy(part[:256]) for part in cifar)
-    seen = whitened(images, fit_to(images, Whiten()), Whiten())
+    seen = whiten(images, fit_to(images, Whiten()), Whiten())
     recipe = replace(CIFAR, lr=lr, batch=batch, epochs=most_epochs, lr_drops=())
     model = build(replace(network, layers=with_dropout(network.layers, 0, 0)))
-    initialise(model, recipe.initialise, seed=0)
-    feed = Feed(Images(seen, labels.long()), recipe)
+    initialize(model, recipe.initialization, seed=0)
+    feed = Loader(Images(seen, labels.long()), recipe)
     rows = epochs(model, Momentum(model, recipe), recipe, feed, feed, seed=0)
     return next((row.epoch for row in rows if row.test_wrong == 0), None)
 
@@ -123,15 +123,17 @@ def test_the_large_network_takes_a_step_on_four_distorted_images(cifar):
     images, labels = (torch.from_numpy(part[:4]) for part in cifar)
     recipe = replace(LARGE_RECIPE, epochs=2, plain_epochs=1)
     model = build(LARGE)
-    initialise(model, recipe.initialise, seed=0)
-    feed = Feed(Images(images, labels.long()), recipe, last_step(recipe, None))
+    initialize(model, recipe.initialization, seed=0)
+    feed = Loader(Images(images, labels.long()), recipe, last_step(recipe, None))
     before = model.conv1.weight.clone()
     rows = list(epochs(model, Momentum(model, recipe), recipe, feed, feed, seed=0))
     assert [row.train_seen for row in rows] == [4, 4]
     assert all(np.isfinite(row.train_loss) for row in rows)
     assert not torch.equal(model.conv1.weight, before)
     # what the last epoch shows is not distorted: centred in grey, as in evaluation
-    assert torch.equal(next(iter(feed.training(0, epoch=1)))[0].sort(0)[0], feed.seen(torch.arange(4))[0].sort(0)[0])
+    assert torch.equal(
+        next(iter(feed.training_batches(0, epoch=1)))[0].sort(0)[0], feed.eval_batch(torch.arange(4))[0].sort(0)[0]
+    )
 
 
 @pytest.mark.slow

@@ -14,18 +14,26 @@ from skimage.metrics import structural_similarity
 from support.looked import TEST, experiment, finish, raw
 
 from pipeline.data import sources
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.numerics.saliency.attribution import Target
-from pipeline.paper.receptive_fields import layers
+from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.plan.studies import study
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import gallery, render, sanity_checks, upload
-from pipeline.visualization.catalogue import Wanted, fitting, missing, parse_images, picture, pictures, shown
-from pipeline.visualization.explained_model import Subject
+from pipeline.visualization.catalogue import (
+    RenderRequest,
+    check_request,
+    chosen_runs,
+    missing,
+    parse_images,
+    picture,
+    pictures,
+)
+from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import around_grey, of_images, of_maps, sheet, wrapped
 
 ONE = experiment()
-SMALL = Wanted(images=4, channels=2, top=3, sanity=3)
+SMALL = RenderRequest(images=4, channels=2, top=3, sanity=3)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +97,7 @@ def test_maps_lie_there_as_arrays_too_and_are_those_of_the_model(finished):
     [note] = [n for n in notes(store) if n["kind"] == "maps" and n["method"] == "guided"]
     kept = np.load(io.BytesIO(store.read(RunFolder(ONE.id).figure(f"{note['name']}.npy"))))
     assert kept.dtype == np.float16
-    subject, index = Subject(store, ONE.id), [cell["image"] for cell in note["cells"]]
+    subject, index = ExplainedModel(store, ONE.id), [cell["image"] for cell in note["cells"]]
     assert [cell["label"] for cell in note["cells"]] == [0, 1, 2, 3]  # one of every class
     predicted = torch.tensor([cell["predicted"] for cell in note["cells"]])
     maps, target = subject.maps(index, Target(), ["guided"])
@@ -118,7 +126,7 @@ def test_patches_are_the_pixels_that_the_unit_sees_transparent_beyond_the_image(
             shown = tile(picture, grid, number // grid["columns"], number % grid["columns"])[::times, ::times]
             np.testing.assert_array_equal(shown[..., 3], inside[window])
             np.testing.assert_array_equal(shown[..., :3], padded[window])
-        assert note["receptive"] == layers(ONE.network)[note["layer"]].step.receptive
+        assert note["receptive"] == receptive_fields(ONE.network)[note["layer"]].step.receptive
 
 
 def test_patches_may_be_of_training_images(finished):
@@ -149,7 +157,7 @@ def test_pooled_networks_show_switches_and_all_convolutional_ones_pools_put_in_a
     assert "as it was trained" in titles["scores", False]
     pooled, other = experiment("model-a"), open_store(str(tmp_path))
     finish(other, pooled)
-    subject, target = Subject(other, pooled.id), Target(torch.tensor([1, 2]))
+    subject, target = ExplainedModel(other, pooled.id), Target(torch.tensor([1, 2]))
     with_, without = (subject.maps([0, 1], target, ["guided"], switches)[0]["guided"] for switches in (True, False))
     assert not torch.equal(with_, without)
 
@@ -181,7 +189,7 @@ def test_likeness_is_scipys_and_scikit_images():
     one, two = torch.randn(4, 3, 16, 16, generator=draw), torch.randn(4, 3, 16, 16, generator=draw)
     two[:2] += one[:2]
     two[3] = 0  # blank: left out
-    found = sanity_checks.likeness("guided", "conv1", sanity_checks.views(one), sanity_checks.views(two))
+    found = sanity_checks.map_similarity("guided", "conv1", sanity_checks.views(one), sanity_checks.views(two))
     rho = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(one[:3].numpy(), two[:3].numpy(), strict=True)]
     sizes = [
         spearmanr(np.abs(a).ravel(), np.abs(b).ravel()).statistic
@@ -194,9 +202,9 @@ def test_likeness_is_scipys_and_scikit_images():
     expected = [np.mean(values) for values in (rho, sizes, ssim)]
     assert [found.spearman, found.spearman_abs, found.ssim] == pytest.approx(expected, abs=1e-4)
     assert found.blank == 1
-    same = sanity_checks.likeness("guided", "conv1", sanity_checks.views(one), sanity_checks.views(one))
+    same = sanity_checks.map_similarity("guided", "conv1", sanity_checks.views(one), sanity_checks.views(one))
     assert (same.spearman, same.spearman_abs, same.ssim) == (1, 1, 1)
-    nothing = sanity_checks.likeness(
+    nothing = sanity_checks.map_similarity(
         "guided", "conv1", sanity_checks.views(one), sanity_checks.views(torch.zeros_like(one))
     )
     assert (nothing.spearman, nothing.blank) == (None, 4)
@@ -247,7 +255,7 @@ def test_drawing_waits_for_a_slow_store(finished, monkeypatch):
                 gate.set()
             yield one
 
-    drawn = upload.drawn
+    drawn = upload.render_picture
     monkeypatch.setattr(upload, "drawn", many)
     monkeypatch.setattr(upload.Uploads, "_write", slow)
     wanted = [p for p in pictures(ONE.network, SMALL) if p.kind == "patterns"]
@@ -271,13 +279,16 @@ def test_images_are_named_in_three_ways():
     assert parse_images("0:5") == (0, 1, 2, 3, 4)
     assert parse_images("7,3, 10:16:2,3") == (7, 3, 10, 12, 14)
     for text in ("", "x", "5:", "-3", "0:5:0", "9:3", "1.5"):
-        with pytest.raises(Refused, match="--images"):
+        with pytest.raises(UserError, match="--images"):
             parse_images(text)
 
 
 def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
     short, long = (
-        {p.name({"model": "", "dataset": ""}) for p in pictures(ONE.network, Wanted(tuple(range(n)), kinds=("maps",)))}
+        {
+            p.name({"model": "", "dataset": ""})
+            for p in pictures(ONE.network, RenderRequest(tuple(range(n)), kinds=("maps",)))
+        }
         for n in (200, 300)
     )
     assert len(short) == 2 * 4
@@ -301,25 +312,25 @@ def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
     ],
 )
 def test_what_cannot_be_drawn_is_refused(change, hint):
-    with pytest.raises(Refused, match=hint):
-        fitting([ONE], Wanted(**change))
+    with pytest.raises(UserError, match=hint):
+        check_request([ONE], RenderRequest(**change))
 
 
 def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
     digits = study("digits", 3)
     results = {e.id: {"outcome": "done", "wrong": 3, "seen": 355} for e in digits.experiments if e.seed > 0}
-    assert [e.seed for e in shown(digits, results)] == [1] * 12
+    assert [e.seed for e in chosen_runs(digits, results)] == [1] * 12
     table = study("table-3", 1)
     some = {e.id: {"outcome": "done", "wrong": int(1000 * e.recipe.lr), "seen": 1000} for e in table.experiments}
-    best = shown(table, some)
+    best = chosen_runs(table, some)
     assert len(best) == 12
     assert {e.recipe.lr for e in best} == {0.01}
 
 
 def test_small_work_stays_in_this_process_and_large_work_is_split():
-    assert render.is_small([(ONE, pictures(ONE.network, Wanted()))])
+    assert render.is_small([(ONE, pictures(ONE.network, RenderRequest()))])
     full = study("table-3", 1).experiments[0]
-    many = Wanted(tuple(range(2000)), kinds=("maps", "strongest"))
+    many = RenderRequest(tuple(range(2000)), kinds=("maps", "strongest"))
     work = [(full, pictures(full.network, many))]
     assert not render.is_small(work)
     portions = list(render._portions(work))
@@ -331,9 +342,9 @@ def test_small_work_stays_in_this_process_and_large_work_is_split():
 
 def test_pictures_and_their_page_reach_either_kind_of_store(store):
     finish(store, ONE)
-    few = Wanted(images=2, kinds=("patterns", "maps"))
+    few = RenderRequest(images=2, kinds=("patterns", "maps"))
     render.render_here(store, [(ONE, missing(store, ONE, digests(store), few))])
     assert missing(store, ONE, digests(store), few) == []
     assert len(notes(store)) == len(pictures(ONE.network, few))
-    page = store.read(gallery.publish(store, "noise", [ONE])).decode()
+    page = store.read(gallery.publish_gallery(store, "noise", [ONE])).decode()
     assert all(f"../../../runs/{ONE.id}/figures/{note['name']}.png" in page for note in notes(store))

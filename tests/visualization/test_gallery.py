@@ -13,10 +13,10 @@ from pipeline.data.unpickling import unpickle
 from pipeline.plan.datasets import DATASETS, class_names
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import gallery, render
-from pipeline.visualization.catalogue import Wanted, missing
+from pipeline.visualization.catalogue import RenderRequest, missing
 
 RUNS = [experiment("all-cnn-c"), experiment("model-a"), experiment("strided-cnn-b")]
-WANTED = Wanted(images=4, channels=2, top=3, sanity=2)
+WANTED = RenderRequest(images=4, channels=2, top=3, sanity=2)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def hung(tmp_path_factory):
             finish(store, run)
         work = [(r, missing(store, r, store.read_json(RunFolder(r.id).result)["digests"], WANTED)) for r in RUNS[:2]]
         render.render_here(store, work)
-    return store, gallery.publish(store, "noise", RUNS)
+    return store, gallery.publish_gallery(store, "noise", RUNS)
 
 
 def test_every_picture_is_linked_relatively_and_there(hung):
@@ -46,7 +46,7 @@ def test_every_picture_is_linked_relatively_and_there(hung):
 def test_the_page_is_written_once_and_shows_no_picture_of_other_weights(hung):
     store, path = hung
     before = Path(store.where(path)).stat().st_mtime_ns
-    assert gallery.publish(store, "noise", RUNS) == path
+    assert gallery.publish_gallery(store, "noise", RUNS) == path
     assert Path(store.where(path)).stat().st_mtime_ns == before
     assert [run["id"] for run in gallery.index(store, RUNS)] == [RUNS[0].id, RUNS[1].id]
     run = RunFolder(RUNS[1].id)
@@ -60,7 +60,7 @@ def test_the_larger_of_two_sheets_of_the_same_is_shown(hung, monkeypatch):
     store, _ = hung
     monkeypatch.setitem(sources._SOURCES, "noise", raw)
     run = RunFolder(RUNS[0].id)
-    more = Wanted(channels=3, top=4, kinds=("strongest",))
+    more = RenderRequest(channels=3, top=4, kinds=("strongest",))
     render.render_here(store, [(RUNS[0], missing(store, RUNS[0], store.read_json(run.result)["digests"], more))])
     [first, _] = gallery.index(store, RUNS)
     grids = [p["grid"] for p in first["pictures"] if p["kind"] == "strongest"]

@@ -6,10 +6,10 @@ from support.looked import experiment, finish, raw
 from pipeline.data import sources
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import render
-from pipeline.visualization.catalogue import Wanted, missing
+from pipeline.visualization.catalogue import RenderRequest, missing
 
 RUNS = [experiment("strided-cnn-a"), experiment("strided-cnn-a", seed=1)]
-WANTED = Wanted(images=tuple(range(40)), channels=2, top=3, kinds=("patterns", "strongest", "maps"))
+WANTED = RenderRequest(images=tuple(range(40)), channels=2, top=3, kinds=("patterns", "strongest", "maps"))
 
 
 @pytest.mark.ray

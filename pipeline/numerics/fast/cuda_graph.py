@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import torch
 
 from pipeline.numerics.fast.execution import Branch
-from pipeline.numerics.fast.trainer import Lane
+from pipeline.numerics.fast.trainer import Trainer
 
 WARM_UP = 2  # calls before recording: kernels are chosen, and compiled, in them
 
 
-def record(lanes: Sequence[Lane], branches: Sequence[Branch]) -> Branch:
+def record(lanes: Sequence[Trainer], branches: Sequence[Branch]) -> Branch:
     """Record the branches on streams of their own; the lanes' weights and counts come out as they went in."""
     before = [[tensor.clone() for tensor in lane.state] for lane in lanes]
     streams = [torch.cuda.Stream() for _ in branches]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pipeline.numerics.augmentation import PAD_MODES
-from pipeline.numerics.loader import Batch, Feed, Images, Walk, unchanged
+from pipeline.numerics.loader import Batch, EpochPlan, Images, Loader, unchanged
 from pipeline.paper.augmentations import Shift
 
 
@@ -45,15 +45,15 @@ class Tables:
     image_E: Tensor
 
 
-class Resident:
+class DeviceLoader:
     """Batches of one epoch after the other."""
 
-    def __init__(self, feed: Feed, device: str, dtype: torch.dtype, channels: int = 3):
+    def __init__(self, feed: Loader, device: str, dtype: torch.dtype, channels: int = 3):
         self.feed, self.device, self.dtype, self.channels = feed, device, dtype, channels
         self.padded = _padded(feed, device, dtype, channels)
-        self.walk: Walk | None = None
+        self.walk: EpochPlan | None = None
 
-    def begin(self, walk: Walk) -> None:
+    def begin(self, walk: EpochPlan) -> None:
         """Upload what the epoch has drawn."""
         self.walk = walk
         if self.padded is not None:
@@ -64,7 +64,7 @@ class Resident:
         """The images at these places of the epoch, channels last."""
         assert self.walk is not None
         if self.padded is None:
-            images, labels = self.feed.shown(self.walk, torch.arange(*places.indices(len(self.walk))))
+            images, labels = self.feed.batch_at(self.walk, torch.arange(*places.indices(len(self.walk))))
             images = _widened(images.to(self.device, self.dtype), self.channels)
             return images.contiguous(memory_format=torch.channels_last), labels.to(self.device)
         tables, padded = self.tables, self.padded
@@ -78,7 +78,7 @@ class Resident:
         return images, padded.labels_N[tables.image_E[places]]
 
 
-def _padded(feed: Feed, device: str, dtype: torch.dtype, channels: int) -> Padded | None:
+def _padded(feed: Loader, device: str, dtype: torch.dtype, channels: int) -> Padded | None:
     how = feed.recipe.augment
     if not isinstance(feed.source, Images) or feed.finish is not unchanged:
         return None
@@ -101,7 +101,7 @@ def _laid_out(source: Images, margin: int, fill: str, device: str, dtype: torch.
     return Padded(out_NHWC.view(-1, channels), source.labels.to(device), margin, high, wide)
 
 
-def _tables(padded: Padded, walk: Walk, images: int, device: str) -> Tables:
+def _tables(padded: Padded, walk: EpochPlan, images: int, device: str) -> Tables:
     image_E = walk.index_E % images
     how, span = walk.how, 2 * padded.margin + 1
     top = left = torch.full_like(image_E, padded.margin)

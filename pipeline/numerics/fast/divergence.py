@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.numerics.fast.trainer import Lane
+from pipeline.numerics.fast.trainer import Trainer
 
 
-class Alarm:
+class DivergenceMonitor:
     """Rings once no lane's loss is finite any more; on a GPU some steps later, when the news has arrived."""
 
-    def __init__(self, lanes: Sequence[Lane]):
+    def __init__(self, lanes: Sequence[Trainer]):
         self.lanes = [lane for lane in lanes if lane.workers.count == 1]  # several must stop at the same step: never
         self._on_its_way: tuple[Tensor, torch.cuda.Event] | None = None
 
-    def rings(self) -> bool:
+    def all_diverged(self) -> bool:
         if not self.lanes:
             return False
         if self.lanes[0].device.type == "cpu":

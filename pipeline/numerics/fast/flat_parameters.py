@@ -17,7 +17,7 @@ ALIGNED = 64  # values
 
 
 @dataclass(frozen=True)
-class Piece:
+class Slot:
     """Where one parameter lies."""
 
     name: str
@@ -30,24 +30,24 @@ class Piece:
         return torch.Size(self.shape).numel()
 
     @property
-    def room(self) -> int:
+    def padded_size(self) -> int:
         return -(-self.size // ALIGNED) * ALIGNED
 
-    def of(self, flat_P: Tensor) -> Tensor:
+    def view_of(self, flat_P: Tensor) -> Tensor:
         """The parameter in the vector, with what pads it."""
         view = flat_P[self.begin : self.begin + self.size].view(self.shape)
         return view.permute(0, 3, 1, 2) if len(self.shape) == 4 else view
 
-    def real_of(self, flat_P: Tensor) -> Tensor:
+    def parameter_of(self, flat_P: Tensor) -> Tensor:
         """The parameter in the vector, as the model has it."""
-        return self.of(flat_P)[:, : self.real] if len(self.shape) == 4 else self.of(flat_P)
+        return self.view_of(flat_P)[:, : self.real] if len(self.shape) == 4 else self.view_of(flat_P)
 
-    def laid(self, gradient: Tensor) -> Tensor:
+    def to_layout(self, gradient: Tensor) -> Tensor:
         """A gradient in the order in which the parameter lies."""
         return (gradient.permute(0, 2, 3, 1) if len(self.shape) == 4 else gradient).reshape(-1)
 
 
-class Weights:
+class FlatParameters:
     """Momentum's update on one vector; `leaves` are what the forward pass uses, in its precision."""
 
     def __init__(
@@ -62,27 +62,27 @@ class Weights:
         named = dict(model.named_parameters())
         device = next(iter(named.values())).device
         self.recipe = recipe
-        self.pieces = _pieces(named, channels)
-        length = self.pieces[-1].begin + self.pieces[-1].room
+        self.slots = _slots(named, channels)
+        length = self.slots[-1].begin + self.slots[-1].padded_size
         self.master_P = torch.zeros(length, device=device)
         self.velocity_P = torch.zeros_like(self.master_P)
         self.gradient_P = torch.zeros_like(self.master_P, dtype=summed or dtype)
-        for piece, parameter in zip(self.pieces, named.values(), strict=True):
-            piece.real_of(self.master_P).copy_(parameter.detach())
-            parameter.data = piece.real_of(self.master_P)
-        self.velocities = {piece.name: piece.real_of(self.velocity_P) for piece in self.pieces}
+        for piece, parameter in zip(self.slots, named.values(), strict=True):
+            piece.parameter_of(self.master_P).copy_(parameter.detach())
+            parameter.data = piece.parameter_of(self.master_P)
+        self.velocities = {piece.name: piece.parameter_of(self.velocity_P) for piece in self.slots}
         self.compute_P = self.master_P if dtype is torch.float32 else self.master_P.to(dtype)
-        self.leaves = [piece.of(self.compute_P).detach().requires_grad_() for piece in self.pieces]
-        self._pads = [torch.zeros(p.room - p.size, dtype=dtype, device=device) for p in self.pieces]
+        self.compute_params = [piece.view_of(self.compute_P).detach().requires_grad_() for piece in self.slots]
+        self._pads = [torch.zeros(p.padded_size - p.size, dtype=dtype, device=device) for p in self.slots]
 
-    def changed(self) -> None:
+    def refresh_compute(self) -> None:
         """The model's parameters were set from outside: the forward pass shall use them."""
         if self.compute_P is not self.master_P:
             self.compute_P.copy_(self.master_P)
 
     def gather(self, gradients: Sequence[Tensor]) -> None:
         """The gradients of the leaves, side by side."""
-        laid = [piece.laid(gradient) for piece, gradient in zip(self.pieces, gradients, strict=True)]
+        laid = [piece.to_layout(gradient) for piece, gradient in zip(self.slots, gradients, strict=True)]
         torch.cat([part for pair in zip(laid, self._pads, strict=True) for part in pair], out=self.gradient_P)
 
     @torch.no_grad()
@@ -92,16 +92,16 @@ class Weights:
         pointwise.update(self.master_P, self.velocity_P, self.gradient_P, shadow, lr, self.recipe)
 
 
-def _pieces(named: dict[str, nn.Parameter], channels: int) -> list[Piece]:
-    pieces: list[Piece] = []
+def _slots(named: dict[str, nn.Parameter], channels: int) -> list[Slot]:
+    pieces: list[Slot] = []
     begin = 0
     for name, parameter in named.items():
         if parameter.dim() == 4:
             out, inner, high, wide = parameter.shape
             padded = max(inner, channels) if not pieces else inner
-            piece = Piece(name, begin, (out, high, wide, padded), inner)
+            piece = Slot(name, begin, (out, high, wide, padded), inner)
         else:
-            piece = Piece(name, begin, tuple(parameter.shape), parameter.shape[-1])
+            piece = Slot(name, begin, tuple(parameter.shape), parameter.shape[-1])
         pieces.append(piece)
-        begin += piece.room
+        begin += piece.padded_size
     return pieces

@@ -9,7 +9,7 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from pipeline.numerics.fast import pointwise
 from pipeline.numerics.fast.pointwise import activate
-from pipeline.paper.layers import Conv, Drop, Layer, Pool
+from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network
 
 
@@ -32,17 +32,17 @@ def rows(network: Network) -> list[Row]:
         match layer:
             case Pool() if before and isinstance(before.layer, Conv) and not before.pool and before.number < 0:
                 out[-1] = replace(before, pool=layer)
-            case Drop() if before and before.number < 0:
-                out[-1] = replace(before, drop=layer.share, number=number)
-            case Drop():
-                out.append(Row(layer, None, layer.share, number))
+            case Dropout() if before and before.number < 0:
+                out[-1] = replace(before, drop=layer.p, number=number)
+            case Dropout():
+                out.append(Row(layer, None, layer.p, number))
             case _:
                 out.append(Row(layer))
-        number += isinstance(layer, Drop)
+        number += isinstance(layer, Dropout)
     return out
 
 
-def scores(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: Tensor, real: int = 3) -> Tensor:
+def logits(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: Tensor, real: int = 3) -> Tensor:
     """Class scores (B, classes) of images (B, C, H, W) as in training, float32; `real` of the channels hold colours."""
     weights = iter(leaves)
     for row in table:
@@ -52,7 +52,7 @@ def scores(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: T
                 x = _convolved(row, row.layer, x, next(weights), next(weights), keys)
             case Pool():
                 x = activate(_pooled(x, row.layer), None, 1.0, keys, row.drop)
-            case Drop():
+            case Dropout():
                 x = activate(x, None, 1.0, keys, row.drop, real)
     return x.mean((2, 3), dtype=torch.float32)
 
@@ -63,7 +63,7 @@ def _convolved(row: Row, layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, k
     x = conv2d(x, weight, None if later else bias, layer.stride, layer.padding)
     if row.pool:
         x = _pooled(x, row.pool)
-    return activate(x, bias if later else None, layer.slope if layer.rectify else 1.0, keys, row.drop)
+    return activate(x, bias if later else None, layer.slope if layer.relu else 1.0, keys, row.drop)
 
 
 def _pooled(x: Tensor, pool: Pool) -> Tensor:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.numerics.fast.divergence import Alarm
-from pipeline.numerics.fast.execution import STEPS, Eager, Recorded, Stepper
-from pipeline.numerics.fast.trainer import CHANNELS, Lane
-from pipeline.numerics.reference_loop import Epoch, Part
+from pipeline.numerics.fast.divergence import DivergenceMonitor
+from pipeline.numerics.fast.execution import STEPS, CapturedSteps, EagerSteps, Stepper
+from pipeline.numerics.fast.trainer import CHANNELS, Trainer
+from pipeline.numerics.reference_loop import Epoch, PartialEpoch
 
 CHUNK_BYTES = 2**28  # of the images that one recording reads
 
@@ -16,17 +16,17 @@ CHUNK_BYTES = 2**28  # of the images that one recording reads
 class Pause:
     """A moment between two steps of an epoch, at which a lane can be saved."""
 
-    lane: Lane
+    lane: Trainer
     seen: int  # images of the epoch that lie behind
     seconds: float
 
-    def part(self) -> Part:
+    def part(self) -> PartialEpoch:
         """What the epoch has counted so far; the host waits for the device."""
-        loss, wrong = self.lane.counted()
-        return Part(self.seen, loss, wrong, self.seconds)
+        loss, wrong = self.lane.totals_so_far()
+        return PartialEpoch(self.seen, loss, wrong, self.seconds)
 
 
-def epochs(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch]]:
+def epochs(lanes: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch]]:
     """Train every lane to its end, or until it diverges or is dead; a lane's row is yielded when its epoch is over.
 
     They make the same steps, each in an epoch of its own, for one may have been stopped earlier than another.
@@ -34,7 +34,7 @@ def epochs(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch]]:
     return ((lane, row) for lane, row in chunks(lanes) if isinstance(row, Epoch))
 
 
-def chunks(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch | Pause]]:
+def chunks(lanes: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch | Pause]]:
     """As `epochs`, and inside an epoch a chance to save every lane, after every chunk of steps."""
     if len({(lane.recipe.batch, lane.images, lane.mode) for lane in lanes}) > 1:
         raise ValueError("experiments that are trained together need the same batch, images an epoch and mode")
@@ -47,36 +47,36 @@ def chunks(lanes: Sequence[Lane]) -> Iterator[tuple[Lane, Epoch | Pause]]:
             yield from _epoch(active, how)
 
 
-def stepper(lanes: Sequence[Lane]) -> Stepper:
+def stepper(lanes: Sequence[Trainer]) -> Stepper:
     """Recorded where the mode says so; several workers wait for each other in every step, and are not recorded."""
     if not lanes[0].mode.graph or lanes[0].workers.count > 1:
-        return Eager(lanes)
+        return EagerSteps(lanes)
     from pipeline.numerics.fast.cuda_graph import record
 
-    return Recorded(lanes, record, recorded_steps(lanes[0]))
+    return CapturedSteps(lanes, record, recorded_steps(lanes[0]))
 
 
-def recorded_steps(lane: Lane) -> int:
+def recorded_steps(lane: Trainer) -> int:
     """As many as their images leave room for."""
     step = lane.recipe.batch * lane.network.side**2 * CHANNELS * lane.mode.dtype.itemsize
     return max(1, min(STEPS, CHUNK_BYTES // step))
 
 
-def _epoch(lanes: Sequence[Lane], how: Stepper) -> Iterator[tuple[Lane, Epoch | Pause]]:
-    part = lanes[0].part or Part(0, 0.0, 0, 0.0)
+def _epoch(lanes: Sequence[Trainer], how: Stepper) -> Iterator[tuple[Trainer, Epoch | Pause]]:
+    part = lanes[0].part or PartialEpoch(0, 0.0, 0, 0.0)
     before, began = part.seconds, time.perf_counter()
     for lane in lanes:
         lane.begin_epoch()
-    alarm, seen = Alarm(lanes), part.seen
+    alarm, seen = DivergenceMonitor(lanes), part.seen
     for chunk in lanes[0].chunks(how.most):
         how.run(chunk)
         seen += chunk.steps * chunk.batch
-        if alarm.rings():
+        if alarm.all_diverged():
             break
         if lanes[0].workers.count == 1:  # several would have to stop at the same step
             now = before + (time.perf_counter() - began) / len(lanes)
             yield from ((lane, Pause(lane, seen, now)) for lane in lanes)
-    counts = [lane.counted() for lane in lanes]  # here alone, and where a pause is used, the host waits
+    counts = [lane.totals_so_far() for lane in lanes]  # here alone, and where a pause is used, the host waits
     seconds = before + (time.perf_counter() - began) / len(lanes)
     for lane, count in zip(lanes, counts, strict=True):
         yield lane, lane.end_epoch(*count, seen, seconds)

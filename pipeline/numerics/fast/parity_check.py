@@ -4,17 +4,17 @@ numerics/model_check.py has held against the table."""
 import torch
 from torch import Tensor
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
-from pipeline.numerics.fast.forward import scores
-from pipeline.numerics.fast.trainer import Lane
+from pipeline.numerics.fast.forward import logits
+from pipeline.numerics.fast.trainer import Trainer
 
 NEAR = {"float32": 1e-3, "bfloat16": 0.1}  # of the largest score: rounding in every layer comes to less
 IMAGES = 2
 
 
 @torch.no_grad()
-def agree(lane: Lane) -> None:
+def check_parity(lane: Trainer) -> None:
     """Refused unless the lane scores an image as its model does, dropout on, on this device and in this mode."""
     model, keys_LB = lane.model, epoch_keys(0, 0, lane.dropped, IMAGES).to(lane.device)
     side, channels = lane.network.side, lane.network.channels
@@ -27,11 +27,11 @@ def agree(lane: Lane) -> None:
         for module in dropouts(model):
             module.keys_B = None
         model.train(was_training)
-    leaves = lane.weights.leaves
-    found = scores(lane.table, leaves, _padded(image, leaves[0]), keys_LB, channels)
+    leaves = lane.weights.compute_params
+    found = logits(lane.table, leaves, _padded(image, leaves[0]), keys_LB, channels)
     off = (found - expected).abs().max() / expected.abs().max().clamp(min=1e-12)
     if not off <= NEAR[lane.mode.precision]:
-        raise Refused(
+        raise UserError(
             f"the fast path does not compute {lane.network.name} on {lane.device} in {lane.mode}: "
             f"its scores are off by {off:.2g} of the largest. Nothing was trained. "
             "Set STRIVE_PRECISION=float32, and report it if that helps."

@@ -46,10 +46,10 @@ def activate(
     """
     if has_kernels(x_NCHW):
         return _Activation.apply(x_NCHW, bias, slope, keys_N, share, real)
-    return activated(x_NCHW, bias, slope, keys_N, share, real)
+    return activate_reference(x_NCHW, bias, slope, keys_N, share, real)
 
 
-def activated(
+def activate_reference(
     x: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, share: float, real: int | None = None
 ) -> Tensor:
     """The same by torch alone."""
@@ -61,7 +61,7 @@ def activated(
         return x
     if real is None or real == x.shape[1]:
         return x * kept(keys_N, x.shape, share, x.dtype)
-    return torch.cat([activated(x[:, :real], None, 1.0, keys_N, share), x[:, real:]], 1)
+    return torch.cat([activate_reference(x[:, :real], None, 1.0, keys_N, share), x[:, real:]], 1)
 
 
 class _Activation(torch.autograd.Function):

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch.nn.functional import conv2d
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.paper.networks import Network
 
 PRECISIONS = ("float32", "bfloat16")
@@ -38,12 +38,12 @@ class Mode:
         return getattr(torch, self.precision)
 
 
-def choose(
+def choose_mode(
     network: Network, device: str, precision: str | None = None, deterministic: bool = False, graph: bool = True
 ) -> Mode:
     """The mode for training this network on this device; `precision` overrides the probe."""
     if precision is not None and precision not in PRECISIONS:
-        raise Refused(f"the precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        raise UserError(f"the precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if device == "cpu":
         wide = min(conv.width for conv in network.convs[:-1] or network.convs) >= NARROW
         return Mode(precision or ("bfloat16" if wide and bfloat16_gain() >= GAIN else "float32"))
@@ -51,7 +51,7 @@ def choose(
     return Mode(precision or fast, deterministic, graph)
 
 
-def settle(mode: Mode) -> None:
+def set_backend_flags(mode: Mode) -> None:
     """Tell the GPU's library what the mode allows; evaluation is float32 in either."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -10,13 +10,13 @@ from torch.nn.functional import cross_entropy
 
 from pipeline.numerics.dropout import epoch_keys
 from pipeline.numerics.evaluate import count_wrong
-from pipeline.numerics.fast.device_loader import Resident
-from pipeline.numerics.fast.flat_parameters import Weights
-from pipeline.numerics.fast.forward import rows, scores
+from pipeline.numerics.fast.device_loader import DeviceLoader
+from pipeline.numerics.fast.flat_parameters import FlatParameters
+from pipeline.numerics.fast.forward import logits, rows
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.loader import Feed
-from pipeline.numerics.process_group import ALONE, Workers
-from pipeline.numerics.reference_loop import DEAD_EPOCHS, Epoch, Part, is_evaluated, is_flat
+from pipeline.numerics.loader import Loader
+from pipeline.numerics.process_group import ALONE, ProcessGroup
+from pipeline.numerics.reference_loop import DEAD_EPOCHS, Epoch, PartialEpoch, is_evaluated, is_flat
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
 
@@ -24,19 +24,19 @@ CHANNELS = 8  # that a GPU's kernels want of an image
 
 
 @dataclass(frozen=True)
-class Chunk:
+class StepBatch:
     """Steps that come one after the other, all with as many images: of a batch each, or of one smaller batch."""
 
     begin: int  # place in the epoch
     steps: int
     batch: int  # images a step, of all workers together
 
-    def places(self, workers: Workers = ALONE) -> slice:
+    def positions(self, workers: ProcessGroup = ALONE) -> slice:
         """Those that one of several workers sees; several make chunks of one step."""
         return slice(self.begin + workers.rank, self.begin + self.steps * self.batch, workers.count)
 
 
-class Lane:
+class Trainer:
     """One experiment: its weights, its epoch on the device, its counts."""
 
     def __init__(
@@ -44,11 +44,11 @@ class Lane:
         model: nn.Module,
         network: Network,
         recipe: Recipe,
-        train: Feed,
-        test: Feed,
+        train: Loader,
+        test: Loader,
         seed: int,
         mode: Mode,
-        workers: Workers = ALONE,
+        workers: ProcessGroup = ALONE,
     ):
         self.model, self.recipe, self.train, self.test, self.seed = model, recipe, train, test, seed
         self.mode, self.workers, self.network = mode, workers, network
@@ -57,13 +57,13 @@ class Lane:
         self.table = rows(network)
         self.dropped = sum(row.number >= 0 for row in self.table)
         summed = torch.float32 if workers.count > 1 else None  # shares add up exactly enough in float32 alone
-        self.weights = Weights(model, recipe, mode.dtype, channels, summed)
-        self.resident = Resident(train, str(device), mode.dtype, channels)
+        self.weights = FlatParameters(model, recipe, mode.dtype, channels, summed)
+        self.resident = DeviceLoader(train, str(device), mode.dtype, channels)
         self.device, self.lr = device, torch.zeros((), device=device)
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # summed loss, wrong
         self.images = recipe.images_an_epoch(len(train))
         self.epoch = 0  # the next one
-        self.part: Part | None = None  # of the next epoch, that lies behind
+        self.part: PartialEpoch | None = None  # of the next epoch, that lies behind
         self.flat = 0  # epochs just before the next one in which nothing was told apart
         self.diverged = self.dead = False
 
@@ -78,28 +78,28 @@ class Lane:
     def finished(self) -> bool:
         return self.diverged or self.dead or self.epoch == self.recipe.epochs
 
-    def chunks(self, most: int) -> list[Chunk]:
+    def chunks(self, most: int) -> list[StepBatch]:
         """What is left of an epoch, in chunks of at most `most` steps."""
         batch, out, at = self.recipe.batch, [], self.part.seen if self.part else 0
         while (left := self.images - at) >= batch:
-            out.append(Chunk(at, min(most, left // batch), batch))
+            out.append(StepBatch(at, min(most, left // batch), batch))
             at += out[-1].steps * batch
-        return [*out, Chunk(at, 1, left)] if left else out
+        return [*out, StepBatch(at, 1, left)] if left else out
 
-    def agree(self) -> None:
+    def broadcast_state(self) -> None:
         """All workers go on from where the first one is."""
-        self.epoch = self.workers.first(self.epoch, self.device)
-        self.flat = self.workers.first(self.flat, self.device)
-        seen = self.workers.first(self.part.seen if self.part else 0, self.device)
+        self.epoch = self.workers.broadcast_int(self.epoch, self.device)
+        self.flat = self.workers.broadcast_int(self.flat, self.device)
+        seen = self.workers.broadcast_int(self.part.seen if self.part else 0, self.device)
         if seen and self.part is None:
-            self.part = Part(seen, 0.0, 0, 0.0)  # the first worker has the counts
+            self.part = PartialEpoch(seen, 0.0, 0, 0.0)  # the first worker has the counts
         for flat_P in (self.weights.master_P, self.weights.velocity_P):
-            self.workers.copy_first(flat_P)
+            self.workers.broadcast(flat_P)
 
     def begin_epoch(self) -> None:
         """Everything random of the epoch is drawn here, on the CPU."""
-        self.weights.changed()
-        self.resident.begin(self.train.walk(self.seed, self.epoch))
+        self.weights.refresh_compute()
+        self.resident.begin(self.train.epoch_plan(self.seed, self.epoch))
         self.keys_LE = epoch_keys(self.seed, self.epoch, self.dropped, self.images).to(self.device)
         self.lr.fill_(self.recipe.lr_at(self.epoch))
         self.totals.copy_(torch.tensor([self.part.loss, self.part.wrong] if self.part else [0, 0], dtype=torch.float64))
@@ -107,24 +107,24 @@ class Lane:
     def step(self, images: Tensor, labels: Tensor, keys_LB: Tensor, batch: int) -> None:
         """One update from this worker's share of a batch."""
         if len(labels):
-            leaves = self.weights.leaves
-            given = scores(self.table, leaves, images, keys_LB, self.network.channels)
+            leaves = self.weights.compute_params
+            given = logits(self.table, leaves, images, keys_LB, self.network.channels)
             loss = cross_entropy(given, labels, reduction="sum")
             self.weights.gather(torch.autograd.grad(loss / batch, leaves))
             wrong = (given.argmax(1) != labels).sum()
             self.totals += torch.stack([loss.detach().double(), wrong.double()])
         else:
             self.weights.gradient_P.zero_()
-        self.workers.sum(self.weights.gradient_P)
+        self.workers.all_reduce(self.weights.gradient_P)
         self.weights.update(self.lr)
 
-    def shown(self, places: slice) -> tuple[Tensor, Tensor, Tensor]:
+    def batch_at(self, places: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Images, labels and dropout keys of these places of the epoch."""
         return *self.resident.batch(places), self.keys_LE[:, places]
 
-    def counted(self) -> tuple[float, int]:
+    def totals_so_far(self) -> tuple[float, int]:
         """Summed loss and wrong answers of the epoch so far, of all workers together."""
-        self.workers.sum(self.totals)
+        self.workers.all_reduce(self.totals)
         loss, wrong = self.totals.tolist()
         return loss, int(wrong)
 

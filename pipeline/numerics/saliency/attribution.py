@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import Refused, unknown
-from pipeline.numerics.saliency.backward_rules import Way, under
+from pipeline.errors import UserError, unknown_name
+from pipeline.numerics.saliency.backward_rules import BackwardRule, with_backward_rule
 from pipeline.numerics.saliency.coverage_check import check
 from pipeline.numerics.saliency.module_hooks import output_of
 from pipeline.paper.relu_rules import RULES
@@ -39,10 +39,10 @@ def maps(
     `switches` off: a max-pool sends its value back evenly over its window, not to where the maximum was. A model with
     rectifiers that the rules do not reach is refused; `checked` says that a call before found none.
     """
-    return compared(model, images, target, (rule,), (switches,), checked)[rule, switches]
+    return attributions(model, images, target, (rule,), (switches,), checked)[rule, switches]
 
 
-def compared(
+def attributions(
     model: nn.Module,
     images: Tensor,
     target: Target,
@@ -60,12 +60,12 @@ def explained(
     """The maps as `compared` has them, and the target with every channel and place that was left open filled in."""
     for rule in rules:
         if rule not in RULES:
-            raise unknown("method", rule, RULES)
+            raise unknown_name("method", rule, RULES)
     if not checked:
         check(model, images, target.layer)
     ways = [(rule, by) for rule in rules for by in switches]
-    way, out = Way(), {}
-    with torch.inference_mode(False), torch.enable_grad(), under(model, way):
+    way, out = BackwardRule(), {}
+    with torch.inference_mode(False), torch.enable_grad(), with_backward_rule(model, way):
         pixels = images.detach().clone().requires_grad_()
         output = output_of(model, pixels, target.layer)
         target = _found(output.detach(), target)
@@ -81,14 +81,14 @@ def _found(output: Tensor, target: Target) -> Target:
     if channels is None:
         channels = (output if output.dim() == 2 else output.flatten(2).amax(2)).argmax(1)
     if len(channels) != len(output):
-        raise Refused(f"{len(output)} images want as many channels, not {len(channels)}")
+        raise UserError(f"{len(output)} images want as many channels, not {len(channels)}")
     _within("channel", channels, output.shape[1])
     if output.dim() == 2:
         if places is not None:
-            raise Refused("this layer has one value a channel: give no places")
+            raise UserError("this layer has one value a channel: give no places")
         return replace(target, channels_N=channels)
     if places is None:
-        places = strongest_places(output[torch.arange(len(output)), channels])
+        places = top_positions(output[torch.arange(len(output)), channels])
     for name, place, size in zip(("row", "column"), places.unbind(1), output.shape[2:], strict=True):
         _within(name, place, size)
     return replace(target, channels_N=channels, places_N2=places)
@@ -104,7 +104,7 @@ def _start(output: Tensor, target: Target) -> Tensor:
     return start
 
 
-def strongest_places(map_NHW: Tensor) -> Tensor:
+def top_positions(map_NHW: Tensor) -> Tensor:
     """Row and column of each map's maximum, the first of equals: (N, 2)."""
     flat = map_NHW.flatten(1).argmax(1)
     return torch.stack([flat // map_NHW.shape[2], flat % map_NHW.shape[2]], 1)
@@ -113,7 +113,7 @@ def strongest_places(map_NHW: Tensor) -> Tensor:
 def _within(what: str, index: Tensor, size: int) -> None:
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < size:
         wrong = int(index.min()) if index.min() < 0 else int(index.max())
-        raise Refused(f"there is no {what} {wrong}: this layer's go from 0 to {size - 1}")
+        raise UserError(f"there is no {what} {wrong}: this layer's go from 0 to {size - 1}")
 
 
 def patterns(model: nn.Module, layer: str, channels_K: Tensor, place: tuple[int, int], image: Tensor) -> Tensor:

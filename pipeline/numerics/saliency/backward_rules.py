@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.errors import Refused, unknown
-from pipeline.numerics.saliency.module_hooks import replaced
+from pipeline.errors import UserError, unknown_name
+from pipeline.numerics.saliency.module_hooks import replace_modules
 from pipeline.paper.relu_rules import RULES
 
 RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
 
 
 @dataclass
-class Way:
+class BackwardRule:
     """The way back. It may change between two backward passes over one forward pass."""
 
     rule: str = "guided"
@@ -33,7 +33,7 @@ class Way:
                 # above zero both gates pass it on, below each multiplies by its slope: the product is the order's equal
                 passed = _gated(above, out, slope)
                 return passed.relu_() if slope == 0 else passed * torch.where(above > 0, 1.0, slope).to(passed.dtype)
-        raise unknown("method", self.rule, RULES)
+        raise unknown_name("method", self.rule, RULES)
 
 
 def _gated(signal: Tensor, out: Tensor, slope: float) -> Tensor:
@@ -55,7 +55,7 @@ class _Rectify(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, slope: float, way: Way) -> Tensor:
+    def forward(ctx, x: Tensor, slope: float, way: BackwardRule) -> Tensor:
         out = _rectified(x, slope)
         ctx.save_for_backward(out)
         ctx.slope, ctx.way = slope, way
@@ -71,7 +71,7 @@ class _Pool(torch.autograd.Function):
     """Max-pooling that goes back by its switches (to the first of several equal maxima), or evenly."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, pool: nn.MaxPool2d, way: Way) -> Tensor:
+    def forward(ctx, x: Tensor, pool: nn.MaxPool2d, way: BackwardRule) -> Tensor:
         size, stride, padding, dilation = _geometry(pool)
         out, switches = F.max_pool2d_with_indices(x, size, stride, padding, dilation, pool.ceil_mode)
         ctx.save_for_backward(x, switches)
@@ -89,7 +89,7 @@ class _Pool(torch.autograd.Function):
                 above[0], x, _two(size), _two(stride), _two(padding), _two(dilation), ceil, switches
             )
         elif _two(dilation) != [1, 1]:
-            raise Refused("max-pooling with dilation goes back by its switches alone: ask for them")
+            raise UserError("max-pooling with dilation goes back by its switches alone: ask for them")
         else:
             below = back.avg_pool2d_backward(
                 above[0], x, _two(size), _two(stride), _two(padding), ceil, False, None
@@ -106,7 +106,7 @@ def _two(value: int | tuple[int, ...]) -> list[int]:
 
 
 @contextmanager
-def under(model: nn.Module, way: Way) -> Iterator[None]:
+def with_backward_rule(model: nn.Module, way: BackwardRule) -> Iterator[None]:
     """Inside, every nn.ReLU, nn.LeakyReLU and nn.MaxPool2d goes back by `way`, and is not in place."""
 
     def of(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
@@ -117,5 +117,5 @@ def under(model: nn.Module, way: Way) -> Iterator[None]:
             return lambda x: _Pool.apply(x, module, way)
         return None
 
-    with replaced(model, of):
+    with replace_modules(model, of):
         yield

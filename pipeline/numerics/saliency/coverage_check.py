@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.errors import Refused
-from pipeline.numerics.random_streams import stream
-from pipeline.numerics.saliency.backward_rules import RECTIFIERS, Way, under
-from pipeline.numerics.saliency.module_hooks import output_of, replaced
+from pipeline.errors import UserError
+from pipeline.numerics.random_streams import generator_for
+from pipeline.numerics.saliency.backward_rules import RECTIFIERS, BackwardRule, with_backward_rule
+from pipeline.numerics.saliency.module_hooks import output_of, replace_modules
 
 SCALES = (1.0, 100.0)  # of the images' own, or of 1: the larger one outweighs a bias that holds an activation open
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of a layer's largest value; others are 16 bits wide: 0.1
@@ -25,12 +25,12 @@ def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
     probes = _probes(images)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         _straight(model, probes, layer)
-        with replaced(model, lambda module: None):
+        with replace_modules(model, lambda module: None):
             plain = output_of(model, probes.clone(), layer)
-        with under(model, Way()):
+        with with_backward_rule(model, BackwardRule()):
             ruled = output_of(model, probes.clone(), layer)
     if not _equal(plain, ruled):
-        raise Refused(
+        raise UserError(
             "two passes of this model over the same images differ: a layer of it is random while it is evaluated, or "
             "rectifies in place what it goes on to use. Mend that, and every ReLU can be seen through."
         )
@@ -38,7 +38,7 @@ def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
 
 def _probes(images: Tensor) -> Tensor:
     """Two random images at each scale, and the point of their line that lies as far again behind the first."""
-    draws = torch.randn(2, *images.shape[1:], generator=stream(0, "saliency check")).to(images)
+    draws = torch.randn(2, *images.shape[1:], generator=generator_for(0, "saliency check")).to(images)
     one, two = draws * images.detach().float().std(correction=0).clamp(min=1).to(images)
     return torch.stack([image * scale for scale in SCALES for image in (one, two, 2 * one - two)])
 
@@ -58,16 +58,16 @@ def _bent(value: object) -> bool:
 def _straight(model: nn.Module, probes: Tensor, layer: str | None) -> None:
     walk = _Walk(model)
     try:
-        with replaced(model, _linear):
+        with replace_modules(model, _linear):
             output = output_of(model, probes, layer)
     finally:
         walk.end()
     if walk.problem:
-        raise Refused(walk.problem)
+        raise UserError(walk.problem)
     if len(output) != len(probes) or _bent(output):
-        raise Refused("this model does not treat the images of a batch one by one: its maps cannot be told apart")
+        raise UserError("this model does not treat the images of a batch one by one: its maps cannot be told apart")
     if layer and _calls(model, probes[:1], layer) > 1:
-        raise Refused(f"layer {layer!r} is called more than once in a forward pass: name one that is called once")
+        raise UserError(f"layer {layer!r} is called more than once in a forward pass: name one that is called once")
 
 
 def _calls(model: nn.Module, image: Tensor, layer: str) -> int:
@@ -75,7 +75,7 @@ def _calls(model: nn.Module, image: Tensor, layer: str) -> int:
     seen = []
     hook = model.get_submodule(layer).register_forward_hook(lambda *_: seen.append(layer))
     try:
-        with replaced(model, lambda module: None):
+        with replace_modules(model, lambda module: None):
             model(image.clone())
     finally:
         hook.remove()

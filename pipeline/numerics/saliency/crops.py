@@ -3,12 +3,12 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.paper.receptive_fields import Layer
+from pipeline.paper.receptive_fields import ReceptiveField
 
 
-def output_name(layer: Layer) -> str:
+def output_name(layer: ReceptiveField) -> str:
     """The module of `network.build`'s model that the layer's units leave: its ReLU, or the convolution without one."""
-    return f"{'relu' if layer.conv.rectify else 'conv'}{layer.number}"
+    return f"{'relu' if layer.conv.relu else 'conv'}{layer.number}"
 
 
 def crop(image: Tensor, box: tuple[int, int, int], outside: float = 0.0) -> Tensor:

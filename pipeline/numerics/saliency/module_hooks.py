@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from pipeline.errors import unknown
+from pipeline.errors import unknown_name
 
 
 @contextmanager
-def replaced(model: nn.Module, of: Callable[[nn.Module], Callable | None]) -> Iterator[None]:
+def replace_modules(model: nn.Module, of: Callable[[nn.Module], Callable | None]) -> Iterator[None]:
     """Inside, a module computes what `of` gives for it; dropout is off and no parameter asks for a gradient.
 
     The model is as it was afterwards, also after an error: every module's own mode, hooks and forward included.
@@ -48,7 +48,7 @@ def output_of(model: nn.Module, images: Tensor, layer: str | None) -> Tensor:
         return model(images)
     modules = dict(model.named_modules())
     if not layer or layer not in modules:
-        raise unknown("layer", layer, [name for name in modules if name])
+        raise unknown_name("layer", layer, [name for name in modules if name])
 
     def leave(_module: nn.Module, _given: object, output: Tensor) -> None:
         raise _Reached(output)
@@ -60,4 +60,4 @@ def output_of(model: nn.Module, images: Tensor, layer: str | None) -> Tensor:
         return reached.output
     finally:
         hook.remove()
-    raise unknown("layer", layer, [name for name in modules if name])
+    raise unknown_name("layer", layer, [name for name in modules if name])

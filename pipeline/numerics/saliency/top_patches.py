@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pipeline.numerics.saliency.backward_rules import Way, under
+from pipeline.numerics.saliency.backward_rules import BackwardRule, with_backward_rule
 
 
 @dataclass(frozen=True)
-class Strongest:
+class TopPatches:
     """For each of C channels, strongest first, the k images that excite one of its units most, each counted once."""
 
     values_CK: Tensor  # activations
@@ -24,7 +24,7 @@ class Strongest:
         return self.mean_C.sort(descending=True, stable=True).indices[:count]
 
 
-def strongest(model: nn.Module, batches: Iterable[Tensor], layers: Sequence[str], k: int) -> dict[str, Strongest]:
+def top_patches(model: nn.Module, batches: Iterable[Tensor], layers: Sequence[str], k: int) -> dict[str, TopPatches]:
     """The strongest patches of every channel of the modules named, from batches of images (B, C, H, W) in order.
 
     A list of k stays in memory for each channel, and the maps of one batch. Of equal activations the earlier image
@@ -32,7 +32,7 @@ def strongest(model: nn.Module, batches: Iterable[Tensor], layers: Sequence[str]
     """
     lists: dict[str, _List] = {}
     begin = 0
-    with torch.no_grad(), under(model, Way()), _outputs(model, layers) as outputs:
+    with torch.no_grad(), with_backward_rule(model, BackwardRule()), _outputs(model, layers) as outputs:
         for images in batches:
             model(images)
             for name in layers:
@@ -59,10 +59,10 @@ class _List:
         self.sum = self.sum.to(maps_BCHW.device) + maps_BCHW.double().sum((0, 2, 3))
         self.seen += len(maps_BCHW) * maps_BCHW[0, 0].numel()
 
-    def result(self) -> Strongest:
+    def result(self) -> TopPatches:
         assert self.best is not None
         values, images, rows, columns = (part.cpu() for part in self.best)
-        return Strongest(values, images, torch.stack([rows, columns], 2), (self.sum / self.seen).float().cpu())
+        return TopPatches(values, images, torch.stack([rows, columns], 2), (self.sum / self.seen).float().cpu())
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import torch
 from pipeline.numerics import reference_loop
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.fast.trainer import Lane
-from pipeline.numerics.initialization import initialise
-from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.fast.trainer import Trainer
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
 from pipeline.paper.augmentations import Shift
 from pipeline.paper.networks import TWELVE, narrow
@@ -26,13 +26,13 @@ NEAR = {"float32": 1e-4, "bfloat16": 0.03}
 def feed():
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.standard_normal((40, 3, 32, 32), dtype=np.float32))
-    return Feed(Images(images, torch.from_numpy(rng.integers(0, 10, 40))), RECIPE)
+    return Loader(Images(images, torch.from_numpy(rng.integers(0, 10, 40))), RECIPE)
 
 
 def fresh(name):
     network = narrow(TWELVE[name], 6)
     model = build(network)
-    initialise(model, "he", 0)
+    initialize(model, "he", 0)
     return network, model
 
 
@@ -40,7 +40,7 @@ def plain_losses(name):
     _, model = fresh(name)
     optimizer, keys_LE = reference_loop.Momentum(model, RECIPE), epoch_keys(0, 0, len(dropouts(model)), 40)
     out = []
-    for images, labels, place_B in feed().training(0, 0):
+    for images, labels, place_B in feed().training_batches(0, 0):
         begin_batch(model, keys_LE[:, place_B])
         out.append(reference_loop.step(model, optimizer, RECIPE.lr, images, labels)[0].item() / len(labels))
     return out
@@ -48,12 +48,12 @@ def plain_losses(name):
 
 def fast_losses(name, precision):
     network, model = fresh(name)
-    lane = Lane(model, network, RECIPE, feed(), feed(), 0, Mode(precision))
+    lane = Trainer(model, network, RECIPE, feed(), feed(), 0, Mode(precision))
     lane.begin_epoch()
     out = []
     for chunk in lane.chunks(1):
         before = lane.totals[0].item()
-        lane.step(*lane.shown(chunk.places()), chunk.batch)
+        lane.step(*lane.batch_at(chunk.positions()), chunk.batch)
         out.append((lane.totals[0].item() - before) / chunk.batch)
     return out
 

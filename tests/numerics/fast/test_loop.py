@@ -9,10 +9,10 @@ import torch
 from support.small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
 
 from pipeline.numerics import reference_loop
-from pipeline.numerics.fast.execution import Eager, Recorded
+from pipeline.numerics.fast.execution import CapturedSteps, EagerSteps
 from pipeline.numerics.fast.loop import Pause, chunks, epochs, recorded_steps
 from pipeline.numerics.fast.precision import Mode
-from pipeline.numerics.fast.trainer import Chunk
+from pipeline.numerics.fast.trainer import StepBatch
 
 # after 50 steps: of every epoch's loss, and of the way that the weights have gone. A bfloat16 has 8 bits, 1 in 256
 NEAR = {"float32": (1e-5, 1e-4), "bfloat16": (0.03, 0.1)}
@@ -70,14 +70,14 @@ def test_recorded_steps_equal_steps_made_one_by_one_bit_for_bit(most):
         recordings.append(branches)
         return lambda: [branch() for branch in branches]
 
-    for lanes, stepper in ((recorded, Recorded(recorded, record, most)), ([eager], Eager([eager]))):
+    for lanes, stepper in ((recorded, CapturedSteps(recorded, record, most)), ([eager], EagerSteps([eager]))):
         for _ in range(2):
             for one in lanes:
                 one.begin_epoch()
             for chunk in lanes[0].chunks(stepper.most):
                 stepper.run(chunk)
             for one in lanes:
-                one.end_epoch(*one.counted(), 70, 0.0)
+                one.end_epoch(*one.totals_so_far(), 70, 0.0)
     assert torch.equal(recorded[0].weights.master_P, eager.weights.master_P)
     assert torch.equal(recorded[0].totals, eager.totals)
     assert len(recordings) == {1: 2, 3: 3, 30: 2}[most]  # 70 images in batches of 16: 4 full ones and one of 6
@@ -95,7 +95,7 @@ def test_a_recording_reads_no_more_than_a_quarter_of_a_gibibyte():
 
 def test_an_epoch_in_chunks():
     one = lane(recipe=replace(RECIPE, batch=4))
-    assert one.chunks(10) == [Chunk(0, 10, 4), Chunk(40, 7, 4), Chunk(68, 1, 2)]
+    assert one.chunks(10) == [StepBatch(0, 10, 4), StepBatch(40, 7, 4), StepBatch(68, 1, 2)]
     assert [chunk.steps for chunk in one.chunks(1)] == [1] * 18
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from support.small import POOLED, lane
 
-from pipeline.errors import Refused
-from pipeline.numerics.fast.parity_check import agree
+from pipeline.errors import UserError
+from pipeline.numerics.fast.parity_check import check_parity
 from pipeline.numerics.fast.precision import PRECISIONS, Mode
 
 
@@ -16,7 +16,7 @@ def test_the_fast_path_agrees_and_the_model_comes_back_as_it_was(precision):
     one = lane(POOLED, mode=Mode(precision))
     one.model.train()
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
-    agree(one)
+    check_parity(one)
     assert one.model.training
     assert all(torch.equal(value, before[name]) for name, value in one.model.state_dict().items())
     with pytest.raises(RuntimeError, match="begin_batch"):  # no keys are left behind
@@ -31,10 +31,10 @@ def test_another_network_is_refused(precision, mistake):
         one.table = [replace(row, drop=0.0) for row in one.table]
     elif mistake == "no ReLU":
         second = one.table[2]  # behind the pool: the largest of nine values is hardly ever below zero
-        one.table[2] = replace(second, layer=replace(second.layer, rectify=False))
+        one.table[2] = replace(second, layer=replace(second.layer, relu=False))
     elif mistake == "a weight":
-        one.weights.leaves[0] = one.weights.leaves[0].detach() * -1
+        one.weights.compute_params[0] = one.weights.compute_params[0].detach() * -1
     else:
-        one.weights.leaves = [torch.zeros_like(leaf) for leaf in one.weights.leaves]
-    with pytest.raises(Refused, match=r"the fast path does not compute .* Nothing was trained"):
-        agree(one)
+        one.weights.compute_params = [torch.zeros_like(leaf) for leaf in one.weights.compute_params]
+    with pytest.raises(UserError, match=r"the fast path does not compute .* Nothing was trained"):
+        check_parity(one)

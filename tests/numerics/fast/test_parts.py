@@ -10,16 +10,16 @@ import pytest
 import torch
 from support.small import RECIPE, feed, fresh
 
-from pipeline.errors import Refused
+from pipeline.errors import UserError
 from pipeline.numerics import reference_loop
 from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.fast import precision
-from pipeline.numerics.fast.device_loader import Resident
-from pipeline.numerics.fast.flat_parameters import Weights
-from pipeline.numerics.fast.forward import rows, scores
-from pipeline.numerics.fast.precision import Mode, choose
-from pipeline.numerics.initialization import initialise
-from pipeline.numerics.loader import Feed, Images
+from pipeline.numerics.fast.device_loader import DeviceLoader
+from pipeline.numerics.fast.flat_parameters import FlatParameters
+from pipeline.numerics.fast.forward import logits, rows
+from pipeline.numerics.fast.precision import Mode, choose_mode
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
 from pipeline.paper.augmentations import Crop, Shift
 from pipeline.paper.networks import ABLATIONS, TWELVE, narrow
@@ -32,14 +32,14 @@ NETWORKS = [narrow(network, 12) for network in (TWELVE | ABLATIONS).values()]
 def test_the_table_computed_directly_is_the_model(network, channels):
     """Dropout included, and with an image that was padded to more channels."""
     model = build(network).train()
-    initialise(model, "he", 0)
+    initialize(model, "he", 0)
     x = torch.randn(2, 3, 32, 32)
     keys_LB = epoch_keys(0, 0, len(dropouts(model)), 2)
     begin_batch(model, keys_LB)
     expected = model(x)
-    held = Weights(model, RECIPE, channels=channels)
+    held = FlatParameters(model, RECIPE, channels=channels)
     wide = torch.cat([x, torch.zeros(2, channels - 3, 32, 32)], 1).contiguous(memory_format=torch.channels_last)
-    given = scores(rows(network), held.leaves, wide, keys_LB)
+    given = logits(rows(network), held.compute_params, wide, keys_LB)
     torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-5)
     assert given.dtype is torch.float32
 
@@ -49,28 +49,28 @@ def test_the_table_computed_directly_is_the_model(network, channels):
 def test_one_update_of_the_vector_is_that_of_every_parameter(nesterov, channels):
     recipe = replace(RECIPE, nesterov=nesterov)
     ours, theirs = fresh(), fresh()
-    held, plain = Weights(ours, recipe, channels=channels), reference_loop.Momentum(theirs, recipe)
+    held, plain = FlatParameters(ours, recipe, channels=channels), reference_loop.Momentum(theirs, recipe)
     for number in range(4):
         gradients = [torch.randn(p.shape, generator=torch.Generator().manual_seed(number)) for p in ours.parameters()]
         for parameter, gradient in zip(theirs.parameters(), gradients, strict=True):
             parameter.grad = gradient.clone()
         plain.update(0.1)
-        wide = torch.zeros_like(held.leaves[0])
+        wide = torch.zeros_like(held.compute_params[0])
         wide[:, :3] = gradients[0]
         held.gather([wide, *gradients[1:]])
         held.update(torch.tensor(0.1))
     for name, parameter in theirs.named_parameters():
         torch.testing.assert_close(dict(ours.named_parameters())[name], parameter, rtol=1e-6, atol=1e-7)
         torch.testing.assert_close(held.velocities[name], plain.velocities[name], rtol=1e-6, atol=1e-7)
-    assert held.leaves[0][:, 3:].abs().sum() == 0
+    assert held.compute_params[0][:, 3:].abs().sum() == 0
 
 
 def test_weights_set_from_outside_reach_the_forward_pass():
     model = fresh()
-    held = Weights(model, RECIPE, torch.bfloat16)
+    held = FlatParameters(model, RECIPE, torch.bfloat16)
     model.load_state_dict(fresh(seed=1).state_dict())
-    held.changed()
-    for leaf, parameter in zip(held.leaves, fresh(seed=1).parameters(), strict=True):
+    held.refresh_compute()
+    for leaf, parameter in zip(held.compute_params, fresh(seed=1).parameters(), strict=True):
         assert torch.equal(leaf.detach(), parameter.detach().bfloat16())
 
 
@@ -90,11 +90,11 @@ def test_weights_set_from_outside_reach_the_forward_pass():
 def test_resident_images_are_the_feeds_bit_for_bit(augment, plain_epochs):
     recipe = replace(RECIPE, augment=augment, plain_epochs=plain_epochs)
     given = feed(recipe)
-    resident = Resident(given, "cpu", torch.float32, channels=8)
+    resident = DeviceLoader(given, "cpu", torch.float32, channels=8)
     for epoch in (0, 1):
-        resident.begin(given.walk(3, epoch))
+        resident.begin(given.epoch_plan(3, epoch))
         shown = 0
-        for images, labels, place_B in given.training(3, epoch):
+        for images, labels, place_B in given.training_batches(3, epoch):
             ours, our_labels = resident.batch(slice(int(place_B[0]), int(place_B[-1]) + 1))
             assert torch.equal(ours[:, :3], images)
             assert ours[:, 3:].abs().sum() == 0
@@ -106,10 +106,10 @@ def test_resident_images_are_the_feeds_bit_for_bit(augment, plain_epochs):
 
 def test_images_that_are_finished_after_augmentation_go_by_way_of_the_feed():
     bytes_NCHW = torch.randint(256, (30, 3, 8, 8), dtype=torch.uint8)
-    given = Feed(Images(bytes_NCHW, torch.zeros(30).long()), replace(RECIPE, augment=Shift(2)), lambda x: x / 2)
-    resident = Resident(given, "cpu", torch.bfloat16)
-    resident.begin(given.walk(0, 0))
-    [(expected, _, _), *_] = given.training(0, 0)
+    given = Loader(Images(bytes_NCHW, torch.zeros(30).long()), replace(RECIPE, augment=Shift(2)), lambda x: x / 2)
+    resident = DeviceLoader(given, "cpu", torch.bfloat16)
+    resident.begin(given.epoch_plan(0, 0))
+    [(expected, _, _), *_] = given.training_batches(0, 0)
     assert torch.equal(resident.batch(slice(0, 16))[0], expected.bfloat16())
 
 
@@ -117,11 +117,11 @@ def test_the_probe_decides_on_a_cpu_and_the_setting_overrides_it(monkeypatch):
     wide, thin = TWELVE["all-cnn-c"], narrow(TWELVE["all-cnn-c"], 12)
     for gain, expected in ((2.1, "bfloat16"), (0.6, "float32")):
         monkeypatch.setattr(precision, "bfloat16_gain", lambda gain=gain: gain)
-        assert choose(wide, "cpu") == Mode(expected)
-        assert choose(thin, "cpu") == Mode("float32")
-    assert choose(thin, "cpu", "bfloat16") == Mode("bfloat16")
-    with pytest.raises(Refused, match="float32, bfloat16"):
-        choose(wide, "cpu", "float16")
+        assert choose_mode(wide, "cpu") == Mode(expected)
+        assert choose_mode(thin, "cpu") == Mode("float32")
+    assert choose_mode(thin, "cpu", "bfloat16") == Mode("bfloat16")
+    with pytest.raises(UserError, match="float32, bfloat16"):
+        choose_mode(wide, "cpu", "float16")
 
 
 def test_the_probe_is_a_ratio_of_times():

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.errors import Refused
-from pipeline.numerics.initialization import initialise
+from pipeline.errors import UserError
+from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build
-from pipeline.numerics.saliency.attribution import Target, compared, explained, maps, patterns
-from pipeline.numerics.saliency.backward_rules import Way, under
+from pipeline.numerics.saliency.attribution import Target, attributions, explained, maps, patterns
+from pipeline.numerics.saliency.backward_rules import BackwardRule, with_backward_rule
 from pipeline.numerics.saliency.crops import output_name
 from pipeline.paper.networks import TWELVE, narrow
-from pipeline.paper.receptive_fields import layers
+from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.paper.relu_rules import RULES
 
 BELOW = torch.tensor([[1.0, -1, 5], [2, -5, -7], [-3, 2, 4]])
@@ -29,7 +29,7 @@ FIGURE_1B = {
 
 def back(module, rule, below=BELOW, above=ABOVE, switches=True):
     pixels = below.clone().requires_grad_()
-    with under(module, Way(rule, switches)):
+    with with_backward_rule(module, BackwardRule(rule, switches)):
         out = module(pixels)
         (signal,) = torch.autograd.grad(out, pixels, above)
     return out.detach(), signal
@@ -76,13 +76,13 @@ def test_without_switches_a_pool_with_gaps_in_its_window_is_refused():
     pool = nn.MaxPool2d(2, 1, dilation=2)
     _, signal = back(pool, "guided", POOLED[:1], torch.ones(1, 1, 1, 3))
     assert signal.sum() == 3
-    with pytest.raises(Refused, match="dilation"):
+    with pytest.raises(UserError, match="dilation"):
         back(pool, "guided", POOLED[:1], torch.ones(1, 1, 1, 3), switches=False)
 
 
 def network(name, by=6):
     model = build(narrow(TWELVE[name], by))
-    initialise(model, "he", 0, None)
+    initialize(model, "he", 0, None)
     return model.eval()
 
 
@@ -112,7 +112,7 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("name", ["model-b", "strided-cnn-a", "convpool-cnn-c", "all-cnn-c"])
 def test_maps_are_captums(name):
     model = network(name)
-    ours = compared(model, IMAGES, Target(CLASSES))
+    ours = attributions(model, IMAGES, Target(CLASSES))
     for rule, theirs in captums(model, IMAGES, CLASSES).items():
         assert_close(ours[rule, True], theirs)
 
@@ -127,7 +127,7 @@ def test_maps_of_a_resnet_with_shared_in_place_relus_are_captums():
         if isinstance(module, nn.ReLU):
             module.inplace = False  # captum cannot do in-place ones
     images = torch.randn(2, 3, 64, 64)
-    ours = compared(model, images, Target(torch.tensor([1, 700])))
+    ours = attributions(model, images, Target(torch.tensor([1, 700])))
     for rule, theirs in captums(plain, images, torch.tensor([1, 700])).items():
         assert_close(ours[rule, True], theirs)
 
@@ -176,14 +176,14 @@ def test_a_batch_is_its_images_one_by_one(rule):
 
 def test_rules_compared_over_one_forward_pass_are_the_rules_alone():
     model = network("convpool-cnn-c")
-    together = compared(model, IMAGES, Target(CLASSES), tuple(RULES), (True, False))
+    together = attributions(model, IMAGES, Target(CLASSES), tuple(RULES), (True, False))
     assert len(together) == 6
     for (rule, switches), found in together.items():
         assert torch.equal(found, maps(model, IMAGES, Target(CLASSES), rule, switches))
 
 
 def test_a_network_without_pools_knows_no_switches():
-    found = compared(network("all-cnn-c"), IMAGES, Target(CLASSES), ("guided",), (True, False))
+    found = attributions(network("all-cnn-c"), IMAGES, Target(CLASSES), ("guided",), (True, False))
     assert torch.equal(found["guided", True], found["guided", False])
 
 
@@ -199,7 +199,7 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
     modules, parameters = state(model)
     first = maps(model, images, Target(torch.tensor([1])))
     for wrong in (Target(torch.tensor([11])), Target(torch.tensor([1]), "relu2", torch.tensor([[40, 0]]))):
-        with pytest.raises(Refused, match="there is no"):
+        with pytest.raises(UserError, match="there is no"):
             maps(model, images, wrong)
     with pytest.raises(RuntimeError):
         maps(model, images[:, :1], Target(torch.tensor([1])))
@@ -225,13 +225,13 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
     ],
 )
 def test_a_target_that_is_not_there_is_refused(target, rule, hint):
-    with pytest.raises(Refused, match=hint):
+    with pytest.raises(UserError, match=hint):
         maps(network("all-cnn-c"), IMAGES, target, rule)
 
 
 def test_patterns_of_the_first_layer_are_its_filters():
     network_, model = TWELVE["model-a"], network("model-a", 1)
-    first = layers(narrow(network_, 1))["conv1"]
+    first = receptive_fields(narrow(network_, 1))["conv1"]
     found = patterns(model, output_name(first), torch.arange(96), (16, 16), IMAGES[0])
     top = first.box((16, 16))[0]
     window = slice(top, top + first.step.receptive)
@@ -241,7 +241,7 @@ def test_patterns_of_the_first_layer_are_its_filters():
 
 def test_patterns_are_transposed_convolutions_with_rectifiers_between_and_look_at_no_image():
     model = network("all-cnn-c", 12)
-    third = layers(narrow(TWELVE["all-cnn-c"], 12))["conv3"]
+    third = receptive_fields(narrow(TWELVE["all-cnn-c"], 12))["conv3"]
     convs = [m for m in model if isinstance(m, nn.Conv2d)][:3]
     signal = torch.zeros(8, 8, 16, 16)
     signal[torch.arange(8), torch.arange(8), 8, 8] = 1

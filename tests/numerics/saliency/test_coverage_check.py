@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.errors import Refused
-from pipeline.numerics.initialization import initialise
+from pipeline.errors import UserError
+from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build
 from pipeline.numerics.saliency.attribution import Target, maps
 from pipeline.numerics.saliency.coverage_check import check
@@ -76,7 +76,7 @@ BLIND = {
 @pytest.mark.parametrize("case", BLIND)
 def test_an_activation_out_of_reach_is_refused_and_named(case):
     model, where = BLIND[case]
-    with pytest.raises(Refused, match=where):
+    with pytest.raises(UserError, match=where):
         maps(model.eval(), IMAGES, Target(torch.tensor([0, 1])))
 
 
@@ -91,25 +91,25 @@ def test_where_the_rules_are_blind_maps_would_be_plain_gradients():
 
 def test_a_random_layer_and_a_false_relu_are_refused():
     noisy = with_(end=lambda self, x: F.dropout(x, 0.2))  # without training=self.training
-    with pytest.raises(Refused, match=r"after 'conv2'|random"):
+    with pytest.raises(UserError, match=r"after 'conv2'|random"):
         check(noisy.eval(), IMAGES)
     false = TwoConvs()
     false.relu = OneChannelMore()
-    with pytest.raises(Refused, match="differ"):
+    with pytest.raises(UserError, match="differ"):
         check(false.eval(), IMAGES)
 
 
 def test_a_layer_that_is_called_twice_is_no_target():
     model = with_(end=lambda self, x: self.relu(x))
     check(model, IMAGES)
-    with pytest.raises(Refused, match="'relu' is called more than once"):
+    with pytest.raises(UserError, match="'relu' is called more than once"):
         maps(model, IMAGES, Target(torch.tensor([0, 1]), "relu"))
 
 
 def test_what_lies_behind_the_target_does_not_matter():
     model = with_(end=lambda self, x: x.softmax(1)).eval()
     maps(model, IMAGES, Target(torch.tensor([0, 1]), "conv2"))
-    with pytest.raises(Refused, match="after 'conv2'"):
+    with pytest.raises(UserError, match="after 'conv2'"):
         maps(model, IMAGES, Target(torch.tensor([0, 1])))
 
 
@@ -117,14 +117,14 @@ def test_what_lies_behind_the_target_does_not_matter():
 def test_every_network_of_the_paper_is_reached(name):
     network = narrow(NETWORKS[name], 12)
     model = build(network)
-    initialise(model, "he", 0, None)
+    initialize(model, "he", 0, None)
     check(model, torch.randn(1, 3, network.side, network.side))
 
 
 def test_a_deep_leaky_network_is_reached():
     network = narrow(NETWORKS["large-all-cnn"], 160)
     model = build(network)
-    initialise(model, "he", 0, None)
+    initialize(model, "he", 0, None)
     check(model, torch.randn(1, 3, 126, 126))
 
 

@@ -5,27 +5,27 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import Refused
-from pipeline.numerics.initialization import initialise
+from pipeline.errors import UserError
+from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build
 from pipeline.numerics.saliency.attribution import Target, maps
 from pipeline.numerics.saliency.crops import crop, output_name
-from pipeline.numerics.saliency.randomization import cascade
-from pipeline.numerics.saliency.top_patches import strongest
+from pipeline.numerics.saliency.randomization import randomize_cascade
+from pipeline.numerics.saliency.top_patches import top_patches
 from pipeline.paper.networks import IMAGENET, NETWORKS, TWELVE, narrow
-from pipeline.paper.receptive_fields import layer, layers
+from pipeline.paper.receptive_fields import receptive_field, receptive_fields
 
 
 def model_of(network):
     model = build(network)
-    initialise(model, "he", 0, None)
+    initialize(model, "he", 0, None)
     return model.eval()
 
 
 def test_receptive_fields_are_the_papers():
-    fields = [found.step.receptive for found in layers(TWELVE["all-cnn-c"]).values()]
+    fields = [found.step.receptive for found in receptive_fields(TWELVE["all-cnn-c"]).values()]
     assert fields == [3, 5, 7, 11, 15, 19, 27, 27, 27]
-    of = layers(IMAGENET)
+    of = receptive_fields(IMAGENET)
     assert [of[f"conv{n}"].step.receptive for n in (1, 2, 3, 6, 9)] == [11, 11, 19, 67, 131]
 
 
@@ -36,7 +36,7 @@ def test_a_unit_sees_its_box_and_nothing_else(name):
     model = model_of(network)
     for parameter in model.parameters():
         parameter.data.abs_()
-    for found in layers(network).values():
+    for found in receptive_fields(network).values():
         side = found.step.side
         for place in ((0, 0), (side // 2, side - 1), (side - 1, side // 2)):
             image = torch.rand(1, 3, 32, 32)
@@ -58,10 +58,10 @@ def test_a_crop_is_the_window_of_the_padded_image():
 
 def test_layers_are_named_as_in_the_paper_and_a_typo_is_answered():
     network = NETWORKS["all-cnn-c"]
-    assert list(layers(network)) == [f"conv{n}" for n in range(1, 10)]
-    with pytest.raises(Refused, match="Did you mean conv"):
-        layer(network, "conv12")
-    linear = layers(NETWORKS["all-cnn-c-linear-scores"])
+    assert list(receptive_fields(network)) == [f"conv{n}" for n in range(1, 10)]
+    with pytest.raises(UserError, match="Did you mean conv"):
+        receptive_field(network, "conv12")
+    linear = receptive_fields(NETWORKS["all-cnn-c-linear-scores"])
     assert output_name(linear["conv9"]).startswith("conv")
 
 
@@ -69,8 +69,8 @@ def test_the_strongest_patches_are_those_of_a_full_search():
     network = narrow(TWELVE["all-cnn-c"], 12)
     model, images = model_of(network), torch.randn(50, 3, 32, 32)
     images[40] = images[7]  # equal activations: the earlier image first
-    modules = [output_name(layer(network, name)) for name in ("conv2", "conv5")]
-    found = strongest(model, images.split(16), modules, k=6)
+    modules = [output_name(receptive_field(network, name)) for name in ("conv2", "conv5")]
+    found = top_patches(model, images.split(16), modules, k=6)
     names = list(dict(model.named_children()))
     for module in modules:
         with torch.no_grad():
@@ -90,14 +90,14 @@ def test_the_strongest_patches_are_those_of_a_full_search():
 
 def test_fewer_images_than_asked_for_are_all_of_them():
     network = narrow(TWELVE["all-cnn-c"], 12)
-    found = strongest(model_of(network), [torch.randn(3, 3, 32, 32)], ["relu2"], k=10)
+    found = top_patches(model_of(network), [torch.randn(3, 3, 32, 32)], ["relu2"], k=10)
     assert found["relu2"].values_CK.shape == (8, 3)
 
 
 def test_a_cascade_shuffles_layer_by_layer_from_the_scores_down():
     model = model_of(narrow(TWELVE["all-cnn-c"], 12))
     before = [module.weight.clone() for module in model if isinstance(module, nn.Conv2d)]
-    stages = list(cascade(model))
+    stages = list(randomize_cascade(model))
     assert len(stages) == len(before)
     for depth, (name, random) in enumerate(stages, 1):
         convs = [(n, m) for n, m in random.named_children() if isinstance(m, nn.Conv2d)]
