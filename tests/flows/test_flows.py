@@ -144,7 +144,7 @@ def renderers(monkeypatch):
             fake.stopped += 1
 
     monkeypatch.setattr(render, "HERE_SECONDS", 0)
-    monkeypatch.setattr(render, "Rendering", Rendering)
+    monkeypatch.setattr("flows.explain.Rendering", Rendering)
     return fake
 
 
@@ -176,7 +176,6 @@ def test_much_to_draw_goes_to_the_cluster_and_the_page_is_hung(harness, renderer
 @pytest.mark.prefect
 def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_explain, monkeypatch):
     from flows.explain import explain
-    from pipeline.visualization import render
     from pipeline.visualization.upload import Rate
 
     store, drawn = to_explain.opened(), []
@@ -189,7 +188,7 @@ def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_
         drawn.append(experiment)
         return Rate(1, 1, 1.0, 1.0)
 
-    monkeypatch.setattr(render, "render_here", render_here)
+    monkeypatch.setattr("flows.explain.render_here", render_here)
     with pytest.raises(ValueError, match="its weights are damaged"):
         explain(to_explain)
     assert drawn == [TWO]
@@ -212,12 +211,11 @@ def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_ex
 @pytest.mark.prefect
 def test_drawing_here_that_is_interrupted_is_over(harness, to_explain, monkeypatch):
     from flows.explain import explain
-    from pipeline.visualization import render
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render, "render_here", interrupted)
+    monkeypatch.setattr("flows.explain.render_here", interrupted)
     with pytest.raises(KeyboardInterrupt):
         explain(to_explain)
     assert not to_explain.opened().exists(StudyFolder("smoke").gallery)
