@@ -13,7 +13,7 @@ from pipeline.data import prepare, sources
 from pipeline.data.npy import array_of, npy
 from pipeline.data.raw_images import Raw
 from pipeline.errors import UserError
-from pipeline.numerics.augmentation import draw, eval_transform
+from pipeline.numerics.augmentation import augment, draw, eval_transform
 from pipeline.numerics.preprocessing import contrast_normalized, fit_to, scaled, whiten
 from pipeline.paper.augmentations import Crop, Distort, Shift
 from pipeline.paper.recipes import Recipe, Scale, Whiten
@@ -63,15 +63,15 @@ CASES = {
 def test_a_recipe_is_fed_what_it_asks_for(store, name):
     recipe = CASES[name]
     train, test = prepared(store, recipe).feeds(recipe)
-    how, augment = recipe.preprocess, recipe.augment
-    late = isinstance(how, Scale) or (isinstance(augment, Shift) and not augment.whitened)
+    how, change = recipe.preprocess, recipe.augment
+    late = isinstance(how, Scale) or (isinstance(change, Shift) and not change.whitened)
 
     def seen(pixels, change):
         return finished(change(pixels), how) if late else change(finished(pixels, how))
 
     close = {"atol": 1e-4, "rtol": 1e-4}
     images, labels = zip(*test.evaluation_batches(batch=5), strict=True)
-    torch.testing.assert_close(torch.cat(images), seen(TEST, lambda x: eval_transform(x, augment)), **close)
+    torch.testing.assert_close(torch.cat(images), seen(TEST, lambda x: eval_transform(x, change)), **close)
     assert torch.cat(labels).tolist() == RAW.test_labels.tolist()
 
     copies = 2 if name == "mirrored copies" else 1
@@ -80,22 +80,22 @@ def test_a_recipe_is_fed_what_it_asks_for(store, name):
     images, labels, _ = zip(*train.training_batches(seed=3, epoch=1), strict=True)
     assert torch.cat(labels).tolist() == RAW.train_labels[index % 30].tolist()
     assert sorted(index.tolist()) == list(range(30 * copies))
-    if augment is None:
-        expected = seen(TRAIN, plain_of(augment))[index]
+    if change is None:
+        expected = seen(TRAIN, plain_of(change))[index]
     else:
-        row = draw(augment, 30 * copies, 3, 1)[index]
-        expected = seen(TRAIN[index % 30] if late else TRAIN, lambda x: varied_of(x, augment, row, index, late))
+        row = draw(change, 30 * copies, 3, 1)[index]
+        expected = seen(TRAIN[index % 30] if late else TRAIN, lambda x: varied_of(x, change, row, index, late))
         assert torch.equal(draws, row)
     torch.testing.assert_close(torch.cat(images), expected, **close)
     assert all(part.is_contiguous(memory_format=torch.channels_last) for part in images)
 
 
-def plain_of(augment):
-    return lambda x: eval_transform(x, augment)
+def plain_of(change):
+    return lambda x: eval_transform(x, change)
 
 
-def varied_of(x, augment, row, index, late):
-    return augment(x if late else x[index % 30], augment, row, index >= 30)
+def varied_of(x, change, row, index, late):
+    return augment(x if late else x[index % 30], change, row, index >= 30)
 
 
 def test_pixels_are_kept_as_they_are_beside_what_preprocessing_made(store):
@@ -145,12 +145,12 @@ def test_npy_files_are_numpys(tmp_path):
 
 def test_a_view_is_the_object_and_writing_to_it_changes_nothing_else(store):
     store.write("a/b", bytes(range(256)) * 100)
-    one, two = store.view("a/b"), store.view("a/b")
+    one, two = store.read_buffer("a/b"), store.read_buffer("a/b")
     assert bytes(one) == store.read("a/b")
     one[0] = 77
     assert two[0] == store.read("a/b")[0] == 0
     with pytest.raises(FileNotFoundError):
-        store.view("a/c")
+        store.read_buffer("a/c")
 
 
 def test_whoever_trains_needs_no_library_that_only_preparing_needs():

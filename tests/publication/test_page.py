@@ -39,7 +39,7 @@ def train(store, experiment, error):
 
 def publish(store, study):
     where, drawn = publish_study(store, study)
-    assert where == store.where(StudyFolder(study.name).report)
+    assert where == store.url_of(StudyFolder(study.name).report)
     digest = store.read_json(StudyFolder(study.name).editions)[-1]["digest"]
     return digest, store.read(StudyFolder(study.name).report).decode(), drawn
 
@@ -102,7 +102,7 @@ def test_every_table_is_there_in_every_format(smoke):
 
 def test_one_line_of_pandas_reads_the_table(anywhere):
     publish(anywhere, SMOKE)
-    frame = pd.read_parquet(anywhere.where(StudyFolder("smoke").table("parquet")))
+    frame = pd.read_parquet(anywhere.url_of(StudyFolder("smoke").table("parquet")))
     assert frame["error"].tolist() == [3.0, 4.0]
 
 

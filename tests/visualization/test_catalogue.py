@@ -256,7 +256,7 @@ def test_drawing_waits_for_a_slow_store(finished, monkeypatch):
             yield one
 
     drawn = upload.render_picture
-    monkeypatch.setattr(upload, "drawn", many)
+    monkeypatch.setattr(upload, "render_picture", many)
     monkeypatch.setattr(upload.Uploads, "_write", slow)
     wanted = [p for p in pictures(ONE.network, SMALL) if p.kind == "patterns"]
     assert upload.render(store, ONE.id, wanted).sheets == 60

@@ -34,7 +34,7 @@ def hung(tmp_path_factory):
 
 def test_every_picture_is_linked_relatively_and_there(hung):
     store, path = hung
-    page = Path(store.where(path))
+    page = Path(store.url_of(path))
     text = page.read_text()
     links = re.findall(r'href="(\.\./[^"]+)"', text)
     pictures = [f"runs/{r.id}/figures/{n}" for r in RUNS for n in store.names(RunFolder(r.id).figures)]
@@ -45,9 +45,9 @@ def test_every_picture_is_linked_relatively_and_there(hung):
 
 def test_the_page_is_written_once_and_shows_no_picture_of_other_weights(hung):
     store, path = hung
-    before = Path(store.where(path)).stat().st_mtime_ns
+    before = Path(store.url_of(path)).stat().st_mtime_ns
     assert gallery.publish_gallery(store, "noise", RUNS) == path
-    assert Path(store.where(path)).stat().st_mtime_ns == before
+    assert Path(store.url_of(path)).stat().st_mtime_ns == before
     assert [run["id"] for run in gallery.index(store, RUNS)] == [RUNS[0].id, RUNS[1].id]
     run = RunFolder(RUNS[1].id)
     result = store.read_json(run.result)
@@ -113,7 +113,7 @@ CLICK = "document.querySelector({!r}).click()"
 def test_a_person_clicks_through_it(hung):
     store, path = hung
     with browser.browser() as page:
-        page.open(f"file://{store.where(path)}")
+        page.open(f"file://{store.url_of(path)}")
         panels = "[...document.querySelectorAll('.panel')].map((panel) => panel.dataset.run)"
         assert page.evaluate(panels) == [RUNS[0].id, RUNS[1].id]
         views = page.evaluate("[...document.querySelectorAll('#views button')].map((button) => button.id)")
