@@ -79,7 +79,7 @@ def _print_runs(study: Study, standings: list[RunStatus], cost: bool = False) ->
     now = {s.experiment.id for s in trainable(study, standings)}
     for s in standings:
         run = s.plain()
-        error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
+        error = "" if s.error_percent is None else f"{s.error_percent:.2f}"
         why = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
         state = s.state if s.has_outcome or s.experiment.id in now else "not chosen"
         price = [_quantity(run["flops"]), duration(run["gpu_seconds"])] if cost else []
@@ -202,10 +202,9 @@ def print_figures(summary: dict, as_json: bool) -> None:
 
 
 def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
-    result = standing.result or {}
-    if standing.state == "done":
-        error = 100 * result["wrong"] / result["seen"]
-        text = f"{standing.experiment.id}: {error:.2f} % error ({result['wrong']} of {result['seen']})"
+    result = standing.result
+    if result and result.outcome == "done":
+        text = f"{standing.experiment.id}: {result.error_percent:.2f} % error ({result.wrong} of {result.seen})"
     else:
         text = f"{standing.experiment.id}: {standing.state}"
     print_answer({"store": store.url, **standing.plain()}, text, as_json)

@@ -17,7 +17,7 @@ from pipeline.training.progress import Progress, RunStatus, results
 
 def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bool]:
     """A claim on the run; whether somebody elsewhere still lives shows only after a silent minute."""
-    owner, watch = leases.Owner(), leases.LeaseObserver(store)
+    owner, watch = leases.this_process(), leases.LeaseObserver(store)
     until = time.monotonic() + leases.SILENCE_SECONDS + 1
     while True:
         held, settled = leases.acquire(store, [experiment], 1, owner, watch)
@@ -31,7 +31,7 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
 
     Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
     """
-    owner, watch = leases.Owner(), leases.LeaseObserver(store)
+    owner, watch = leases.this_process(), leases.LeaseObserver(store)
     progress = Progress(store, list(study.wanted))
     while missing := needed(study, results(progress.statuses())):
         held, settled = leases.acquire(store, missing, 1, owner, watch)
