@@ -22,7 +22,7 @@ from flows.cli.options import (
 from flows.cli.results import figures, gallery, pull, table
 from pipeline.errors import UserError, unknown_name
 from pipeline.paper.networks import NETWORKS
-from pipeline.plan.studies import study
+from pipeline.plan.studies import part_of, study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, open_store
 
@@ -149,14 +149,21 @@ def run(
 @app.command()
 @answered
 def work(
-    name: StudyArgument, seeds: SeedsOption = None, store: StoreOption = None, data_dir: DataDirOption = None
+    name: StudyArgument,
+    network: Annotated[str | None, typer.Option(help="Train the runs of this network alone.")] = None,
+    without_validation: Annotated[
+        bool, typer.Option("--without-validation", help="Leave out the search on validation images.")
+    ] = False,
+    seeds: SeedsOption = None,
+    store: StoreOption = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Train a study's missing runs one after the other in this process, without Ray and without Prefect.
 
     Start it once for every core or host that shall help: each process takes what no other works on.
     """
     configured = settings(store, data_dir=data_dir)
-    opened, wanted = open_store(configured.store), study(name, seeds)
+    opened, wanted = open_store(configured.store), part_of(study(name, seeds), network, not without_validation)
     from flows.cli.run import work_here
 
     raise_on_sigterm()
@@ -176,6 +183,17 @@ def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = Fal
         raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
     text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"
     output.print_answer({"run": experiment.id, "state": "missing"}, text, as_json)
+
+
+@app.command()
+@answered
+def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Write the front page of a store: its studies, how far each is, what came of it, links to their pages."""
+    opened = open_store(settings(store).store)
+    from pipeline.publication.index import write_index
+
+    where = write_index(opened)
+    output.print_answer({"store": opened.url, "index": where}, where, as_json)
 
 
 @app.command()
