@@ -18,24 +18,34 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of every process that a test starts, too:
 for name in ("STRIVE_STORE", "STRIVE_WORKERS", "STRIVE_DATA_MIRROR", "RAY_ADDRESS", "PREFECT_API_URL"):
     os.environ.pop(name, None)
 
-# Files whose tests share a server or a cluster run in one process, one after the other: two clusters on two cores
-# would only wait for each other.
-TOGETHER = {
-    "flows/test_reproduce.py": "cluster",
-    "flows/test_server.py": "cluster",
-    "training/test_ray_train.py": "cluster",
-    "visualization/test_render.py": "cluster",
-}
+# Files of tests on a cluster run in one process, one after the other: two clusters on two cores only wait for each
+# other, and all but the last two share one reproduction.
+ON_A_CLUSTER = (
+    "tests/flows/test_reproduce.py",
+    "tests/flows/test_server.py",
+    "tests/training/test_ray_train.py",
+    "tests/visualization/test_render.py",
+)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every file is one piece of work for pytest-xdist; the longest, those on a cluster, begin first."""
-    here = Path(__file__).parent
-    for item in items:
-        file = item.path.relative_to(here).as_posix()
-        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(file, file)))
-    items.sort(key=lambda item: item.path.relative_to(here).as_posix() not in TOGETHER)
+    """What takes longest begins first."""
+    items.sort(key=lambda item: _file(item.nodeid) not in ON_A_CLUSTER)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Every file is one piece of work: what its tests share is built once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "on a cluster" if _file(nodeid) in ON_A_CLUSTER else _file(nodeid)
+
+    return Files(config, log)
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def pytest_configure() -> None:
