@@ -191,5 +191,5 @@ def test_a_network_is_found_in_any_case_and_by_its_printed_name(spell):
 
 
 def test_an_unknown_network_is_answered_with_the_nearest():
-    with pytest.raises(UserError, match="unknown network 'ALL-CNN-D'. Did you mean all-cnn-"):
+    with pytest.raises(UserError, match=r"unknown network 'ALL-CNN-D'\. Did you mean all-cnn-"):
         find_network("ALL-CNN-D")
