@@ -36,15 +36,18 @@ def reach(dataset: Dataset, data_dir: str | None, digests: bool = False) -> tupl
     """Where the data set would come from, and what to do where it cannot ("" where it can); downloads nothing.
 
     UserError, naming the file, where files of the data set are there but are not the published ones: by their sizes
-    and archives by their SHA-256; with `digests` also by the SHA-256 of unpacked CIFAR files, about a second a set.
+    and archives by their SHA-256; with `digests` also by the SHA-256 of unpacked CIFAR files, about a second a set, and
+    by the number of photographs, a minute for ImageNet on a slow disk.
     """
     if dataset.name in _SOURCES:
         raw(dataset)
         return "the pinned images, from a package that is installed", ""
     if dataset.shard:
         folder = imagenet.find(dataset, data_dir)
+        if folder and digests:
+            imagenet.listed(dataset, data_dir)
         looked = f"in {data_dir}" if data_dir else "here"
-        return (f"in {folder}", "") if folder else (f"not {looked}, and not to be downloaded", imagenet.mend(dataset))
+        return (f"in {folder}", "") if folder else (f"not {looked}, and not to be downloaded", imagenet.advice(dataset))
     place, archive = cifar.find(dataset, data_dir, digests), cifar.FROM[dataset.name].archive
     missed = cifar.missed(dataset, data_dir)
     if place is None:
