@@ -22,7 +22,7 @@ from flows.cli.options import (
 from flows.cli.results import figures, gallery, pull, table
 from pipeline.errors import UserError, unknown_name
 from pipeline.paper.networks import NETWORKS
-from pipeline.plan.studies import study
+from pipeline.plan.studies import Study, study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, open_store
 
@@ -62,11 +62,17 @@ def reproduce(
     chosen, opened = study(name, seeds), open_store(settings(store, workers).store)
     if dry_run:
         return output.plan(opened, chosen, settings(None, workers).workers, as_json)
-    from flows.cli.doctor import insist
-    from flows.cli.reproduce import reproduce_study
-    from pipeline.visualization.catalogue import RenderRequest, check_request, parse_images, runs_of
+    from flows.cli.reproduce import is_complete, reproduce_study, summary_of, to_render
+    from pipeline.visualization.catalogue import check_request, runs_of
 
-    check_request(runs_of(chosen), RenderRequest(parse_images(images)))
+    check_request(runs_of(chosen), to_render(images))
+    if is_complete(opened, chosen, images):
+        summary = summary_of(opened, chosen)
+        if not (quiet or as_json):
+            typer.echo(f"All of {chosen.name} is there and whole: nothing was trained or drawn.\n")
+        return _finish(chosen, summary, quiet, as_json)
+    from flows.cli.doctor import insist
+
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
     try:
@@ -77,6 +83,11 @@ def reproduce(
     except SystemExit:
         typer.echo(f"\nstrive: terminated. {output.print_pulled(opened, chosen)}", err=True)
         raise
+    _finish(chosen, summary, quiet, as_json)
+
+
+def _finish(chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:
+    """Say what the study's store holds now; exit code 3 when a run has no error to show."""
     output.print_reproduction(chosen, summary, quiet, as_json)
     if any(run["state"] != "done" for run in summary["runs"]):
         raise typer.Exit(3)
