@@ -22,10 +22,14 @@ def _studies(begun: str) -> list[str]:
     return [name for name in STUDIES if name.startswith(begun.lower())]
 
 
+def _lower(text: str) -> str:
+    return text.lower()
+
+
 # what a study, a run, a store are, said once for every command
 StudyArgument = Annotated[
     str,
-    typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.", callback=str.lower,
+    typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.", callback=_lower,
                    autocompletion=_studies),
 ]  # fmt: skip
 RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` prints it, or its beginning.")]

@@ -8,7 +8,7 @@ import typer
 from flows.cli import layout, runs
 from flows.cli.doctor import Check
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
-from pipeline.paper.networks import Network
+from pipeline.paper.networks import Network, printed_name
 from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, Contradiction, printed_parameters
 from pipeline.paper.shapes import parameters, steps, training_flops
 from pipeline.plan.experiment import Experiment
@@ -55,9 +55,10 @@ def networks(chosen: list[Network], as_json: bool) -> None:
     for network in chosen:
         printed = printed_parameters(network.name) + (" !" if _contradictions(network) else "")
         flops = f"{training_flops(network) / 1e6:,.0f}"
-        rows.append([network.name, str(len(network.convs)), f"{parameters(network):,}", printed, flops])
-    headings = ["network", "convolutions", "parameters", "in the paper", "training MFLOP per image"]
+        rows.append([printed_name(network.name), str(len(network.convs)), f"{parameters(network):,}", printed, flops])
+    headings = ["network", "convs", "parameters", "paper", "MFLOP/image"]
     typer.echo(layout.table(headings, rows, headings[1:]))
+    typer.echo("MFLOP/image: floating-point operations of one training step, in millions, for each image.")
     for contradiction in dict.fromkeys(c for network in chosen for c in _contradictions(network)):
         typer.echo(f"! {contradiction.what}.")
 
@@ -76,7 +77,7 @@ def _print_network(network: Network) -> None:
     rows.append(["", "total", f"{parameters(network):,}"])
     if printed := printed_parameters(network.name):
         rows.append(["", "the paper prints", printed])
-    typer.echo(f"{network.name}, {network.side}x{network.side} RGB\n")
+    typer.echo(f"{printed_name(network.name)}, {network.side}x{network.side} RGB\n")
     typer.echo(layout.table(["layer", "output", "parameters"], rows, ["output", "parameters"]))
     for contradiction in _contradictions(network):
         typer.echo(f"! {contradiction.what}.")

@@ -16,7 +16,10 @@ from pipeline.training.progress import Progress, RunStatus, results, seconds_lef
 
 
 def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bool]:
-    """A lease on the run, and whether it has its outcome. An owner on another host counts as gone after a silent minute."""
+    """A lease on the run, and whether it has its outcome.
+
+    The owner of an older lease, on another host, counts as gone after a minute without a heartbeat.
+    """
     owner, watch = leases.Owner(), leases.LeaseObserver(store)
     until = time.monotonic() + leases.SILENCE_SECONDS + 1
     while True:

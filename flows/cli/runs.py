@@ -7,6 +7,7 @@ import typer
 
 from flows.cli import layout
 from flows.cli.progress_display import duration
+from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
 from pipeline.plan.studies import Study
@@ -23,7 +24,7 @@ Known = set[str]  # ids of the runs that can be trained now
 
 
 def answer(store: Store, study: Study, statuses: list[RunStatus]) -> dict:
-    """The runs as `--json` prints them, each with whether it can be trained now."""
+    """The runs as `--json` prints them, each with whether it can be trained now (`needed`)."""
     now = _trainable(study, statuses)
     runs = [{**s.plain(), "needed": s.experiment.id in now} for s in statuses]
     return {"study": study.name, "store": store.url, "runs": runs}
@@ -134,7 +135,7 @@ def _print_groups(statuses: list[RunStatus], now: Known, cost: bool) -> None:
         flops, on_gpu = sum(run["flops"] for run in plain), sum(run["gpu_seconds"] for run in plain)
         price = [quantity(flops).strip(), duration(on_gpu)] if cost and plain else ["", ""]
         numbers = [len(members), counts["done"], counts["failed"], len(plain), counts["not chosen"]]
-        label = [f"{network}, {what}" + (f", {data}" if several else "")]
+        label = [f"{printed_name(network)}, {what}" + (f", {data}" if several else "")]
         rows.append([*label, *(str(n) if n else "" for n in numbers), *price])
     headings = ["network and stage", "runs", "done", "failed", "to train", "not chosen", "FLOP", "GPU time"]
     typer.echo(layout.table(headings, rows, NUMBERS))

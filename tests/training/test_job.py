@@ -369,7 +369,7 @@ def test_kill_9_at_random_moments_changes_no_number(tmp_path):
         "sources._SOURCES['noise'] = lambda: t.RAW\n"
         "store = open_store(sys.argv[1]); prepare.make(store, t.NOISE, t.ONE.recipe.preprocess)\n"
         "print('training', flush=True)\n"
-        "held, _ = t.take(store, [t.LONG], 1, t.Owner(), t.Watch(store)); t.job.run(held, store, 0)\n"
+        "held, _ = t.acquire(store, [t.LONG], 1, t.Owner(), t.LeaseObserver(store)); t.job.run(held, store, 0)\n"
     )
     models, hits = [], 0
     for name, kills in (("unbroken", 0), ("killed", 3)):

@@ -36,10 +36,10 @@ CHILD = """
 import json, sys
 from pipeline.plan.experiment import experiment
 from pipeline.training import job
-from pipeline.training.leases import Owner, Watch, take
+from pipeline.training.leases import LeaseObserver, Owner, acquire
 from pipeline.store.objects import open_store
 store = open_store(sys.argv[1])
-held, _ = take(store, [experiment(json.loads(sys.stdin.read()))], 1, Owner(), Watch(store))
+held, _ = acquire(store, [experiment(json.loads(sys.stdin.read()))], 1, Owner(), LeaseObserver(store))
 job.run(held, store, checkpoint_seconds=0)
 """
 
