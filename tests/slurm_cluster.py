@@ -69,9 +69,7 @@ class Slurm:
             for name in names
         ]
         (home / "slurm.conf").write_text(
-            CONFIGURATION.format(
-                host=host, port=free_port(), user=getpass.getuser(), home=home, nodes="\n".join(lines)
-            )
+            CONFIGURATION.format(host=host, port=free_port(), user=getpass.getuser(), home=home, nodes="\n".join(lines))
         )
         key = home / "munge.key"
         key.write_bytes(os.urandom(128))
@@ -123,7 +121,9 @@ class Slurm:
         return self.job(number)
 
     def logs(self) -> str:
-        return "\n".join(f"{file.name}:\n{file.read_text(errors='replace')[-2000:]}" for file in self.home.glob("*.*log"))
+        return "\n".join(
+            f"{file.name}:\n{file.read_text(errors='replace')[-2000:]}" for file in self.home.glob("*.*log")
+        )
 
     def end(self) -> None:
         """Jobs first, then the daemons, controller before munge."""
