@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "sinfo")
 SBIN = "/usr/sbin"
 CONFIGURATION = """\
 ClusterName=strive
+FirstJobId={first}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser={user}
@@ -69,7 +71,14 @@ class Slurm:
             for name in names
         ]
         (home / "slurm.conf").write_text(
-            CONFIGURATION.format(host=host, port=free_port(), user=getpass.getuser(), home=home, nodes="\n".join(lines))
+            CONFIGURATION.format(
+                host=host,
+                port=free_port(),
+                first=secrets.randbelow(10**6) + 1,
+                user=getpass.getuser(),
+                home=home,
+                nodes="\n".join(lines),
+            )
         )
         key = home / "munge.key"
         key.write_bytes(os.urandom(128))
