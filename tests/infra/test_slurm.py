@@ -61,11 +61,20 @@ def left_over(number: str) -> list:
     return [*Path("/tmp").glob(f"strive-{number}.*"), *processes]
 
 
-def until(true, seconds: float, why) -> None:
+def while_it_lives(slurm: Slurm, number: str, true, seconds: float) -> None:
+    """Wait for something that the job does."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, why()
-        time.sleep(0.2)
+        assert time.monotonic() < end, log(slurm, number)
+        assert slurm.job(number)["JobState"] in ("PENDING", "RUNNING", "COMPLETING"), log(slurm, number)
+        time.sleep(0.5)
+
+
+def nothing_stays(number: str) -> None:
+    end = time.monotonic() + 60
+    while (left := left_over(number)) and time.monotonic() < end:
+        time.sleep(1)
+    assert left == []
 
 
 def test_a_study_stops_before_the_time_limit_is_queued_again_and_finishes(cluster, batch):
@@ -74,11 +83,11 @@ def test_a_study_stops_before_the_time_limit_is_queued_again_and_finishes(cluste
         "--cpus-per-task=2", "--time=60", "--signal=B:USR1@180", batch, "digits", "--seeds=3", "--images=1",
         **job_env(slurm),
     )  # fmt: skip
-    until(lambda: len(results(slurm)) >= 2, 600, lambda: log(slurm, number))
+    while_it_lives(slurm, number, lambda: len(results(slurm)) >= 2, 600)
     # how fast this machine is, is not known: so the limit comes to the job, less than 180 s from now
     hours, minutes, _ = slurm.job(number)["RunTime"].split(":")
     slurm.say("scontrol", "update", f"JobId={number}", f"TimeLimit={int(hours) * 60 + int(minutes) + 3}")
-    until(lambda: slurm.job(number)["Restarts"] == "1", 200, lambda: log(slurm, number))
+    while_it_lives(slurm, number, lambda: slurm.job(number)["Restarts"] == "1", 200)
     before = results(slurm)
     slurm.say("scontrol", "update", f"JobId={number}", "TimeLimit=60")
 
@@ -94,7 +103,7 @@ def test_a_study_stops_before_the_time_limit_is_queued_again_and_finishes(cluste
     assert {result["outcome"] for result in found} == {"done"}
     assert max(result["attempt"] for result in found) == 2  # what was at work went on
     assert (slurm.home / "store/studies/digits/report.html").exists()
-    until(lambda: not left_over(number), 30, lambda: left_over(number))
+    nothing_stays(number)
 
 
 def test_several_nodes_train_one_study(cluster, batch):
@@ -105,17 +114,17 @@ def test_several_nodes_train_one_study(cluster, batch):
     assert (job["JobState"], job["NumNodes"]) == ("COMPLETED", "2"), said
     assert "Ray on 2 nodes" in said
     assert len(results(slurm)) == 2
-    until(lambda: not left_over(number), 30, lambda: left_over(number))
+    nothing_stays(number)
 
 
 def test_a_cancelled_job_leaves_nothing_and_is_not_queued_again(cluster, batch):
     slurm = cluster(nodes=1, cpus=2)
     number = slurm.submit("--cpus-per-task=2", batch, "digits", "--images=1", **job_env(slurm))
-    until(lambda: list((slurm.home / "store").glob("runs/*/claims/1.json")), 600, lambda: log(slurm, number))
+    while_it_lives(slurm, number, lambda: list((slurm.home / "store").glob("runs/*/claims/1.json")), 600)
     slurm.say("scancel", number)
     job = slurm.wait(number, 60)
     assert (job["JobState"], job["Restarts"]) == ("CANCELLED", "0")
-    until(lambda: not left_over(number), 60, lambda: left_over(number))
+    nothing_stays(number)
 
 
 def test_what_cannot_be_met_is_refused_in_the_log(cluster, batch):
