@@ -1,8 +1,10 @@
 """One torch thread, no server but those that tests start, and every store test on a folder and over HTTP."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,14 +14,62 @@ from support.processes import free_port, wait_for
 
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"  # of every process that a test starts, too: the cores are busy with other tests
 for name in ("STRIVE_STORE", "STRIVE_WORKERS", "STRIVE_DATA_MIRROR", "RAY_ADDRESS", "PREFECT_API_URL"):
     os.environ.pop(name, None)
+
+# Files of tests on a cluster run in one process, one after the other: two clusters on two cores only wait for each
+# other, and all but the last two share one reproduction.
+ON_A_CLUSTER = (
+    "tests/flows/test_reproduce.py",
+    "tests/flows/test_server.py",
+    "tests/training/test_ray_train.py",
+    "tests/visualization/test_render.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: _file(item.nodeid) not in ON_A_CLUSTER)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Every file is one piece of work: what its tests share is built once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "on a cluster" if _file(nodeid) in ON_A_CLUSTER else _file(nodeid)
+
+    return Files(config, log)
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def pytest_configure() -> None:
+    """Ray and Prefect keep their files in a folder of ours: those of other programs on this host are not seen."""
+    home = tempfile.mkdtemp(prefix="strive", dir="/tmp")  # a socket's path may be 107 characters long
+    os.environ.update(RAY_TMPDIR=home, PREFECT_HOME=f"{home}/prefect")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["RAY_TMPDIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_sync():
+    """No test cuts the power: what the kernel has been given is as good as on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -283,4 +283,4 @@ def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_pa
     assert open_store(str(tmp_path / "store")).names("") == []
 
 
-NOTHING = SimpleNamespace(settled=False, state="missing")
+NOTHING = SimpleNamespace(has_outcome=False, state="missing")

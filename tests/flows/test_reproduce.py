@@ -1,6 +1,7 @@
 """The main job, for real: once in full, and once more when there is nothing left to do."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -102,8 +103,15 @@ def test_no_process_is_left(reproduced):
 
 
 def _ours(process: psutil.Process, home: str) -> bool:
+    """Whether it serves our Prefect, or our Ray, whose processes all write into a folder of ours."""
     environ, command = process.info["environ"] or {}, " ".join(process.info["cmdline"] or [])
-    return environ.get("PREFECT_HOME") == home or bool(re.match(r"ray::|.*/raylet ", command))
+    ray = os.environ["RAY_TMPDIR"]
+    if environ.get("PREFECT_HOME") == home or ray in command:
+        return True
+    try:
+        return command.startswith("ray::") and any(file.path.startswith(ray) for file in process.open_files())
+    except psutil.Error:
+        return False
 
 
 def test_a_run_alone_gives_the_same_numbers_without_ray(reproduced, tmp_path):

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.paper.networks import TWELVE
-from pipeline.plan.schedule import Cell, cell, chosen_learning_rates, flops, gpu_seconds, needed
-from pipeline.plan.studies import STUDIES, study
+from pipeline.plan.schedule import Cell, cell, chosen_learning_rates, flops, needed
+from pipeline.plan.studies import STUDIES, part_of, study
 from pipeline.records.result import Result
 
 
@@ -57,7 +57,6 @@ def test_the_budget_is_that_of_the_networks_layers():
     # 14,870.0 MFLOP an image, forward and backward, summed over the twelve networks; 350 epochs of 50,000 images
     one_rate = [e for e in study("table-3", 1).experiments if e.recipe.lr == 0.05]
     assert sum(map(flops, one_rate)) == pytest.approx(14_870.0e6 * 50_000 * 350, rel=1e-4)
-    assert sum(map(gpu_seconds, one_rate)) == pytest.approx(sum(map(flops, one_rate)) / 3e14)
     [imagenet] = study("imagenet").experiments
     assert imagenet.recipe.epochs * imagenet.recipe.epoch_images == 450_000 * 64
 
@@ -136,3 +135,12 @@ def test_all_is_every_part_once():
     now = needed(everything, {})
     assert len(set(now)) == len(now)
     assert [e.dataset.name for e in now[:48]] == ["cifar10"] * 48
+
+
+def test_a_part_of_a_study_is_one_network_with_or_without_the_validation_search():
+    part = part_of(study("table-3"), "strided-cnn-a", validation=False)
+    assert {e.network.name for e in part.wanted} == {"strided-cnn-a"}
+    assert len(part.wanted) == 20
+    assert len(part_of(study("table-3"), "strided-cnn-a").wanted) == 24
+    with pytest.raises(UserError, match="Did you mean strided-cnn-a"):
+        part_of(study("table-3"), "strided-a")

@@ -23,7 +23,8 @@ def compiled(kernel, pointers: dict[str, str], constants: dict) -> str:
 
 
 for dtype, drop, part, large in product(("*bf16", "*fp32"), FLAGS, FLAGS, FLAGS):
-    pointers = dict.fromkeys(("x", "bias", "out"), dtype) | dict.fromkeys(("keys", "table"), "*i64" if drop else dtype)
+    keys = "*i64" if drop else dtype
+    pointers = {"x": dtype, "bias": dtype, "out": dtype, "keys": keys, "table": keys}
     flags = {"BIAS": True, "DROP": drop, "PART": part, "LARGE": large, "BLOCK": triton_kernels.BLOCK}
     ptx = compiled(triton_kernels._activate, pointers, flags)
     assert ("0f80000000" in ptx or "0x80000000" in ptx) == drop, "a dropped value has lost its sign"
@@ -36,6 +37,6 @@ for dtype, drop in product(("*bf16", "*fp32"), FLAGS):
 print("backward")
 
 for dtype, nesterov, shadow in product(("*bf16", "*fp32"), FLAGS, FLAGS):
-    pointers = dict.fromkeys(("master", "velocity", "lr"), "*fp32") | dict.fromkeys(("gradient", "shadow"), dtype)
+    pointers = {"master": "*fp32", "velocity": "*fp32", "lr": "*fp32", "gradient": dtype, "shadow": dtype}
     compiled(triton_kernels._update, pointers, {"NESTEROV": nesterov, "SHADOW": shadow, "BLOCK": triton_kernels.BLOCK})
 print("update")

@@ -58,11 +58,13 @@ print("backward")
 
 for nesterov in (False, True):
     how = Recipe(lr=0.1, nesterov=nesterov)
-    ours = [torch.randn(1500, generator=torch.Generator().manual_seed(n)) for n in range(3)]
-    theirs = [t.clone() for t in ours]
-    shadows = [t.bfloat16() for t in (ours[0], theirs[0])]
-    triton_kernels.update(*ours, shadows[0], torch.tensor(0.1), how)
-    pointwise.update(*theirs, shadows[1], torch.tensor(0.1), how)
+    master, velocity, gradient = (torch.randn(1500, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    ours, theirs = (tuple(t.clone() for t in (master, velocity, gradient)) for _ in range(2))
+    shadows = [master.bfloat16() for _ in range(2)]
+    for update, (w, v, g), shadow in zip(
+        (triton_kernels.update, pointwise.update), (ours, theirs), shadows, strict=True
+    ):
+        update(w, v, g, shadow, torch.tensor(0.1), how)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(*shadows, rtol=1e-2, atol=1e-2)

@@ -6,7 +6,7 @@ Its conditional put looks first and stores afterwards. With requests in parallel
 import sys
 import threading
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
 _app, _turn = DomainDispatcherApplication(create_backend_app), threading.Lock()

@@ -22,10 +22,15 @@ RECIPE = Recipe(lr=0.05, epochs=3, lr_drops=(2,), batch=16, weight_decay=0.01)
 FIFTY_STEPS = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of five steps each, the last one smaller
 
 
-def feed(recipe=RECIPE, images=70, seed=0):
+def images(count=70, seed=0) -> Images:
+    """Noise of 8 x 8 pixels in four classes."""
     generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randn(images, 3, 8, 8, generator=generator)
-    return Loader(Images(pixels, torch.randint(4, (images,), generator=generator)), recipe)
+    pixels = torch.randn(count, 3, 8, 8, generator=generator)
+    return Images(pixels, torch.randint(4, (count,), generator=generator))
+
+
+def feed(recipe=RECIPE, count=70, seed=0):
+    return Loader(images(count, seed), recipe)
 
 
 def fresh(network=POOLED, seed=0):
@@ -35,7 +40,7 @@ def fresh(network=POOLED, seed=0):
 
 
 def lane(network=POOLED, recipe=RECIPE, seed=0, mode=None, device="cpu", **more):
-    train, test = (Loader(given.source.to(device), recipe) for given in (feed(recipe), feed(recipe, 20, 1)))
+    train, test = (Loader(given.to(device), recipe) for given in (images(70), images(20, 1)))
     return Trainer(fresh(network, seed).to(device), network, recipe, train, test, seed, mode or Mode(), **more)
 
 

@@ -51,7 +51,9 @@ def papers(shift=0.0, **moved):
     """The paper's error for every network at the best rate, 20 points more at the others."""
 
     def truth(e):
-        at = published_error(e.network.name).error + shift + moved.get(e.network.name.replace("-", "_"), 0.0)
+        printed = published_error(e.network.name)
+        assert printed is not None
+        at = printed.error + shift + moved.get(e.network.name.replace("-", "_"), 0.0)
         return at if e.recipe.lr == BEST else at + 20
 
     return truth

@@ -45,6 +45,7 @@ def head(s3, tmp_path):
     port = free_port()
     command = [RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
     command += [f"--temp-dir={folder}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
+    command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
     log = (tmp_path / "ray.log").open("wb")
     server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     yield {**env, "RAY_ADDRESS": f"127.0.0.1:{port}"}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -124,9 +125,25 @@ def test_the_probe_decides_on_a_cpu_and_the_setting_overrides_it(monkeypatch):
         choose_mode(wide, "cpu", "float16")
 
 
-def test_the_probe_is_a_ratio_of_times():
+def test_the_probe_divides_the_least_time_of_either_precision(monkeypatch):
+    """By hand, with a clock of our own: the first call warms up, then 4 of float32's seconds over 2 of bfloat16's."""
+    clock, seconds = [0.0], {torch.float32: [9, 6, 4, 5], torch.bfloat16: [9, 3, 2, 10]}
+
+    def convolution(dtype):
+        left = iter(seconds[dtype])
+
+        def once():
+            clock[0] += next(left)
+
+        return once
+
+    monkeypatch.setattr(precision, "_convolution", convolution)
+    monkeypatch.setattr(precision, "PROBE_SECONDS", 15.0)  # of either three calls
+    now = SimpleNamespace(monotonic=lambda: clock[0], thread_time=lambda: clock[0])
+    monkeypatch.setattr(precision, "time", now)
     precision.bfloat16_gain.cache_clear()
-    assert 0.01 < precision.bfloat16_gain() < 100
+    assert precision.bfloat16_gain() == 2.0
+    precision.bfloat16_gain.cache_clear()
 
 
 def test_triton_kernels_are_their_meaning_in_torch():
