@@ -56,7 +56,7 @@ def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
     """
     file = cached(archive)
     if file.exists():
-        check(archive, file)
+        check(archive, file, "Delete it and run again, and it is downloaded again.")
         return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -134,20 +134,22 @@ def _copy(archive: Archive, address: str, answer, out, have: int, show: Show, pa
             raise _Slow(f"slow: {(have - start) / (now - began) / 1e3:.0f} kB/s")
 
 
-def check(archive: Archive, file: Path) -> None:
-    """Refused when the file is not the archive that was published."""
+def check(archive: Archive, file: Path, advice: str) -> None:
+    """UserError, ending with `advice`, when the file is not the archive that was published."""
     if (found := digest(file)) != archive.sha256:
         raise UserError(
             f"{file} is not the published {archive.name}: expected SHA-256 {archive.sha256[:16]}… "
-            f"({archive.bytes:,} bytes), found {found[:16]}… ({file.stat().st_size:,} bytes). "
-            "Delete it and run again, and it is fetched anew."
+            f"({archive.bytes:,} bytes), found {found[:16]}… ({file.stat().st_size:,} bytes). {advice}"
         )
 
 
 def digest(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(file, "rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+    """The SHA-256 of a file, in hexadecimal; UserError where it cannot be read."""
+    try:
+        with open(file, "rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
 
 
 # copies whose users publish the official MD5 for them; whether they still are copies, the SHA-256 decides

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from pipeline.data import cifar, imagenet
-from pipeline.data.download import Show, check
+from pipeline.data.download import Show
 from pipeline.data.raw_images import Raw
 from pipeline.errors import UserError
 from pipeline.plan.datasets import Dataset
@@ -17,46 +17,48 @@ def silent(_text: str) -> None:
 
 
 def raw(dataset: Dataset, data_dir: str | None = None, show: Show = silent) -> Raw:
-    """The raw data of a data set; refused when it is not the data that its experiments were planned on."""
+    """The raw data of a data set; UserError when it is not the data that its experiments were planned on."""
     if dataset.name in _SOURCES:
-        found, mend = _SOURCES[dataset.name](), "Install the versions of uv.lock (uv sync) and try again."
+        found, advice = _SOURCES[dataset.name](), "Install the versions of uv.lock (uv sync) and try again."
     elif dataset.name in cifar.FROM:
-        found, mend = cifar.read(dataset, data_dir, show), f"Put the published files into {data_dir or 'the cache'}."
+        found, advice = cifar.read(dataset, data_dir, show), f"Put the published files into {data_dir or 'the cache'}."
     else:
-        raise UserError(f"it is not known where {dataset.name} comes from")
+        raise UserError(f"no source is known for the data set {dataset.name}")
     if dataset.sha256 is not None and found.sha256 != dataset.sha256:
         raise UserError(
             f"the images of {dataset.name} are not the ones this study is about: "
-            f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {mend}"
+            f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {advice}"
         )
     return found
 
 
-def reach(dataset: Dataset, data_dir: str | None) -> tuple[str, str]:
-    """Where the data set would come from, and what to do where it cannot; downloads nothing.
+def reach(dataset: Dataset, data_dir: str | None, digests: bool = False) -> tuple[str, str]:
+    """Where the data set would come from, and what to do where it cannot ("" where it can); downloads nothing.
 
-    Refused where something lies that it cannot come from.
+    UserError, naming the file, where files of the data set are there but are not the published ones: by their sizes
+    and archives by their SHA-256; with `digests` also by the SHA-256 of unpacked CIFAR files, about a second a set, and
+    by the number of photographs, a minute for ImageNet on a slow disk.
     """
     if dataset.name in _SOURCES:
         raw(dataset)
         return "the pinned images, from a package that is installed", ""
     if dataset.shard:
-        place = imagenet.find(dataset, data_dir)
-        where = f"in {data_dir}" if data_dir else "here"
-        return (f"in {place}", "") if place else (f"not {where}, and not to be downloaded", imagenet.mend(dataset))
-    place, archive = cifar.find(dataset, data_dir), cifar.FROM[dataset.name].archive
+        folder = imagenet.find(dataset, data_dir)
+        if folder and digests:
+            imagenet.listed(dataset, data_dir)
+        looked = f"in {data_dir}" if data_dir else "here"
+        return (f"in {folder}", "") if folder else (f"not {looked}, and not to be downloaded", imagenet.advice(dataset))
+    place, archive = cifar.find(dataset, data_dir, digests), cifar.FROM[dataset.name].archive
     missed = cifar.missed(dataset, data_dir)
     if place is None:
         hosts = ", ".join(dict.fromkeys(urlsplit(address).netloc for address in archive.addresses()))
         return f"{missed}to be downloaded when it is needed, {archive.bytes / 1e6:.0f} MB from {hosts}", ""
-    if place.is_file():
-        check(archive, place)
     return f"{missed}in {place}", ""
 
 
 def digits() -> Raw:
     """Scikit-learn's 1,797 handwritten digits, 8x8 grey -> 32x32 RGB; every fifth of each class is a test image."""
-    from sklearn.datasets import load_digits  # seconds to import, and only whoever prepares the data needs it
+    from sklearn.datasets import load_digits  # takes seconds to import
 
     values_NP, classes = (np.asarray(part) for part in load_digits(return_X_y=True))
     grey_NHW = (values_NP.reshape(-1, 8, 8).astype(np.int64) * 255 + 8) // 16  # 0..16 -> 0..255, rounded

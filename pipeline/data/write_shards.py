@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.data import imagenet
+from pipeline.data import imagenet, photograph
 from pipeline.data.download import Show
 from pipeline.data.imagenet import Labelled
 from pipeline.data.npy import blank, kept, npy
@@ -70,7 +70,7 @@ def _shard(store: Store, path: str, files: Sequence[Path], side: int) -> tuple[d
         return done, []
     data, images_NHWC = blank((len(files), side, side, 3), np.uint8)
     wrong = []
-    for at, (file, image) in enumerate(imagenet.decoded(files, side)):
+    for at, (file, image) in enumerate(photograph.decoded(files, side)):
         if isinstance(image, str):
             wrong.append(f"{file}: {image}")
         else:

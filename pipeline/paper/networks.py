@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pipeline.errors import unknown_name
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 
 
@@ -196,3 +197,45 @@ IMAGENET = Network(
 IMAGENET_POOLED = with_pools(IMAGENET)
 
 NETWORKS = TWELVE | ABLATIONS | {network.name: network for network in (LARGE, IMAGENET, IMAGENET_POOLED)}
+
+# how the paper prints the first words of a name (Tables 1 to 3, 5), and what is printed for the rest
+_PRINTED = {"model": "Model ", "strided-cnn": "Strided-CNN-", "convpool-cnn": "ConvPool-CNN-", "all-cnn": "All-CNN-"}
+_PRINTED_VARIANTS = {
+    "": "",
+    "fc": ", fully connected head",
+    "dropout-all": ", dropout on all layers",
+    "dropout-1x1": ", dropout on 1x1 layers",
+    "8x8": ", 8x8 head",
+    "linear-scores": ", no ReLU on the scores",
+}
+
+
+def _printed_names() -> dict[str, str]:
+    families = {f"{key}-{x}": f"{text}{x.upper()}" for key, text in _PRINTED.items() for x in BASE}
+    small = {
+        "-".join(filter(None, (name, key))): text + remark
+        for name, text in families.items()
+        for key, remark in _PRINTED_VARIANTS.items()
+    }
+    return small | {
+        LARGE.name: "Large-All-CNN",
+        IMAGENET.name: "All-CNN-B for ImageNet",
+        IMAGENET_POOLED.name: "All-CNN-B for ImageNet, max-pooling",
+    }
+
+
+PRINTED_NAMES = {name: text for name, text in _printed_names().items() if name in NETWORKS}
+
+
+def printed_name(name: str) -> str:
+    """The name as the paper prints it: "All-CNN-C" for "all-cnn-c"; a name that is not the paper's as it is."""
+    return PRINTED_NAMES.get(name, name)
+
+
+def find_network(name: str) -> Network:
+    """The network of that name in any case, as it is called here or as the paper prints it; UserError if none is."""
+    word = name.strip().lower()
+    known = {text.lower(): key for key, text in PRINTED_NAMES.items()} | {key: key for key in NETWORKS}
+    if word not in known:
+        raise unknown_name("network", name, NETWORKS)
+    return NETWORKS[known[word]]

@@ -9,7 +9,7 @@ import pytest
 from support.processes import free_port
 from support.real_data import real_data
 
-from pipeline.data import cifar, download, sources
+from pipeline.data import cifar, cifar_files, download, sources
 from pipeline.errors import UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 
@@ -87,8 +87,51 @@ def test_the_archive_may_lie_in_the_data_directory_or_in_the_cache(published, mo
     assert cifar.find(SMALL, None) == cached
     assert sources.raw(SMALL).sha256 == unpacked.sha256
     cached.write_bytes(cached.read_bytes()[:-1])
-    with pytest.raises(UserError, match=f"{cached} is not the published"):
+    with pytest.raises(UserError, match=f"{cached} is not the published.*Delete it and run again"):
         sources.raw(SMALL)
+
+
+def pack(published, monkeypatch, file):
+    """The archive of the published folder as a file, and the data set "small" pinned to it; returns the archive."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(file, "w:gz") as tar:
+        tar.add(published / TWO.folder, TWO.folder)
+    archive = replace(TWO.archive, bytes=file.stat().st_size, sha256=download.digest(file))
+    monkeypatch.setitem(cifar.FROM, "small", replace(cifar.FROM["small"], archive=archive))
+    return archive
+
+
+def test_an_archive_that_was_renamed_is_known_by_its_size(published, monkeypatch, tmp_path):
+    unpacked = read(SMALL, published)
+    pack(published, monkeypatch, tmp_path / "other" / "cifar-10-python (1).tar.gz")
+    assert read(SMALL, tmp_path / "other").sha256 == unpacked.sha256
+
+
+@pytest.mark.parametrize("place", ["cifar", f"cifar-10-python/{TWO.folder}"])
+def test_a_folder_under_another_name_or_in_one_named_after_the_archive_is_read(published, tmp_path, place):
+    unpacked = read(SMALL, published)
+    moved = tmp_path / "moved" / place
+    moved.parent.mkdir(parents=True)
+    (published / TWO.folder).rename(moved)
+    top = moved if place == "cifar" else tmp_path / "moved"
+    assert cifar.find(SMALL, str(top)) == moved
+    assert read(SMALL, top).sha256 == unpacked.sha256
+
+
+def test_a_file_in_place_of_a_data_directory_is_answered_with_its_folder(published):
+    file = published / TWO.folder / TWO.test.name
+    with pytest.raises(UserError, match=f"names the file {file}: name its folder {file.parent} instead"):
+        read(SMALL, file)
+
+
+def test_a_damaged_archive_of_the_users_is_never_to_be_deleted(published, monkeypatch, tmp_path):
+    file = tmp_path / "archives" / TWO.archive.name
+    pack(published, monkeypatch, file)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    for ask in (read, lambda dataset, top: sources.reach(dataset, str(top))):
+        with pytest.raises(UserError, match=f"{file} is not the published .* Download it again from https") as refused:
+            ask(SMALL, file.parent)
+        assert "delete" not in str(refused.value).lower()
 
 
 def damage(folder, how):
@@ -132,7 +175,7 @@ def test_what_is_wrong_is_said_with_the_file_and_what_to_do(published, how, foun
         read(SMALL, published)
     text = str(refused.value)
     assert str(published / TWO.folder / "data_batch_2") in text
-    assert "expected 4 images of 3,072 bytes" in text
+    assert how in ("gone",) or "expected 4 images of 3,072 bytes" in text
     assert "--data-dir" in text
 
 
@@ -170,6 +213,43 @@ def test_a_file_of_another_length_is_found_without_reading_it(pinned):
         cifar.find(SMALL, str(pinned))
 
 
+def other_bytes(file):
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+
+
+def longer(file):
+    file.write_bytes(file.read_bytes() + b"?")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda file: file.unlink(), "data_batch_2 cannot be read: No such file"),
+        (longer, "data_batch_2 is not the published file"),
+        (other_bytes, "data_batch_2 is not the published file"),
+    ],
+)
+def test_a_damaged_folder_is_passed_over_for_the_archive_beside_it(pinned, monkeypatch, harm, says):
+    whole, said = read(SMALL, pinned), []
+    file = pinned / TWO.archive.name
+    pack(pinned, monkeypatch, file)
+    harm(pinned / TWO.folder / "data_batch_2")
+    assert sources.reach(SMALL, str(pinned), digests=True)[0] == f"in {file}"
+    assert sources.raw(SMALL, str(pinned), said.append).sha256 == whole.sha256
+    [text] = said
+    assert says in text
+    assert text.endswith(f"Read from {file} instead.")
+
+
+def test_digests_are_compared_where_asked_for(pinned):
+    place = pinned / TWO.folder
+    assert sources.reach(SMALL, str(pinned), digests=True) == (f"in {place}", "")
+    other_bytes(place / TWO.test.name)
+    assert sources.reach(SMALL, str(pinned)) == (f"in {place}", "")
+    with pytest.raises(UserError, match=f"{place / TWO.test.name} is not the published file: expected SHA-256"):
+        sources.reach(SMALL, str(pinned), digests=True)
+
+
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
     """A data directory that holds something else, and no mirror that answers."""
@@ -192,6 +272,57 @@ def test_a_data_directory_without_the_data_set_is_said_before_and_after_a_downlo
     assert all(text.startswith(f"not in {empty}: ") for text in said)
     assert f"It is not in {empty} either: put it there" in str(refused.value)
     assert "with --data-dir" not in str(refused.value)
+
+
+VERSIONS = {
+    "cifar-10-batches-bin/data_batch_1.bin": "binary",
+    "cifar-10-binary.tar.gz": "binary",
+    "data_batch_1.bin": "binary",
+    "cifar-10-batches-mat/data_batch_1.mat": "Matlab",
+    "cifar-10-matlab.tar.gz": "Matlab",
+    "data_batch_1.mat": "Matlab",
+}
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_another_version_is_named_before_anything_is_downloaded(empty, name):
+    file, said = empty / name, []
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"?")
+    for top in {empty, file.parent}:
+        for ask in (sources.reach, lambda dataset, top: sources.raw(dataset, top, said.append)):
+            with pytest.raises(UserError, match=f"the {VERSIONS[name]} version of CIFAR-10; strive reads the Python"):
+                ask(SMALL, str(top))
+    assert said == []
+
+
+def test_another_version_within_the_folder_of_this_one_is_named(empty):
+    file = empty / TWO.folder / "data_batch_1.bin"
+    file.parent.mkdir()
+    file.write_bytes(b"?")
+    with pytest.raises(UserError, match=r"lacks data_batch_1, .*it holds the binary version"):
+        sources.reach(SMALL, str(empty))
+
+
+def test_another_version_does_no_harm_where_the_cache_has_the_data_set(empty, published, monkeypatch):
+    (empty / "cifar-10-batches-bin").mkdir()
+    cached, said = download.cached(TWO.archive), []
+    pack(published, monkeypatch, cached)
+    sources.raw(SMALL, str(empty), said.append)
+    where = empty / "cifar-10-batches-bin"
+    assert said == [f"not in {empty} ({where} is of the binary version of CIFAR-10): read from {cached}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "file"), [("cifar100", "cifar-100-binary", "train.bin"), ("cifar10", "", "data_batch_3.mat")]
+)
+def test_the_versions_of_the_published_data_sets(tmp_path, monkeypatch, name, folder, file):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    top = tmp_path / "data"
+    (top / folder).mkdir(parents=True)
+    (top / folder / file).write_bytes(b"?")
+    with pytest.raises(UserError, match=r"the (binary|Matlab) version of CIFAR-"):
+        sources.reach(DATASETS[name], str(top))
 
 
 def test_a_data_directory_without_the_data_set_is_said_where_the_cache_has_it(empty, published, monkeypatch):
@@ -219,7 +350,7 @@ def test_other_images_than_pinned_are_refused(published):
 def test_the_published_test_images_of_cifar_10(pytestconfig):
     """A thousand of each class, and the first is the cat that everybody knows."""
     folder = real_data(pytestconfig, "cifar-10-batches-py/test_batch") / "cifar-10-batches-py"
-    files = cifar._Files(str(folder), lambda name: (folder / name).read_bytes())
+    files = cifar_files.Files(str(folder), lambda name: (folder / name).read_bytes())
     found, labels = cifar._first(10_000, cifar.C10, (cifar.C10.test,), 10_000, files)
     assert np.bincount(labels).tolist() == [1000] * 10
     assert labels[:4].tolist() == [3, 8, 8, 0]  # cat, ship, ship, airplane

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import (
     ABLATIONS,
@@ -10,14 +11,18 @@ from pipeline.paper.networks import (
     IMAGENET,
     IMAGENET_POOLED,
     LARGE,
+    NETWORKS,
     TWELVE,
     Network,
     all_conv,
+    find_network,
     for_classes,
     large_all_cnn,
     narrow,
+    printed_name,
     strided,
 )
+from pipeline.paper.published_errors import TABLE_3
 from pipeline.paper.shapes import parameters, steps
 
 BY_HAND = {
@@ -163,3 +168,28 @@ def test_what_reimplementations_changed():
     assert steps(ABLATIONS["all-cnn-c-8x8"])[-1].side == 8
     assert [conv.relu for conv in ABLATIONS["all-cnn-c-linear-scores"].convs] == [True] * 8 + [False]
     assert all(conv.relu for network in TWELVE.values() for conv in network.convs)
+
+
+def test_names_are_printed_as_table_3_prints_them():
+    """Section 2 writes All-CNN where Table 3 writes ALL-CNN."""
+    printed = [printed_name(row.network) for row in TABLE_3]
+    assert printed == [row.row.replace("ALL-CNN", "All-CNN") for row in TABLE_3]
+
+
+def test_every_network_has_a_printed_name_of_its_own():
+    printed = {printed_name(name) for name in NETWORKS}
+    assert len(printed) == len(NETWORKS)
+    assert not printed & set(NETWORKS)
+    assert printed_name("all-cnn-c-dropout-all") == "All-CNN-C, dropout on all layers"
+    assert printed_name("imagenet-all-cnn-b") == "All-CNN-B for ImageNet"
+    assert printed_name("a network of yours") == "a network of yours"
+
+
+@pytest.mark.parametrize("spell", [str, str.upper, str.title, printed_name, lambda name: printed_name(name).upper()])
+def test_a_network_is_found_in_any_case_and_by_its_printed_name(spell):
+    assert all(find_network(spell(name)) is network for name, network in NETWORKS.items())
+
+
+def test_an_unknown_network_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match=r"unknown network 'ALL-CNN-D'\. Did you mean all-cnn-"):
+        find_network("ALL-CNN-D")
