@@ -1,2 +1,2 @@
-"""In which order, as Prefect flows: prepare, train, publish, explain, report, reproduce, and their deployments.
-No arithmetic and no paths, and nothing of the command line but in the room `cli`."""
+"""Prefect flows: prepare, train, publish, explain, report, reproduce, their parameters and their deployments.
+No arithmetic and no paths in the store; the command line is in `flows.cli`."""

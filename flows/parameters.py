@@ -9,7 +9,15 @@ from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import STUDIES, Study, study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, open_store
-from pipeline.visualization.catalogue import PARTS, PRECISIONS, RenderRequest, check_request, parse_images, runs_of
+from pipeline.visualization.catalogue import (
+    PARTS,
+    PRECISIONS,
+    REPRODUCTION,
+    RenderRequest,
+    check_request,
+    parse_images,
+    runs_of,
+)
 
 Part = Enum("Part", {name: name for name in PARTS}, type=str)
 Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
@@ -97,5 +105,9 @@ class ExplainRequest(Request):
 class ReproduceRequest(PrepareRequest, TrainRequest, ExplainRequest):
     """A whole study: data, training, table, and few pictures; flow `explain` draws more."""
 
-    channels: int = Field(4, ge=1, le=1000, description="Most active channels of each of these layers.")
-    sanity: int = Field(4, ge=1, le=1000, description="Test images for the checks with random weights.")
+    channels: int = Field(
+        REPRODUCTION.channels, ge=1, le=1000, description="Most active channels of each of these layers."
+    )
+    sanity: int = Field(
+        REPRODUCTION.sanity, ge=1, le=1000, description="Test images for the checks with random weights."
+    )

@@ -1,5 +1,6 @@
-"""The house holds together: contracts between rooms, and names that hide nobody else's."""
+"""The rooms keep their contracts, no file hides a library, and documents name files that are there."""
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -20,3 +21,13 @@ def test_rooms_import_only_from_their_left():
 def test_no_flow_file_hides_a_library(file):
     """Prefect puts a deployed flow's folder first on the path: flows/requests.py would be everybody's requests."""
     assert file.stem == "__init__" or find_spec(file.stem) is None
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "infra/README.md"])
+def test_a_document_names_files_that_are_there(document):
+    folder = (ROOT / document).parent
+    text = (ROOT / document).read_text()
+    named = re.findall(r"`((?:\.\./)?(?:pipeline|flows|tests|infra|\.ci)/[\w./-]*)`", text)
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", text)
+    assert named
+    assert [path for path in (*named, *linked) if not (folder / path).exists() and not (ROOT / path).exists()] == []

@@ -1,2 +1,2 @@
-"""The command `strive`: its arguments, its answers, its progress display, one file a family of commands.
+"""The command `strive`: arguments, answers and progress display, one file for each family of commands.
 No flow imports it, and nothing is computed here."""

@@ -8,6 +8,7 @@ import typer
 from flows.cli import output
 from flows.cli.options import (
     DataDirOption,
+    EveryRunOption,
     ImagesOption,
     JsonOption,
     RunArgument,
@@ -15,21 +16,23 @@ from flows.cli.options import (
     StoreOption,
     StudyArgument,
     WorkersOption,
+    YesOption,
     answered,
+    confirm,
     find_run,
     raise_on_sigterm,
 )
 from flows.cli.results import figures, gallery, pull, table
-from pipeline.errors import UserError, unknown_name
-from pipeline.paper.networks import NETWORKS
-from pipeline.plan.studies import study
+from pipeline.errors import UserError
+from pipeline.paper.networks import NETWORKS, find_network
+from pipeline.plan.studies import Study, part_of, study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, open_store
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
     help="""Reproduce *Striving for Simplicity: The All Convolutional Net* (arXiv 1412.6806).
 
@@ -41,7 +44,25 @@ laptop, and leaves a table and pictures in the store. `strive plan digits` shows
 )
 
 
-@app.command()
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        from pipeline.runtime.commit import code_commit
+
+        typer.echo(f"strive {version('strive')}, commit {code_commit()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print version and commit.")
+    ] = False,
+) -> None: ...
+
+
+@app.command(epilog="Examples: `strive reproduce`, `strive reproduce table-3 --seeds 2 --store s3://bucket/strive`")
 @answered
 def reproduce(
     name: StudyArgument = "digits",
@@ -61,109 +82,149 @@ def reproduce(
     """
     chosen, opened = study(name, seeds), open_store(settings(store, workers).store)
     if dry_run:
-        return output.plan(opened, chosen, settings(None, workers).workers, as_json)
-    from flows.cli.doctor import insist
-    from flows.cli.reproduce import reproduce_study
-    from pipeline.visualization.catalogue import RenderRequest, check_request, parse_images, runs_of
+        return output.plan(opened, chosen, settings(None, workers).workers, every=False, as_json=as_json)
+    from flows.cli.reproduce import is_complete, reproduce_study, summary_of, to_render
+    from pipeline.visualization.catalogue import check_request, runs_of
 
-    check_request(runs_of(chosen), RenderRequest(parse_images(images)))
+    check_request(runs_of(chosen), to_render(images))
+    if is_complete(opened, chosen, images):
+        summary = summary_of(opened, chosen)
+        if not (quiet or as_json):
+            typer.echo(f"All of {chosen.name} is there and whole: nothing was trained or drawn.\n")
+        return _finish(chosen, summary, quiet, as_json)
+    from flows.cli.doctor import insist
+
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
     try:
         summary = reproduce_study(opened, chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
     except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. {output.print_pulled(opened, chosen)}", err=True)
+        typer.echo(f"\nstrive: stopped. {output.kept(opened, chosen)}", err=True)
         raise typer.Exit(130) from None
     except SystemExit:
-        typer.echo(f"\nstrive: terminated. {output.print_pulled(opened, chosen)}", err=True)
+        typer.echo(f"\nstrive: terminated. {output.kept(opened, chosen)}", err=True)
         raise
+    _finish(chosen, summary, quiet, as_json)
+
+
+def _finish(chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:
+    """Say what the study's store holds now; exit code 3 when a run has no error to show."""
     output.print_reproduction(chosen, summary, quiet, as_json)
     if any(run["state"] != "done" for run in summary["runs"]):
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive plan digits`, `strive plan table-3 --workers 8 --all`")
 @answered
 def plan(
     name: StudyArgument,
     seeds: SeedsOption = None,
     store: StoreOption = None,
     workers: WorkersOption = None,
+    every: EveryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """The runs of a study, their state, and what the missing ones will cost. Spends nothing."""
+    """The runs of a study, their states, and what the missing ones will cost. Spends nothing."""
     chosen, configured = study(name, seeds), settings(store, workers)
-    output.plan(open_store(configured.store), chosen, configured.workers, as_json)
+    output.plan(open_store(configured.store), chosen, configured.workers, every, as_json)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive status digits`, `strive status table-3 --json`")
 @answered
 def status(
     name: StudyArgument,
     seeds: SeedsOption = None,
     store: StoreOption = None,
+    every: EveryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """How far a study is: who works on which run, which epoch, what came out."""
-    output.status(open_store(settings(store).store), study(name, seeds), as_json)
+    output.status(open_store(settings(store).store), study(name, seeds), every, as_json)
 
 
-for look in (table, pull, figures, gallery):
-    app.command()(look)
+for look, example in (
+    (table, "`strive table digits`, `strive table table-3 --kind claims --format csv`"),
+    (pull, "`strive pull digits results --store s3://bucket/strive`"),
+    (figures, "`strive figures --study digits --images 0:100`, `strive figures all-cnn-c.digits`"),
+    (gallery, "`strive gallery digits --open`"),
+):
+    app.command(epilog=f"Examples: {example}")(look)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive networks`, `strive networks All-CNN-C`")
 @answered
 def networks(
-    name: Annotated[str | None, typer.Argument(help="A network's name; leave it out for the list.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A network's name, in any case; leave it out for the list.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The paper's networks, layer by layer, with output shapes and parameters."""
-    if name is not None and name not in NETWORKS:
-        raise unknown_name("network", name, NETWORKS)
-    output.networks([NETWORKS[name]] if name else list(NETWORKS.values()), as_json)
+    output.networks([find_network(name)] if name else list(NETWORKS.values()), as_json)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive run all-cnn-c.digits.lr0.004.s0`, `strive run RUN --store /data/strive --yes`")
 @answered
 def run(
-    run: RunArgument, store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False
+    run: RunArgument,
+    store: StoreOption = None,
+    data_dir: DataDirOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train one experiment in this process, without Ray and without Prefect."""
+    """Train one experiment in this process, without Ray and without Prefect.
+
+    It says the estimated time first, and asks before more than an hour of work.
+    """
     configured = settings(store, data_dir=data_dir)
     opened = open_store(configured.store)
     experiment = find_run(opened, run)
-    from flows.cli.run import train_here
+    from flows.cli.run import estimate, stopped, train_here
 
+    if (seconds := estimate([output.status_of(opened, experiment)])) > 0:
+        confirm(experiment.id, seconds, yes, quiet=as_json)
     raise_on_sigterm()
     try:
         standing = train_here(opened, experiment, configured.data_dir, quiet=as_json)
     except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. Its checkpoints are kept; `strive run {experiment.id}` goes on.", err=True)
+        typer.echo(f"\nstrive: {stopped(opened, experiment)}", err=True)
         raise typer.Exit(130) from None
     output.print_run(standing, opened, as_json)
     if standing.state != "done":
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive work digits`, `strive work table-3 --store s3://bucket/strive --yes`")
 @answered
 def work(
-    name: StudyArgument, seeds: SeedsOption = None, store: StoreOption = None, data_dir: DataDirOption = None
+    name: StudyArgument,
+    network: Annotated[str | None, typer.Option(help="Train the runs of this network alone.")] = None,
+    without_validation: Annotated[
+        bool, typer.Option("--without-validation", help="Leave out the search on validation images.")
+    ] = False,
+    seeds: SeedsOption = None,
+    store: StoreOption = None,
+    data_dir: DataDirOption = None,
+    yes: YesOption = False,
 ) -> None:
     """Train a study's missing runs one after the other in this process, without Ray and without Prefect.
 
-    Start it once for every core or host that shall help: each process takes what no other works on.
+    Start it on every core or host that should help: each process takes runs that no other is training. It says the
+    estimated time first, and asks before more than an hour of work.
     """
     configured = settings(store, data_dir=data_dir)
-    opened, wanted = open_store(configured.store), study(name, seeds)
-    from flows.cli.run import work_here
+    opened, wanted = open_store(configured.store), part_of(study(name, seeds), network, not without_validation)
+    from flows.cli.run import estimate, work_here
+    from pipeline.training.progress import Progress, trainable
 
+    todo = trainable(wanted, Progress(opened, list(wanted.wanted)).statuses())
+    if (seconds := estimate(todo)) > 0:
+        confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
     raise_on_sigterm()
     work_here(opened, wanted, configured.data_dir, typer.echo)
 
 
-@app.command()
+@app.command(epilog="Example: `strive retry all-cnn-c.digits.lr0.004.s0`")
 @answered
 def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
@@ -178,7 +239,18 @@ def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = Fal
     output.print_answer({"run": experiment.id, "state": "missing"}, text, as_json)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive index`, `strive index --store s3://bucket/strive`")
+@answered
+def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Write the front page of a store: its studies, how far each is, what came of it, links to their pages."""
+    opened = open_store(settings(store).store)
+    from pipeline.publication.index import write_index
+
+    where = write_index(opened)
+    output.print_answer({"store": opened.url, "index": where}, where, as_json)
+
+
+@app.command(epilog="Example: `PREFECT_API_URL=http://127.0.0.1:4200/api strive serve`")
 @answered
 def serve() -> None:
     """Register the flows with the Prefect server of PREFECT_API_URL and run what is triggered or scheduled there."""
@@ -187,14 +259,14 @@ def serve() -> None:
     _serve_all(QUIET)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive bench --quick`, `strive bench --json`")
 @answered
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the training steps beside a plain loop, and all that surrounds them, on this machine."""
+    """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
     opened = open_store(settings(store).store)
     from flows.cli.doctor import insist
     from pipeline.bench.measure import measure
@@ -204,10 +276,10 @@ def bench(
     output.print_bench(found, as_json)
 
 
-@app.command()
+@app.command(epilog="Examples: `strive doctor`, `strive doctor --data-dir /data/cifar --store s3://bucket/strive`")
 @answered
 def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
-    """Check what the other commands need, and say how to mend what is missing."""
+    """Check what the other commands need, and say how to fix what is missing."""
     from flows.cli.doctor import examine_all
 
     checks = examine_all(store, data_dir)

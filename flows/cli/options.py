@@ -14,33 +14,55 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import STUDIES
 from pipeline.store.objects import Store
 
+LONG_SECONDS = 3600.0  # work that takes longer is confirmed first
+
+
+def _studies(begun: str) -> list[str]:
+    """For the shell's completion."""
+    return [name for name in STUDIES if name.startswith(begun.lower())]
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
 # what a study, a run, a store are, said once for every command
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.")]
+StudyArgument = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.", callback=_lower,
+                   autocompletion=_studies),
+]  # fmt: skip
 RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` prints it, or its beginning.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin work of more than an hour without asking.")]
+EveryRunOption = Annotated[bool, typer.Option("--all", help="List every run with its id, however many there are.")]
 StoreOption = Annotated[
     str | None, typer.Option(help="Folder or s3://bucket/prefix.  [default: $STRIVE_STORE, else ./strive-store]")
 ]
 SeedsOption = Annotated[
-    int | None, typer.Option(help="Seeds 0 to this less one.  [default: the study's own, 1 for digits, 5 for table-3]")
+    int | None,
+    typer.Option(
+        help="Number of seeds: 0 to N-1.  [default: the study's own, 1 for digits, 5 for table-3]", metavar="N"
+    ),
 ]
 PublishedSeedsOption = Annotated[
-    int | None, typer.Option("--seeds", help="Seeds 0 to this less one.  [default: as the study's tables have them]")
+    int | None,
+    typer.Option("--seeds", help="Number of seeds: 0 to N-1.  [default: as in the study's tables]", metavar="N"),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Training processes.  [default: one for every GPU, else every CPU core]")
+    int | None, typer.Option(help="Training processes.  [default: one per GPU, else one per CPU core]", metavar="N")
 ]
 DataDirOption = Annotated[
     str | None,
     typer.Option(help="Folder with the published data sets.  [default: $STRIVE_DATA_DIR, else they are downloaded]"),
 ]
 ImagesOption = Annotated[
-    str, typer.Option(help="Test images to map: 10, of every class in turn; or 0:1000, or 3,17,200:300.")
+    str, typer.Option(help="Test images to explain: 10 for as many, class by class; or 0:1000, or 3,17,200:300.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; its keys are stable.")]
 
 
 def answered(command: Callable) -> Callable:
-    """Turn a refusal into a sentence and exit code 2, a failure of the work into one and exit code 1."""
+    """Answer a UserError with its sentence and exit code 2, another error of the work with one and exit code 1."""
 
     @wraps(command)
     def run(*args, **kwargs):
@@ -57,7 +79,7 @@ def answered(command: Callable) -> Callable:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except OSError as failure:  # of the store more often than not
-            typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to mend it.", err=True)
+            typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to fix it.", err=True)
             raise typer.Exit(1) from failure
         except (RuntimeError, ValueError) as failure:
             typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
@@ -67,10 +89,22 @@ def answered(command: Callable) -> Callable:
 
 
 def find_run(store: Store, text: str) -> Experiment:
-    """The experiment whose id begins so, among the studies' and the store's."""
+    """The one experiment whose id begins so, among those of the studies and of the store."""
     from pipeline.store.catalogue import find
 
-    return find(store, text)
+    return find(store, text.strip().lower())
+
+
+def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
+    """Say how long the work will take, about; over an hour it needs `--yes`, or a yes on a terminal."""
+    from flows.cli.progress_display import duration
+
+    typer.echo(f"{what}: about {duration(seconds)}.", err=quiet)
+    if seconds <= LONG_SECONDS or yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(f"this takes about {duration(seconds)}: add --yes to begin")
+    typer.confirm("Begin?", abort=True, err=quiet)
 
 
 def words(text: str | None) -> tuple[str, ...] | None:

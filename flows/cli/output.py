@@ -4,20 +4,17 @@ import json
 from typing import Any
 
 import typer
-from rich.table import Table
 
+from flows.cli import layout, runs
 from flows.cli.doctor import Check
-from flows.cli.progress_display import console, duration
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
-from pipeline.paper.networks import Network
+from pipeline.paper.networks import Network, printed_name
 from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, Contradiction, printed_parameters
 from pipeline.paper.shapes import parameters, steps, training_flops
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
 from pipeline.plan.studies import Study
-from pipeline.runtime.settings import cores
 from pipeline.store.objects import Store
-from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
+from pipeline.training.progress import Progress, RunStatus, trainable
 
 
 def print_answer(value: Any, text: str, as_json: bool) -> None:
@@ -29,70 +26,23 @@ def status_of(store: Store, experiment: Experiment) -> RunStatus:
     return Progress(store, [experiment]).statuses()[0]
 
 
-def plan(store: Store, study: Study, workers: int | None, as_json: bool) -> None:
-    """Runs, states, cost."""
-    standings = Progress(store, list(study.wanted)).statuses()
-    todo = trainable(study, standings)
-    count = workers or cores()
-    left = seconds_left(todo, count)
-    runs = [s.plain() for s in todo]
-    work, on_gpu = sum(run["flops"] for run in runs), sum(run["gpu_seconds"] for run in runs)
+def plan(store: Store, study: Study, workers: int | None, every: bool, as_json: bool) -> None:
+    """The runs, their states, and the cost of those to train."""
+    statuses = Progress(store, list(study.wanted)).statuses()
+    value, last = runs.plan(store, study, statuses, workers)
     if as_json:
-        cost = {"flops_left": work, "seconds_left": round(left, 1), "gpu_seconds_left": on_gpu, "workers": count}
-        return print_answer(
-            {"study": study.name, "store": store.url, "runs": _runs(study, standings), **cost}, "", True
-        )
-    _print_runs(study, standings, cost=True)
-    later = sum(not s.has_outcome for s in standings) - len(todo)
-    if not todo:
-        return typer.echo("Every run that is needed has its outcome: reproducing this study will train nothing.")
-    typer.echo(
-        f"{len(todo)} of {len(standings)} runs to train: {_quantity(work)}FLOP, about {duration(left)} "
-        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s."
-    )
-    if later:
-        typer.echo(f"{later} more wait until learning rates are chosen; most of them will not be needed.")
-    if sharded := dict.fromkeys(s.experiment.dataset.name for s in todo if s.experiment.dataset.shard):
-        typer.echo(f"Preparing and reading the images of {', '.join(sharded)} is not counted in these times.")
+        return print_answer(value, "", True)
+    runs.print_runs(study, statuses, every, cost=True)
+    typer.echo(f"\n{last}")
 
 
-def status(store: Store, study: Study, as_json: bool) -> None:
-    standings = Progress(store, list(study.wanted)).statuses()
+def status(store: Store, study: Study, every: bool, as_json: bool) -> None:
+    """The runs, their states, and what came out."""
+    statuses = Progress(store, list(study.wanted)).statuses()
     if as_json:
-        return print_answer({"study": study.name, "store": store.url, "runs": _runs(study, standings)}, "", True)
-    _print_runs(study, standings)
-    counts = {state: sum(s.state == state for s in standings) for state in dict.fromkeys(s.state for s in standings)}
-    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
-
-
-def _runs(study: Study, standings: list[RunStatus]) -> list[dict]:
-    """Every run with whether it can be trained now."""
-    now = {s.experiment.id for s in trainable(study, standings)}
-    return [{**s.plain(), "needed": s.experiment.id in now} for s in standings]
-
-
-def _print_runs(study: Study, standings: list[RunStatus], cost: bool = False) -> None:
-    rows = Table(title=f"{study.name}: {study.question}", title_justify="left", box=None)
-    columns = ["run", "state", "epoch", "error %", *(["FLOP", "GPU time"] if cost else []), ""]
-    for column in columns:
-        rows.add_column(column, justify="left" if column in ("run", "state", "") else "right", no_wrap=True)
-    now = {s.experiment.id for s in trainable(study, standings)}
-    for s in standings:
-        run = s.plain()
-        error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
-        why = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
-        state = s.state if s.has_outcome or s.experiment.id in now else "not chosen"
-        price = [_quantity(run["flops"]), duration(run["gpu_seconds"])] if cost else []
-        rows.add_row(run["id"], state, f"{s.epoch}/{run['epochs']}", error, *price, why)
-    console().print(rows, soft_wrap=True)
-
-
-def _quantity(number: float) -> str:
-    """With its prefix: 28.3 P."""
-    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G")):
-        if number >= 10**power:
-            return f"{number / 10**power:.3g} {prefix}"
-    return f"{number:.3g} "
+        return print_answer(runs.answer(store, study, statuses), "", True)
+    runs.print_runs(study, statuses, every)
+    typer.echo(f"\n{runs.summary(statuses)}")
 
 
 def networks(chosen: list[Network], as_json: bool) -> None:
@@ -101,14 +51,14 @@ def networks(chosen: list[Network], as_json: bool) -> None:
         return print_answer([_network(network) for network in chosen], "", True)
     if len(chosen) == 1:
         return _print_network(chosen[0])
-    rows = Table(box=None)
-    for column in ("network", "convolutions", "parameters", "paper", "MFLOP an image, training"):
-        rows.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
+    rows = []
     for network in chosen:
         printed = printed_parameters(network.name) + (" !" if _contradictions(network) else "")
         flops = f"{training_flops(network) / 1e6:,.0f}"
-        rows.add_row(network.name, str(len(network.convs)), f"{parameters(network):,}", printed, flops)
-    console().print(rows)
+        rows.append([printed_name(network.name), str(len(network.convs)), f"{parameters(network):,}", printed, flops])
+    headings = ["network", "convs", "parameters", "paper", "MFLOP/image"]
+    typer.echo(layout.table(headings, rows, headings[1:]))
+    typer.echo("MFLOP/image: floating-point operations of one training step, in millions, for each image.")
     for contradiction in dict.fromkeys(c for network in chosen for c in _contradictions(network)):
         typer.echo(f"! {contradiction.what}.")
 
@@ -118,18 +68,17 @@ def _contradictions(network: Network) -> list[Contradiction]:
 
 
 def _print_network(network: Network) -> None:
-    rows = Table(title=f"{network.name}, {network.side}x{network.side} RGB", title_justify="left", box=None)
-    for column in ("layer", "output", "parameters"):
-        rows.add_column(column, justify="left" if column == "layer" else "right")
+    rows = []
     for step in steps(network):
         shape = f"{step.channels} x {step.side} x {step.side}"
-        rows.add_row(words(step.layer), shape, f"{step.parameters:,}" if step.parameters else "")
+        rows.append([words(step.layer), shape, f"{step.parameters:,}" if step.parameters else ""])
     side = steps(network)[-1].side
-    rows.add_row(f"average over {side}x{side}, softmax", f"{network.classes}", "")
-    rows.add_row("", "total", f"{parameters(network):,}")
+    rows.append([f"average over {side}x{side}, softmax", f"{network.classes}", ""])
+    rows.append(["", "total", f"{parameters(network):,}"])
     if printed := printed_parameters(network.name):
-        rows.add_row("", "the paper prints", printed)
-    console().print(rows)
+        rows.append(["", "the paper prints", printed])
+    typer.echo(f"{printed_name(network.name)}, {network.side}x{network.side} RGB\n")
+    typer.echo(layout.table(["layer", "output", "parameters"], rows, ["output", "parameters"]))
     for contradiction in _contradictions(network):
         typer.echo(f"! {contradiction.what}.")
 
@@ -175,7 +124,7 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         return print_answer({k: v for k, v in summary.items() if k != "markdown"}, "", True)
     if quiet:
         return None
-    console().print(summary["markdown"], soft_wrap=True, markup=False)
+    typer.echo(f"{layout.markdown(summary['markdown'])}\n")
     if not study.comparable:
         at = f": {study.scale}" if study.scale else ""
         typer.echo(f"This is {study.relation}{at}. The paper's column is for orientation, not for comparison.\n")
@@ -185,7 +134,7 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         typer.echo(f"gallery   {summary['gallery']}")
     typer.echo(f"runs      {summary['store']}/runs")
     for run in summary["runs"]:
-        if run["state"] in ("diverged", "dead", "crashed"):
+        if run["state"] in runs.FAILED:
             typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
 
 
@@ -207,7 +156,7 @@ def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
         error = 100 * result["wrong"] / result["seen"]
         text = f"{standing.experiment.id}: {error:.2f} % error ({result['wrong']} of {result['seen']})"
     else:
-        text = f"{standing.experiment.id}: {standing.state}"
+        text = f"{standing.experiment.id}: {runs.state_of(standing)}"
     print_answer({"store": store.url, **standing.plain()}, text, as_json)
 
 
@@ -223,19 +172,19 @@ def _of_a_fleet(fleet: dict) -> str:
     )
 
 
-def print_pulled(store: Store, study: Study) -> str:
-    """What is safe after an interruption."""
-    standings = Progress(store, list(study.wanted)).statuses()
-    done = sum(s.has_outcome for s in standings)
-    known = done + len(trainable(study, standings))
+def kept(store: Store, study: Study) -> str:
+    """How many runs have their outcome or a checkpoint, after an interruption."""
+    statuses = Progress(store, list(study.wanted)).statuses()
+    done, saved = sum(s.has_outcome for s in statuses), sum(s.state == "stopped" for s in statuses)
+    known = done + len(trainable(study, statuses))
+    checkpoints = f", {saved} a checkpoint" if saved else ""
     return (
-        f"{done} of {known} runs have their outcome, those begun their checkpoints, in {store.url}; "
-        "the same command goes on from there."
+        f"{done} of {known} runs have their outcome{checkpoints} in {store.url}; the same command goes on from there."
     )
 
 
 def print_bench(found: dict, as_json: bool) -> None:
-    """What a measurement found beside its steps, whose lines were printed as they came."""
+    """What a measurement found besides its steps, whose lines were printed as they came."""
     around, zca, fleet = found["around"], found["zca"], found.get("fleet")
     parts = [
         "times the plain loop: "

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.store.objects import DatasetFolder, Store
@@ -59,7 +60,7 @@ class Display:
 
     def _line(self, standings: list[RunStatus]) -> str:
         running = [
-            f"{s.experiment.network.name} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
+            f"{printed_name(s.experiment.network.name)} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
             for s in standings
             if s.state == "running"
         ]
@@ -68,13 +69,13 @@ class Display:
     def _stage(self, standings: list[RunStatus]) -> str:
         settled = sum(s.has_outcome for s in standings)
         if settled == len(standings):
-            return f"{settled} of {settled} runs settled; verifying, table and pictures"
+            return f"{settled} of {settled} runs ended; verifying, table and pictures"
         if not all(self._prepared(e) for e in self._study.experiments[:1]):
             return self._preparing()
         if not settled and not any(s.state == "running" for s in standings):
             return "starting the workers (Ray takes half a minute)"
         left = seconds_left(standings, self._workers)
-        return f"training: {settled} of {len(standings)} runs settled, about {duration(left)} left"
+        return f"training: {settled} of {len(standings)} runs ended, about {duration(left)} left"
 
     def _prepared(self, experiment: Experiment) -> bool:
         return self._store.exists(_data(experiment).manifest)
@@ -97,7 +98,7 @@ class Display:
                 s.state,
                 f"{s.epoch}/{s.experiment.recipe.epochs}",
                 "" if error is None else f"{error:.2f}",
-                style={"running": "bold", "missing": "dim", "done": ""}.get(s.state, "red"),
+                style={"running": "bold", "missing": "dim", "stopped": "dim", "done": ""}.get(s.state, "red"),
             )
         return table
 

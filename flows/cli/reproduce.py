@@ -1,13 +1,26 @@
 """`strive reproduce`: the flow in this process, with progress beside it."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 from flows.cli.progress_display import Display, console
 from flows.local_server import prefect_api
 from pipeline.plan.studies import Study
+from pipeline.publication import completeness
 from pipeline.runtime.settings import cores, settings
 from pipeline.store.objects import RunFolder, Store, StudyFolder
 from pipeline.training.progress import Progress, trainable
+from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, parse_images
+
+
+def to_render(images: str) -> RenderRequest:
+    """The pictures that a reproduction draws of every network."""
+    return replace(REPRODUCTION, images=parse_images(images))
+
+
+def is_complete(store: Store, study: Study, images: str) -> bool:
+    """Whether nothing of the study is left to do."""
+    return completeness.is_complete(store, study, to_render(images), settings().price)
 
 
 def reproduce_study(
@@ -32,10 +45,11 @@ def reproduce_study(
                 study=study.name, seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
             )
         )
-    return _summary(store, study)
+    return summary_of(store, study)
 
 
-def _summary(store: Store, study: Study) -> dict:
+def summary_of(store: Store, study: Study) -> dict:
+    """What `strive reproduce --json` prints, and the main table as Markdown."""
     folder = StudyFolder(study.name)
     standings = Progress(store, list(study.wanted)).statuses()
     open_ids = {s.experiment.id for s in trainable(study, standings)}

@@ -8,15 +8,18 @@ from pipeline.data import prepare
 from pipeline.data.sources import silent
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import needed
+from pipeline.plan.schedule import gpu_seconds, needed
 from pipeline.plan.studies import Study
 from pipeline.store.objects import RunFolder, Store
 from pipeline.training import job, leases
-from pipeline.training.progress import Progress, RunStatus, results
+from pipeline.training.progress import Progress, RunStatus, results, seconds_left
 
 
 def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bool]:
-    """A claim on the run; whether somebody elsewhere still lives shows only after a silent minute."""
+    """A lease on the run, and whether it has its outcome.
+
+    The owner of an older lease, on another host, counts as gone after a minute without a heartbeat.
+    """
     owner, watch = leases.Owner(), leases.LeaseObserver(store)
     until = time.monotonic() + leases.SILENCE_SECONDS + 1
     while True:
@@ -44,8 +47,28 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
         say(f"{this.id} {result.outcome}: {result.wrong} wrong of {result.seen}")
 
 
+def estimate(statuses: list[RunStatus]) -> float:
+    """Seconds that these runs still take this process, about: on its GPU, else on one CPU core."""
+    import torch
+
+    if torch.cuda.is_available():
+        return sum(gpu_seconds(s.experiment) for s in statuses if not s.has_outcome)
+    return seconds_left(statuses, 1)
+
+
+def stopped(store: Store, experiment: Experiment) -> str:
+    """How far a run is that was just interrupted, and how to go on."""
+    [status] = Progress(store, [experiment]).statuses()
+    if status.state == "stopped":
+        return (
+            f"stopped at epoch {status.epoch} of {experiment.recipe.epochs}; "
+            f"`strive run {experiment.id}` goes on from its checkpoint."
+        )
+    return f"stopped before the first checkpoint; `strive run {experiment.id}` begins again."
+
+
 def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> RunStatus:
-    """Train it unless it has its outcome; refused while somebody else works on it."""
+    """Train it unless it has its outcome; UserError while another process trains it."""
     show = silent if quiet else console().print
     prepare.make(store, experiment.dataset, experiment.recipe.preprocess, data_dir, show)
     held, settled = _taken(store, experiment)

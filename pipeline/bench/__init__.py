@@ -1,2 +1,2 @@
-"""Measuring ourselves: what a step costs, against a plain loop beside it, and what everything around it costs.
-Nothing else imports it, and no result of the paper is made here."""
+"""Benchmarks of this package: what a training step costs beside a plain loop, and what surrounds the steps.
+No other room imports it, and no result of the paper is computed here."""

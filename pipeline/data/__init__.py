@@ -1,2 +1,2 @@
 """From published files to prepared data sets in the store: sources, downloads, shards.
-Preprocessing as arithmetic and the batches of an epoch are in `numerics`."""
+Preprocessing as arithmetic, augmentation and the batches of an epoch are in `numerics`."""

@@ -1,2 +1,2 @@
-"""From results to numbers with verdicts: verification, the tables of errors, intervals, rates, and the claims.
-Files for people, their formats and their page are in `publication`."""
+"""From results to numbers with verdicts: verification, tables of errors, intervals, learning rates, claims.
+File formats and the page are in `publication`."""

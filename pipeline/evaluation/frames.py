@@ -1,10 +1,10 @@
-"""A study's four tables, from its results and the paper's numbers: pandas frames with the columns of schema.py."""
+"""A study's tables, from its results and the paper's numbers: pandas frames with the columns of schema.py."""
 
 from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation import table_4, table_claims, table_errors, table_rates
+from pipeline.evaluation import table_4, table_claims, table_errors, table_rates, table_readings
 from pipeline.evaluation.schema import TABLES, Column
 from pipeline.plan.studies import Study
 
@@ -31,6 +31,8 @@ def manifest(study: Study) -> dict:
 
 def make(study: Study, results: dict[str, dict], price: float | None = None) -> dict[str, pd.DataFrame]:
     """Every table of a study by its kind; a pure function of the results, by run id."""
+    if study.every_run:
+        return {"readings": frame(table_readings.reading_rows(study, results), TABLES["readings"])}
     main = table_errors.error_rows(study, results, price)
     made = {
         "cells": main,
@@ -40,7 +42,7 @@ def make(study: Study, results: dict[str, dict], price: float | None = None) -> 
             [*main, *(row for other in study.read_also for row in table_errors.error_rows(other, results))]
         ),
     }
-    return {kind: frame(made[kind], TABLES[kind]) for kind in TABLES}
+    return {kind: frame(rows, TABLES[kind]) for kind, rows in made.items()}
 
 
 def frame(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:

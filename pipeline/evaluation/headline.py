@@ -1,7 +1,7 @@
 """What came of a study, in one sentence."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -10,8 +10,11 @@ from pipeline.plan.studies import Relation, Study
 WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "not run", "refused")
 
 
-def headline(study: Study, cells: Sequence[dict[str, Any]], claims: Sequence[dict[str, Any]]) -> str:
-    """The answer to the study's question as far as its runs go; `cells` and `claims` are rows of its tables."""
+def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    """The answer to the study's question as far as its runs go, from the rows of its tables by kind."""
+    if study.every_run:
+        return _best_reading(tables["readings"])
+    cells, claims = tables["cells"], tables["claims"]
     first = [row for row in cells if row["rule"] == cells[0]["rule"]]  # where there are two rules, the paper's
     lacking = Counter(row["verdict"] for row in first if row["verdict"] in WITHOUT_ERROR)
     parts = [_learned(len(first), lacking, [row["error"] for row in first if row["verdict"] not in WITHOUT_ERROR])]
@@ -22,6 +25,16 @@ def headline(study: Study, cells: Sequence[dict[str, Any]], claims: Sequence[dic
     told = Counter(v for v in decided.values() if v.startswith(("holds", "contradicted", "inconclusive")))
     parts += [_counted(told, "claims: ")] if told else []
     return "; ".join(parts)
+
+
+def _best_reading(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return "no run has come out yet"
+    best = rows[0]
+    return (
+        f"{best['initialization']}, biases of the scores at {best['score_bias']:g}, batch {best['batch']}: "
+        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(rows)} readings"
+    )
 
 
 def _learned(planned: int, lacking: Counter, errors: Sequence[float | None]) -> str:

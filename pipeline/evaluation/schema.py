@@ -5,6 +5,8 @@ SCHEMA rises when a column is renamed, removed or means something else; a new on
 
 from dataclasses import asdict, dataclass
 
+from pipeline.paper.recipes import LEARNING_RATES
+
 # 1  error %, std, seeds: the first table
 # 2  four tables, intervals, verdicts; names without blanks
 SCHEMA = 2
@@ -119,8 +121,30 @@ NEIGHBOURS = (
     Column("verdict", "text", "of our row", "verdict"),
 )  # fmt: skip
 
-TABLES = {"cells": CELLS, "rates": RATES, "claims": CLAIMS, "neighbours": NEIGHBOURS}
-FILES = {"cells": "table", "rates": "rates", "claims": "claims", "neighbours": "neighbours"}  # their names in the store
+READINGS = (
+    Column("width", "text", "of the networks, 1 is the paper's", "width"),
+    Column("initialization", "text", "how weights start", "initialization"),
+    Column("score_bias", "number", "at what the biases of the class scores start", "score biases", "g"),
+    Column("batch", "count", "images per update", "batch", "d"),
+    Column("networks", "count", "networks trained by this reading", "networks", "d"),
+    Column("runs", "count", "runs that came out: network x learning rate x seed", "runs", "d"),
+    Column("left", "count", "runs that left the plateau: training loss of the last epoch below 2.2 nats",
+           "left plateau", "d"),
+    Column("left_share", "number", "left / runs"),
+    Column("loss", "number", "mean training loss of the last epoch in nats; ln(classes) where a run diverged or did "
+           "not learn", "mean loss", ".3f"),
+    *(Column(f"lr_{lr:g}", "text", f"at learning rate {lr:g}: how many left the plateau", f"at {lr:g}")
+      for lr in LEARNING_RATES),
+)  # fmt: skip
+
+TABLES = {"cells": CELLS, "rates": RATES, "claims": CLAIMS, "neighbours": NEIGHBOURS, "readings": READINGS}
+FILES = {
+    "cells": "table",
+    "rates": "rates",
+    "claims": "claims",
+    "neighbours": "neighbours",
+    "readings": "table",
+}  # their names in the store; study `readings` has no other table
 
 
 def described() -> dict:

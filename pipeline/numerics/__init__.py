@@ -1,2 +1,2 @@
-"""How a number is made: arrays in, arrays out. Knows the paper;
-knows no id, store, study or cluster."""
+"""Arrays in, arrays out: models, initialization, preprocessing, augmentation, the training loops, saliency maps.
+No experiment, store, study or cluster is known here."""

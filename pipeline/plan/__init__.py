@@ -1,2 +1,2 @@
-"""What we will try: experiments, the studies that list them, and what is still missing.
+"""Experiments, the studies that list them, and the schedule: which runs are needed next.
 Standard library only: nothing is trained and no store is read here."""

@@ -320,6 +320,16 @@ def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> t
     )
 
 
+def part_of(whole: Study, network: str | None = None, validation: bool = True) -> Study:
+    """The runs of one network, or all, with or without the search on validation images; UserError if there are none."""
+    if network is not None:
+        names = {e.network.name for e in whole.experiments}
+        if network not in names:
+            raise unknown_name(f"network of {whole.name}", network, names)
+        whole = _only(whole, [network])
+    return whole if validation else replace(whole, search=())
+
+
 def _only(whole: Study, networks: list[str]) -> Study:
     """What a study says of these networks."""
     return replace(

@@ -1,2 +1,2 @@
-"""What a study publishes: tables in every format, editions, the page with its plots, and pulls of all that.
-No number is worked out here: those come from `evaluation`."""
+"""What a study publishes: tables in every format, editions, the page with its plots, and pulls of these.
+No number is computed here; they come from `evaluation`."""

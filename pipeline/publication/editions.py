@@ -22,7 +22,7 @@ def publish(store: Store, study: Study, made: Mapping[str, pd.DataFrame]) -> str
         for ending, data in formats.files(kind, table, study.name).items()
     }
     files["schema.json"] = to_json(described())
-    digest = sha256(b"".join(files[f"{name}.json"] for name in FILES.values()))[:12]
+    digest = sha256(b"".join(files[f"{name}.json"] for name in (FILES[kind] for kind in made)))[:12]
     store.write_json(folder.manifest, manifest(study))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda name: store.create(folder.edition(digest, name), files[name]), files))

@@ -20,6 +20,7 @@ TITLES = {
     "rates": "Learning rates and who chose them",
     "claims": "The paper's fourteen claims",
     "neighbours": "Table 4 with our row",
+    "readings": "Readings of what the paper does not state",
 }
 
 

@@ -45,7 +45,8 @@ def make(
     price: float | None = None,
 ) -> tuple[bytes, list[plots.Plot]]:
     """The page, and its plots for use elsewhere. The same store gives the same bytes; `price` is of a device-hour."""
-    rows = {kind: records(merge_rules(table) if kind == "cells" else table) for kind, table in made.items()}
+    rows: dict[str, list] = {kind: [] for kind in TABLES}
+    rows |= {kind: records(merge_rules(table) if kind == "cells" else table) for kind, table in made.items()}
     networks = {row["network"] for row in rows["cells"]}
     drawn = _plots(store, study, rows, results)
     own = {e.id: results[e.id] for e in study.wanted if e.id in results}  # not those of the studies beside it
@@ -56,12 +57,12 @@ def make(
             study=study,
             seeds=1 + max(e.seed for e in study.experiments),
             contradictions=[c.what for c in CONTRADICTIONS if c.networks[0] in networks] if study.comparable else [],
-            headline=headline(study, records(made["cells"]), rows["claims"]),
+            headline=headline(study, {kind: records(table) for kind, table in made.items()}),
             edition=edition,
             schema=SCHEMA,
-            verdicts=_counted(records(made["cells"])),
+            verdicts=_counted(records(made["cells"])) if "cells" in made else {},
             cells=rows["cells"],
-            tables={kind: _shown(kind, made[kind]) for kind in TABLES},
+            tables={kind: _shown(kind, table) for kind, table in made.items()},
             claims=_claims(rows["claims"]),
             plots=drawn,
             pictures=_pictures(store, study, rows["cells"], results),
@@ -71,7 +72,7 @@ def make(
             finished=sum(result["outcome"] == "done" for result in own.values()),
             unproved=len(unverified(store, own)),
             reading=formats.pandas_line(store, study.name),
-            files=FILES,
+            files={kind: FILES[kind] for kind in made},
         )
     )
     return page.encode(), drawn

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeline.evaluation import frames
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
-from pipeline.publication import editions, page, pull
+from pipeline.publication import completeness, editions, page, pull
 from pipeline.publication.plots import Plot
 from pipeline.store.objects import Store, StudyFolder
 
@@ -20,4 +20,5 @@ def publish(store: Store, study: Study, price: float | None = None) -> tuple[str
     html, plots = page.make(store, study, made, results, editions.publish(store, study, made), price)
     store.write(folder.report, html)
     pull.write_list(store, study.name, [e.id for e in study.wanted if e.id in results])
+    completeness.record(store, study, results, price)
     return store.url_of(folder.report), plots

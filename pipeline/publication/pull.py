@@ -32,7 +32,7 @@ def write_list(store: Store, study: str, ids: Iterable[str]) -> None:
     pictures = [f"{RunFolder(id).top}/figures" for id in ids]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         named = pool.map(lambda top: [f"{top}/{name}" for name in store.names(top)], pictures)
-        paths = sorted({*own, *(path for names in named for path in names)} - {folder.files})
+        paths = sorted({*own, *(path for names in named for path in names)} - {folder.files, folder.inputs})
         files = dict(zip(paths, pool.map(lambda path: _entry(store.read(path)), paths), strict=True))
     store.write_json(folder.files, files)
 

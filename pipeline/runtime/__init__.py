@@ -1,2 +1,2 @@
-"""Where code runs: settings, provenance, this process and its child processes, the connection to Ray.
-It knows no store, no data and no training."""
+"""The machine: settings, provenance, this process and its child processes, the connection to Ray.
+No store, data or training is known here."""

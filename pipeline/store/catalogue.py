@@ -16,9 +16,19 @@ def find(store: Store, text: str) -> Experiment:
     if text in planned:
         return planned[text]
     begin = [id for id in planned if id.startswith(text)]
+    if not begin and (kept := _kept(store, text)):
+        if len(kept) == 1:
+            return experiment(store.read_json(RunFolder(kept[0]).experiment))
+        begin = kept
     if len(begin) == 1:
         return planned[begin[0]]
     if begin:
         raise UserError(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
     name = text if text in STUDIES else "STUDY"
     raise unknown_name("run", text, planned, f"`strive plan {name}` lists the runs of a study.")
+
+
+def _kept(store: Store, text: str) -> list[str]:
+    """The ids of the store's runs that begin with `text`."""
+    noted = [name.split("/") for name in store.names("runs") if name.startswith(text)]
+    return [parts[0] for parts in noted if parts[1:] == ["experiment.json"]]

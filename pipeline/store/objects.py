@@ -214,7 +214,8 @@ class StudyFolder:
         self.manifest = self.object("manifest.json")
         self.editions = self.object("editions.json")  # the list of them
         self.report = self.object("report.html")
-        self.files = self.object("files.json")  # what `strive pull` fetches, with digests; written last
+        self.inputs = self.object("inputs.json")  # what tables and page were made from; no part of what is pulled
+        self.files = self.object("files.json")  # what `strive pull` fetches, with digests; written after these
 
     @property
     def gallery(self) -> str:

@@ -17,9 +17,9 @@ class RunStatus:
     """Where one run stands."""
 
     experiment: Experiment
-    state: str  # missing, running, or an outcome
+    state: str  # missing, stopped (an attempt ended and left a checkpoint), running, or an outcome
     attempt: int = 0
-    epoch: int = 0  # epochs done
+    epoch: int = 0  # epochs done; of a stopped run, those that its furthest checkpoint holds
     epoch_seconds: float | None = None
     where: str | None = None  # who is at work on it
     result: dict | None = None
@@ -73,12 +73,20 @@ class Progress:
             return standing
         found = attempts(self.store, run)
         if not found.open or not self._watch.alive(run, found.last):
-            return RunStatus(experiment, "missing", found.last)
+            saved = _saved_epochs(self.store, run) if found.numbers else None
+            return RunStatus(experiment, "missing" if saved is None else "stopped", found.last, saved or 0)
         owner = self.store.find_json(f"{run.claims}/{found.last}.json") or {}
         beat = self.store.find_json(f"{run.claims}/{found.last}.beat.json") or {}
         where = f"{owner['host'].split()[0]} pid {owner['pid']}" if owner else None
         epoch, seconds = beat.get("epoch", 0), beat.get("epoch_seconds")
         return RunStatus(experiment, "running", found.last, epoch, seconds, where)
+
+
+def _saved_epochs(store: Store, run: RunFolder) -> int | None:
+    """The whole epochs in the furthest checkpoint of any attempt, from its name; None where there is none."""
+    names = [name.split("/") for name in store.names(run.attempts) if name.endswith(".json")]
+    notes = [parts[2].removesuffix(".json") for parts in names if len(parts) == 3 and parts[1] == "checkpoint"]
+    return max((int(name.partition("-")[0]) for name in notes), default=None)
 
 
 def results(standings: list[RunStatus]) -> dict[str, dict]:

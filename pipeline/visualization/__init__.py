@@ -1,2 +1,2 @@
-"""Pictures of what finished runs have learned: what to draw, drawing, sheets, sanity checks, and the gallery.
+"""Pictures of what finished runs have learned: which to draw, drawing, sheets, sanity checks, the gallery.
 The maps themselves are computed in `numerics.saliency`."""

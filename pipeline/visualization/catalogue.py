@@ -89,6 +89,9 @@ class RenderRequest:
             raise UserError("--top must lie between 1 and 100, --channels between 1 and 1000, and a method be named")
 
 
+REPRODUCTION = RenderRequest(channels=4, sanity=4)  # what `strive reproduce` draws; `strive figures` draws more
+
+
 def pictures(network: Network, wanted: RenderRequest) -> list[Picture]:
     """Every picture of a run with this network."""
     known, of = receptive_fields(network), []

@@ -67,7 +67,9 @@ def test_on_another_task_nothing_is_decided():
     assert made_["cells"]["difference"].isna().all()
     assert set(made_["cells"]["rule"]) == {"one rate"}
     assert made_["claims"].empty
-    assert headline(digits, records(made_["cells"]), []).startswith("12 of 12 networks learned, median error 3.0")
+    assert headline(digits, {"cells": records(made_["cells"]), "claims": []}).startswith(
+        "12 of 12 networks learned, median error 3.0"
+    )
 
 
 def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_against_print():

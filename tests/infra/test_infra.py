@@ -154,3 +154,18 @@ def test_prefect_yaml_says_what_strive_serve_says(root):
     assert deployment["name"] == reproduce.name
     assert deployment["schedules"] == [{"cron": WEEKLY, "timezone": "UTC", "active": False}]
     assert deployment["parameters"]["request"] == ReproduceRequest().model_dump(mode="json")
+
+
+@pytest.mark.parametrize(("words", "column"), [(["imagenet"], 1), (["large", "--seeds", "5"], 2)])
+def test_the_years_plan_has_the_numbers_of_strive_plan(root, tmp_path, words, column):
+    from processes import strive
+
+    rows = [
+        line.split("|")[1:-1] for line in (root / "infra/SCALE.md").read_text().splitlines() if line.startswith("| ")
+    ]
+    written = {row[0].strip(): row[column].strip() for row in rows if len(row) == 4}
+    plan = strive("plan", *words, "--json", "--store", str(tmp_path)).json
+    hours = plan["flops_left"] / 3e14 / 3600
+    assert float(written["EFLOP"]) == pytest.approx(plan["flops_left"] / 1e18, rel=0.005)
+    assert float(written["GPU hours"]) == pytest.approx(hours, abs=0.05)
+    assert float(written["money for GPUs"]) == pytest.approx(3.00 * hours, abs=0.5)

@@ -5,7 +5,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.paper.networks import TWELVE
 from pipeline.plan.schedule import Cell, cell, chosen_learning_rates, flops, needed
-from pipeline.plan.studies import STUDIES, study
+from pipeline.plan.studies import STUDIES, part_of, study
 
 
 def test_digits_are_the_twelve_networks_for_each_seed():
@@ -134,3 +134,12 @@ def test_all_is_every_part_once():
     now = needed(everything, {})
     assert len(set(now)) == len(now)
     assert [e.dataset.name for e in now[:48]] == ["cifar10"] * 48
+
+
+def test_a_part_of_a_study_is_one_network_with_or_without_the_validation_search():
+    part = part_of(study("table-3"), "strided-cnn-a", validation=False)
+    assert {e.network.name for e in part.wanted} == {"strided-cnn-a"}
+    assert len(part.wanted) == 20
+    assert len(part_of(study("table-3"), "strided-cnn-a").wanted) == 24
+    with pytest.raises(UserError, match="Did you mean strided-cnn-a"):
+        part_of(study("table-3"), "strided-a")

@@ -1,2 +1,2 @@
-"""The training loop again, fast: the same numbers as reference_loop.py within stated tolerances, held to it by tests.
-What both loops share is one room above."""
+"""The training loop again, fast; tests compare its numbers with reference_loop.py's within stated tolerances.
+What both loops share is in `numerics`."""

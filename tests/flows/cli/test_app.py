@@ -1,16 +1,21 @@
 """The commands that spend nothing: what they print, what they refuse, what they import."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from flows.cli import output
 from flows.cli.app import app
+from flows.cli.options import find_run
 from pipeline.paper.networks import NETWORKS
 from pipeline.plan.studies import study
 from pipeline.store.objects import RunFolder, StudyFolder, open_store
@@ -37,6 +42,9 @@ def test_every_command_says_what_it_does_and_what_each_option_is_for(name, comma
     options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
     assert all(option.help for option in options)
     assert ("--json" in [opt for option in options for opt in option.opts]) == (name not in SILENT)
+    shown = strive(name, "-h").output
+    assert f"strive {name}" in shown.split("Example")[1]
+    assert shown == strive(name, "--help").output
 
 
 def test_the_readme_lists_every_command():
@@ -185,3 +193,118 @@ heavy = {{"torch", "ray", "prefect", "pandas", "s3fs", "sklearn"}} & set(sys.mod
 sys.exit(f"imported: {{heavy}}" if heavy else 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+RUN = study("smoke").experiments[0]
+
+
+def stop(store, *checkpoints):
+    """An attempt that ended and left these checkpoints."""
+    [lease], _ = leases.acquire(store, [RUN], 1, leases.Owner(), leases.LeaseObserver(store))
+    for name in checkpoints:
+        store.write_json(f"{RunFolder(RUN.id).attempt(lease.attempt)}/checkpoint/{name}.json", {})
+    lease.end("released", "stopped by a test")
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "shown"),
+    [
+        (["1"], "stopped at epoch 1 of 2"),
+        (["1", "1-512"], "stopped at epoch 1 of 2"),
+        (["512", "0-64"], "stopped at epoch 512 of 2"),
+        (["0-64"], "stopped at epoch 0 of 2"),
+        ([], "missing"),
+    ],
+)
+def test_status_of_a_stopped_run_is_the_epoch_of_its_furthest_checkpoint(store, checkpoints, shown):
+    stop(store, *checkpoints)
+    text = strive("status", "smoke", "--store", store.url).output
+    [line] = [line for line in text.splitlines() if RUN.id in line]
+    assert shown in line
+    [run, _] = json.loads(strive("status", "smoke", "--store", store.url, "--json").output)["runs"]
+    assert run["state"] == ("stopped" if checkpoints else "missing")
+    assert run["needed"]
+
+
+def test_a_stop_speaks_of_a_checkpoint_only_where_there_is_one(store):
+    from flows.cli.run import stopped
+
+    stop(store)
+    assert "begins again" in stopped(store, RUN)
+    assert "checkpoint" not in output.kept(store, study("smoke"))
+    stop(store, "1")
+    assert "stopped at epoch 1 of 2" in stopped(store, RUN)
+    assert "0 of 2 runs have their outcome, 1 a checkpoint" in output.kept(store, study("smoke"))
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "digits"],
+        ["plan", "table-3"],
+        ["plan", "table-3", "--all"],
+        ["plan", "all"],
+        ["status", "ablations"],
+        ["networks"],
+        ["networks", "Large-All-CNN"],
+    ],
+)
+def test_a_narrow_terminal_cuts_no_id_and_no_number(words, columns, store, monkeypatch):
+    where = [] if words[0] == "networks" else ["--store", store.url]
+    monkeypatch.setenv("COLUMNS", "500")
+    wide = strive(*words, *where).output
+    monkeypatch.setenv("COLUMNS", columns)
+    narrow = strive(*words, *where).output
+    assert set(re.findall(r"[\w.-]*\d[\w.,-]*\w", wide)) <= set(re.findall(r"[\w.-]*\d[\w.,-]*\w", narrow))
+    assert "…" not in narrow
+    sentences = re.compile(r"[.:?]$|^!")  # those a terminal may wrap
+    too_long = [line for line in narrow.splitlines() if len(line) > int(columns) and not sentences.search(line)]
+    assert too_long == []
+
+
+def test_a_plan_of_many_runs_is_grouped_and_adds_up(store):
+    text = strive("plan", "table-3", "--store", store.url).output
+    groups = re.findall(r"^(\S+-[ABC]|Model [ABC]), (seed 0|further seeds|validation) +(\d+)", text, re.MULTILINE)
+    assert len(groups) == 12 * 3
+    assert sum(int(count) for _, _, count in groups) == 288
+    assert "96 of 288 runs to train" in text
+    every = strive("plan", "table-3", "--store", store.url, "--all").output
+    assert all(e.id in every for e in study("table-3").wanted)
+
+
+def test_work_of_more_than_an_hour_wants_a_yes(store):
+    long = study("table-3").experiments[0].id
+    for words in (["run", long], ["work", "table-3"]):
+        answer = strive(*words, "--store", store.url)
+        assert answer.exit_code == 2
+        assert re.search(r"about \d+ (days|h)", answer.output)
+        assert "--yes" in answer.output
+    assert store.names("") == []
+
+
+@pytest.mark.parametrize("word", ["Strided-CNN-A.digits.lr0.004.s0.bbe", RUN.id])
+def test_a_run_is_found_by_the_beginning_of_its_id_in_any_case(store, word):
+    assert find_run(store, word) == RUN
+
+
+def test_a_run_that_only_the_store_knows_is_found_by_its_beginning(store):
+    one = replace(RUN, seed=99)
+    store.write_json(RunFolder(one.id).experiment, one.plain())
+    assert find_run(store, one.id[:-2]) == one
+
+
+def test_names_are_taken_in_any_case(store):
+    assert "1,369,738" in strive("networks", "ALL-CNN-C").output
+    assert strive("plan", "Table-3", "--store", store.url).exit_code == 0
+
+
+def test_version_names_the_commit():
+    root = Path(__file__).parents[3]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout
+    env = {"GIT_DIR": "/nowhere", "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli.app", "--version"], capture_output=True, text=True, check=True, env=env
+    )
+    assert head[:12] in done.stdout
+    assert version("strive") in done.stdout

@@ -1,0 +1,141 @@
+"""What `strive plan` and `strive status` print of a study's runs: one by one or, where they are many, in groups."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import typer
+
+from flows.cli import layout
+from flows.cli.progress_display import duration
+from pipeline.paper.networks import printed_name
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
+from pipeline.plan.studies import Study
+from pipeline.runtime.settings import cores
+from pipeline.store.objects import Store
+from pipeline.training.progress import RunStatus, seconds_left, trainable
+
+LISTED = 40  # runs; more of them are grouped
+NUMBERS = ("error %", "FLOP", "GPU time", "runs", "done", "failed", "to train", "not chosen")
+FAILED = ("diverged", "dead", "crashed")
+AT_WORK = ("running", "stopped", *FAILED)  # shown one by one even where runs are grouped
+WORDS = {"dead": "did not learn"}
+Known = set[str]  # ids of the runs that can be trained now
+
+
+def answer(store: Store, study: Study, statuses: list[RunStatus]) -> dict:
+    """The runs as `--json` prints them, each with whether it can be trained now (`needed`)."""
+    now = _trainable(study, statuses)
+    runs = [{**s.plain(), "needed": s.experiment.id in now} for s in statuses]
+    return {"study": study.name, "store": store.url, "runs": runs}
+
+
+def plan(store: Store, study: Study, statuses: list[RunStatus], workers: int | None) -> tuple[dict, str]:
+    """What `strive plan` prints as JSON, and its last lines: what the runs that are left will cost."""
+    todo = trainable(study, statuses)
+    count = workers or cores()
+    plain = [s.plain() for s in todo]
+    work, on_gpu = sum(run["flops"] for run in plain), sum(run["gpu_seconds"] for run in plain)
+    left = seconds_left(todo, count)
+    cost = {"flops_left": work, "seconds_left": round(left, 1), "gpu_seconds_left": on_gpu, "workers": count}
+    if not todo:
+        return answer(store, study, statuses) | cost, (
+            "Every run that is needed has its outcome: reproducing this study will train nothing."
+        )
+    lines = [
+        f"{len(todo)} of {len(statuses)} runs to train: {quantity(work)}FLOP, about {duration(left)} "
+        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s."
+    ]
+    if later := sum(not s.has_outcome for s in statuses) - len(todo):
+        lines.append(f"{later} more wait until learning rates are chosen; most of them will not be needed.")
+    if sharded := dict.fromkeys(s.experiment.dataset.name for s in todo if s.experiment.dataset.shard):
+        lines.append(f"Preparing and reading the images of {', '.join(sharded)} is not counted in these times.")
+    return answer(store, study, statuses) | cost, "\n".join(lines)
+
+
+def print_runs(study: Study, statuses: list[RunStatus], every: bool, cost: bool = False) -> None:
+    """The study's question, then its runs; `cost` adds what each takes."""
+    typer.echo(f"{study.name}: {study.question}\n")
+    now = _trainable(study, statuses)
+    if every or len(statuses) <= LISTED:
+        return _print_each(statuses, now, cost)
+    _print_groups(statuses, now, cost)
+    if busy := [s for s in statuses if s.state in AT_WORK]:
+        typer.echo()
+        _print_each(busy, now, cost=False)
+    typer.echo("\n`--all` lists every run with its id.")
+
+
+def summary(statuses: list[RunStatus], now: Known | None = None) -> str:
+    """How many runs there are of each state: 3 done, 1 missing."""
+    counts = Counter(_short(s, now) for s in statuses)
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def state_of(status: RunStatus) -> str:
+    """A run's state in words, with how far it is."""
+    epochs = status.experiment.recipe.epochs
+    if status.state == "stopped":
+        return f"stopped at epoch {status.epoch} of {epochs}"
+    if status.state == "running":
+        return f"running, epoch {status.epoch} of {epochs}"
+    return WORDS.get(status.state, status.state)
+
+
+def stage(experiment: Experiment) -> str:
+    """What a run is for: choosing a learning rate by validation or by seed 0, or a further seed."""
+    if experiment.dataset.name.endswith("-held-out"):
+        return "validation"
+    return "seed 0" if experiment.seed == 0 else "further seeds"
+
+
+def quantity(number: float) -> str:
+    """With its prefix: 28.3 P."""
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G")):
+        if number >= 10**power:
+            return f"{number / 10**power:.3g} {prefix}"
+    return f"{number:.3g} "
+
+
+def _trainable(study: Study, statuses: list[RunStatus]) -> Known:
+    return {s.experiment.id for s in trainable(study, statuses)}
+
+
+def _short(status: RunStatus, now: Known | None) -> str:
+    if status.state == "missing" and now is not None and status.experiment.id not in now:
+        return "not chosen"
+    return WORDS.get(status.state, status.state)
+
+
+def _print_each(statuses: Iterable[RunStatus], now: Known, cost: bool) -> None:
+    rows = []
+    for s in statuses:
+        run = s.plain()
+        error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
+        state = "not chosen" if _short(s, now) == "not chosen" else state_of(s)
+        note = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
+        price = [f"{quantity(run['flops'])}".strip(), duration(run["gpu_seconds"])] if cost else ["", ""]
+        rows.append([run["id"], state, error, *price, note])
+    typer.echo(layout.table(["run", "state", "error %", "FLOP", "GPU time", ""], rows, NUMBERS))
+
+
+def _print_groups(statuses: list[RunStatus], now: Known, cost: bool) -> None:
+    """One row a network, data set and stage; FLOP and time are of the runs to train."""
+    groups: dict[tuple[str, str, str], list[RunStatus]] = {}
+    for s in statuses:
+        e = s.experiment
+        data = f"{e.dataset.name.removesuffix('-held-out')}{', augmented' if e.augmented else ''}"
+        groups.setdefault((e.network.name, data, stage(e)), []).append(s)
+    several = len({data for _, data, _ in groups}) > 1
+    rows = []
+    for (network, data, what), members in groups.items():
+        counts = Counter("failed" if s.state in FAILED else _short(s, now) for s in members)
+        todo = [s.experiment.id in now for s in members]
+        plain = [s.plain() for s, wanted in zip(members, todo, strict=True) if wanted]
+        flops, on_gpu = sum(run["flops"] for run in plain), sum(run["gpu_seconds"] for run in plain)
+        price = [quantity(flops).strip(), duration(on_gpu)] if cost and plain else ["", ""]
+        numbers = [len(members), counts["done"], counts["failed"], len(plain), counts["not chosen"]]
+        label = [f"{printed_name(network)}, {what}" + (f", {data}" if several else "")]
+        rows.append([*label, *(str(n) if n else "" for n in numbers), *price])
+    headings = ["network and stage", "runs", "done", "failed", "to train", "not chosen", "FLOP", "GPU time"]
+    typer.echo(layout.table(headings, rows, NUMBERS))

@@ -1,0 +1,166 @@
+"""Let the paper's runs be trained in the background of other work on this machine, and collect what has finished.
+
+    python3 infra/evidence.py start [--data-dir DIR]   # one command when you begin to work
+    python3 infra/evidence.py status
+    python3 infra/evidence.py stop                     # one command before you stop: then commit results/
+
+`start` makes a checkout of its own of a commit, with its own environment, so that your edits never touch what trains;
+one process for every CPU works through PLAN at the lowest priority. `stop` ends them (they save their state first),
+verifies what has finished and copies it into results/, weights in half precision. Nothing is lost by either: the next
+`start` goes on from the last checkpoint, and on another machine from results/.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+HOME = Path(os.environ.get("STRIVE_EVIDENCE") or Path.home() / ".cache" / "strive" / "evidence")
+CODE, STORE, LOGS, PIDS = HOME / "code", HOME / "store", HOME / "logs", HOME / "pids"
+PLAN = (  # in the order of their worth
+    ("readings",),
+    ("table-3", "--network", "strided-cnn-a", "--without-validation"),
+    ("quarter",),
+    ("table-3", "--network", "strided-cnn-c", "--without-validation"),
+    ("table-3", "--network", "model-a", "--without-validation"),
+    ("table-3", "--network", "all-cnn-a", "--without-validation"),
+)
+NOT_KEPT = ("checkpoint", "model.safetensors", "claims")  # of a finished run, in results/
+WITHOUT_WEIGHTS = ("readings",)  # studies whose networks are trained for minutes and say nothing afterwards
+STOP_SECONDS = 120
+
+
+def start(commit: str, data_dir: str | None, workers: int) -> None:
+    """Begin or go on, from the checkout of `commit`."""
+    if alive := running():
+        sys.exit(f"{len(alive)} processes are at work already: `stop` them first")
+    for folder in (LOGS, PIDS, STORE):
+        folder.mkdir(parents=True, exist_ok=True)
+    check_out(commit)
+    take_from_results()
+    environment = os.environ | {"STRIVE_STORE": str(STORE)} | ({"STRIVE_DATA_DIR": data_dir} if data_dir else {})
+    commands = "; ".join(f"{CODE}/.venv/bin/strive work {' '.join(words)} --yes" for words in PLAN)
+    for number in range(workers):
+        with open(LOGS / f"{number}.log", "ab") as log:
+            child = subprocess.Popen(
+                ["nice", "-n", "19", "sh", "-c", f"echo 19 > /proc/self/autogroup; {commands}"],
+                env=environment, cwd=HOME, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        (PIDS / str(number)).write_text(str(child.pid))
+    print(f"{workers} processes train in {HOME}; their words are in {LOGS}")
+
+
+def stop() -> None:
+    """End the processes and collect what they have finished."""
+    for pid in running():
+        os.killpg(pid, signal.SIGTERM)
+    until = time.monotonic() + STOP_SECONDS
+    while running() and time.monotonic() < until:
+        time.sleep(0.5)
+    for pid in running():
+        os.killpg(pid, signal.SIGKILL)
+    collect()
+
+
+def collect() -> None:
+    """Verify every finished run of the plan and copy it into results/; then write tables, pages and the front page."""
+    names = list(dict.fromkeys(words[0] for words in PLAN))
+    subprocess.run([str(CODE / ".venv/bin/python"), "-P", __file__, "keep", *names], check=True, cwd=HOME)
+    print("collected into results/: look at `git status results`, then commit it")
+
+
+def keep(names: list[str]) -> None:
+    """What `collect` runs in the environment of the frozen checkout."""
+    from pipeline.evaluation.verify import publish_float16, verify
+    from pipeline.plan.studies import study
+    from pipeline.store.objects import RunFolder, open_store
+
+    store = open_store(str(STORE))
+    for name in names:
+        for experiment in study(name).wanted:
+            run = RunFolder(experiment.id)
+            if not store.exists(run.result):
+                continue
+            verify(store, experiment.id)
+            if name not in WITHOUT_WEIGHTS:
+                publish_float16(store, experiment.id)
+            shutil.copytree(
+                STORE / run.top, REPOSITORY / "results" / run.top, dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns(*NOT_KEPT),
+            )  # fmt: skip
+
+
+def take_from_results() -> None:
+    """Bring what results/ holds, checkpoints included, into the store where it is not there yet."""
+    for run in sorted((REPOSITORY / "results" / "runs").glob("*")):
+        if not (STORE / "runs" / run.name / "result.json").exists():
+            shutil.copytree(run, STORE / "runs" / run.name, dirs_exist_ok=True)
+
+
+def check_out(commit: str) -> None:
+    """The commit in a worktree of its own, with its own environment."""
+    if not CODE.exists():
+        git("worktree", "prune")
+        git("worktree", "add", "--detach", str(CODE), commit)
+    git("-C", str(CODE), "checkout", "--quiet", "--detach", git("rev-parse", commit))
+    subprocess.run(["uv", "sync", "--frozen", "--quiet"], cwd=CODE, check=True)
+
+
+def git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def running() -> list[int]:
+    """The processes of the last `start` that are alive, as leaders of their groups."""
+    pids = [int(file.read_text()) for file in PIDS.glob("*")] if PIDS.exists() else []
+    return [pid for pid in pids if _is_alive(pid)]
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def status() -> None:
+    """How many processes work, and the last words of each."""
+    print(f"{len(running())} processes at work in {HOME}")
+    for log in sorted(LOGS.glob("*.log")):
+        lines = log.read_text().splitlines()
+        print(f"{log.name}: {lines[-1] if lines else 'nothing yet'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    begin = commands.add_parser("start", help="begin, or go on")
+    begin.add_argument("--commit", default="HEAD", help="the code that trains; a commit that stays in the history")
+    begin.add_argument("--data-dir", help="folder with the published data sets; else they are downloaded")
+    begin.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes; one for every CPU")
+    commands.add_parser("stop", help="end, verify what has finished, copy it into results/")
+    commands.add_parser("collect", help="copy what has finished without ending anything")
+    commands.add_parser("status", help="who works, and at what")
+    commands.add_parser("keep").add_argument("studies", nargs="*")
+    given = parser.parse_args()
+    match given.command:
+        case "start":
+            start(given.commit, given.data_dir, given.workers)
+        case "stop":
+            stop()
+        case "collect":
+            collect()
+        case "status":
+            status()
+        case "keep":
+            keep(given.studies)
+
+
+if __name__ == "__main__":
+    main()

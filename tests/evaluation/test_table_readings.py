@@ -1,0 +1,53 @@
+"""The readings' table by hand: three readings whose losses are chosen, counted on paper."""
+
+from support.synthetic import result
+
+from pipeline.evaluation import frames
+from pipeline.evaluation.headline import headline
+from pipeline.evaluation.table_readings import reading_of, reading_rows
+from pipeline.plan.studies import study
+from pipeline.publication.display import records
+
+READINGS = study("readings", 1)
+
+
+def outcomes():
+    """xavier with biases leaves the plateau at all rates, xavier without at two, He nowhere; He at 0.25 diverged."""
+    found = {}
+    for e in READINGS.experiments:
+        reading = reading_of(e)
+        if e.network.name != "model-c" or reading.width != "1/4" or reading.batch != 128:
+            continue
+        match reading.initialization, reading.score_bias:
+            case "xavier", 0.1:
+                loss = 1.5
+            case "xavier", _:
+                loss = 1.9 if e.recipe.lr < 0.1 else 2.302585
+            case "he", 0.0:
+                loss = 2.25
+            case _:
+                continue
+        diverged = reading.initialization == "he" and e.recipe.lr == 0.25
+        found[e.id] = result(e, 90.0, train_loss=None if diverged else loss) | (
+            {"outcome": "diverged"} if diverged else {}
+        )
+    return found
+
+
+def test_readings_are_counted_and_the_best_comes_first():
+    rows = reading_rows(READINGS, outcomes())
+    assert [(row["initialization"], row["score_bias"], row["left"], row["runs"]) for row in rows] == [
+        ("xavier", 0.1, 4, 4), ("xavier", 0.0, 2, 4), ("he", 0.0, 0, 4),
+    ]  # fmt: skip
+    assert rows[1]["lr_0.05"] == "1 of 1"
+    assert rows[1]["lr_0.25"] == "0 of 1"
+    assert abs(rows[1]["loss"] - (2 * 1.9 + 2 * 2.302585) / 4) < 1e-6
+    assert abs(rows[2]["loss"] - (3 * 2.25 + 2.302585) / 4) < 1e-6  # what diverged counts ln 10
+
+
+def test_the_study_has_this_table_alone_and_a_headline():
+    made = frames.make(READINGS, outcomes())
+    assert list(made) == ["readings"]
+    said = headline(READINGS, {"readings": records(made["readings"])})
+    assert said.startswith("xavier, biases of the scores at 0.1, batch 128: 4 of 4 runs leave the plateau")
+    assert headline(READINGS, {"readings": []}) == "no run has come out yet"
