@@ -87,14 +87,15 @@ def track_run(label: str, id: str, poller: Poller) -> State:
     standing = poller.wait_for(id)
     if standing is None:
         return Failed(message=f"{id}: the fleet ended before this run had an outcome")
-    result = standing.result or {}
+    result = standing.result
+    assert result is not None, "a run with an outcome has its result"
     if standing.state == "diverged":
-        return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result['epochs'] - 1}")
+        return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result.epochs - 1}")
     if standing.state == "dead":
-        return Failed(name="DidNotLearn", message=f"{id}: {result['why'][-1]}")
+        return Failed(name="DidNotLearn", message=f"{id}: {result.why[-1]}")
     if standing.state == "crashed":
-        return Crashed(message=f"{id}: {result['why'][-1]}")
-    return Completed(message=f"{id}: {result['wrong']} wrong of {result['seen']}")
+        return Crashed(message=f"{id}: {result.why[-1]}")
+    return Completed(message=f"{id}: {result.wrong} wrong of {result.seen}")
 
 
 @flow(
