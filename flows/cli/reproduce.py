@@ -42,7 +42,12 @@ def reproduce_study(
 
         reproduce(
             ReproduceRequest(
-                study=StudyName(study.name), seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
+                study=StudyName(study.name),
+                seeds=seeds,
+                store=store.url,
+                workers=workers,
+                data_dir=data_dir,
+                images=images,
             )
         )
     return summary_of(store, study)
