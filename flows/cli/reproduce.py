@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from flows.cli.progress_display import Display, console
+from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness
@@ -40,6 +41,7 @@ def reproduce_study(
         from flows.parameters import ReproduceRequest, StudyName
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
+        ONE_SENTENCE.silent = not loud  # we say ourselves how it went
         reproduce(
             ReproduceRequest(
                 study=StudyName(study.name),
