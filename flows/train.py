@@ -7,8 +7,9 @@ from uuid import UUID
 from prefect import flow, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import wait
-from prefect.states import Completed, Crashed, Failed, State
+from prefect.states import Completed, Crashed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.parameters import TrainRequest
@@ -98,10 +99,10 @@ def track_run(label: str, id: str, poller: Poller) -> State:
     return Completed(message=f"{id}: {result.wrong} wrong of {result.seen}")
 
 
-@flow(
+@flow(  # pyright: ignore[reportCallIssue]  # flow() wants a TaskRunner of PrefectFutures, this one's are a subclass
     name="train",
     flow_run_name="train {request.study.value}",
-    task_runner=ThreadPoolTaskRunner(max_workers=1024),
+    task_runner=ThreadPoolTaskRunner(max_workers=1024),  # pyright: ignore[reportArgumentType]
     persist_result=False,
 )
 def train(request: TrainRequest) -> dict[str, str]:

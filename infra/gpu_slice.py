@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 
@@ -69,7 +69,7 @@ def check() -> bool:
     if not torch.cuda.is_available():
         print("no GPU: its checks are left out")
         return True
-    from support.gpu_checks import CHECKS
+    from pipeline.numerics.fast.self_check import CHECKS
 
     bad = 0
     for name, holds in CHECKS.items():

@@ -52,7 +52,7 @@ def _torchvision(images: Tensor) -> tuple[list[Any], Callable[[Any], Tensor]] | 
 
 
 def _varied(image: Tensor) -> Tensor:
-    """The same on a tensor that is normalised already, which is faster."""
+    """The same on a tensor that is normalized already, which is faster."""
     high, wide = image.shape[-2:]
     image = pad(image, [PIXELS] * 4)
     top, left = (int(torch.randint(2 * PIXELS + 1, (1,))) for _ in range(2))

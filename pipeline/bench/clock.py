@@ -1,4 +1,4 @@
-"""Seconds of work: CPU time of this process, which a busy neighbour does not lengthen; on a GPU, until it is idle."""
+"""Seconds of work: CPU time of this process, which a busy neighbor does not lengthen; on a GPU, until it is idle."""
 
 import time
 

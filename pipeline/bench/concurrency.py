@@ -24,20 +24,20 @@ START = 600.0  # seconds that a fleet is given to begin
 SETTLED = 3.0  # after the last claim: every worker has begun to train
 
 
-def concurrency(sides: list[BenchProcess], network: Network, work: Workload) -> dict[str, float]:
-    """One process alone and all of them at once, in turns; efficiencies are of `cores` times the one."""
-    for side in sides:
-        side.prepare([network], work)
+def concurrency(processes: list[BenchProcess], network: Network, work: Workload) -> dict[str, float]:
+    """One process alone and all of them at once, in turns; an efficiency of 1 is as many times the one."""
+    for process in processes:
+        process.prepare([network], work)
     alone, together = [], []
     for _ in range(work.repeats):
-        alone.append(sides[0].run())
-        for side in sides:
-            side.start()
-        together += [side.finish() for side in sides]
+        alone.append(processes[0].run())
+        for process in processes:
+            process.start()
+        together += [process.finish() for process in processes]
     return {
-        "processes": len(sides),
+        "processes": len(processes),
         "images_per_second_alone": 1 / median(one.wall for one in alone),
-        "images_per_second_together": len(sides) / median(one.wall for one in together),
+        "images_per_second_together": len(processes) / median(one.wall for one in together),
         "efficiency": median(one.wall for one in alone) / median(one.wall for one in together),
         "efficiency_by_cpu_time": median(one.work for one in alone) / median(one.work for one in together),
     }

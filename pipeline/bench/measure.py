@@ -11,7 +11,7 @@ import torch
 
 from pipeline.bench import concurrency, overheads, saliency, scaling
 from pipeline.bench.step_cost import Cost, alone, compare, data_share
-from pipeline.bench.untested_on_gpu import UNRUN
+from pipeline.bench.untested_on_gpu import UNTESTED
 from pipeline.bench.worker import BenchProcess
 from pipeline.bench.workload import Workload
 from pipeline.numerics.fast.precision import bfloat16_gain
@@ -70,13 +70,13 @@ def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
     try:
         found = _measured(plan, slow, fast, others, device, store, say)
     finally:
-        for side in (slow, fast, *others):
-            side.close()
+        for process in (slow, fast, *others):
+            process.close()
     if plan.fleet:
         say("a fleet on Ray: one run alone, then one on every core")
         found["fleet"] = concurrency.fleet(cores())
     found["provenance"] = provenance(device, "", None, "").plain()
-    found["unrun"] = [] if device == "cuda" else [f"{where}: {what}" for where, what in UNRUN]
+    found["unrun"] = [] if device == "cuda" else [f"{where}: {what}" for where, what in UNTESTED]
     return found | {"address": _keep(store, found)}
 
 

@@ -47,16 +47,16 @@ def around(network: Network, work: Workload, device: str, store: Store) -> dict[
     CHECKPOINT_SECONDS are over.
     """
     fast = Fast([network], work, device)
-    [lane] = fast.lanes
+    [trainer] = fast.trainers
     began = now(device)
     fast.step()
     first, began = now(device) - began, now(device)
     images = fast.step()
     step, began = (now(device) - began) / images, now(device)
-    count_wrong(lane.model, lane.test)
-    evaluation, began = (now(device) - began) / len(lane.test), time.perf_counter()
+    count_wrong(trainer.model, trainer.test)
+    evaluation, began = (now(device) - began) / len(trainer.test), time.perf_counter()
     run = RunFolder("bench")
-    checkpoint.save(store, run, 1, 1, lane.model, lane.weights)
+    checkpoint.save(store, run, 1, 1, trainer.model, trainer.weights)
     saved = time.perf_counter() - began
     for name in store.names(run.top):
         store.delete(f"{run.top}/{name}")

@@ -35,33 +35,34 @@ def networks(costs: list[Cost]) -> list[Point]:
     return [Point("networks", count, 1e3 * sum(seconds[:count])) for count in range(1, len(seconds) + 1)]
 
 
-def images(side: BenchProcess, counts: tuple[int, ...]) -> list[Point]:
+def images(process: BenchProcess, counts: tuple[int, ...]) -> list[Point]:
     """Whole epochs, drawing included."""
     thin, out = narrow(TWELVE["all-cnn-c"], 12), []
     for count in counts:
-        side.prepare([thin], Workload(batch=128, steps=count // 128, repeats=1, images=count))
-        out.append(Point("images", count, side.run().work * count))
+        process.prepare([thin], Workload(batch=128, steps=count // 128, repeats=1, images=count))
+        out.append(Point("images", count, process.run().work * count))
     return out
 
 
-def width(side: BenchProcess, work: Workload) -> list[Point]:
+def width(process: BenchProcess, work: Workload) -> list[Point]:
     """One network, narrower and narrower."""
     whole, out = TWELVE["all-cnn-c"], []
     for by in WIDTHS:
-        side.prepare([narrow(whole, by) if by > 1 else whole], replace(work, steps=max(1, work.steps // (1 + 2 // by))))
-        out.append(Point("width", 1 / by, 1e3 * side.run().work))
+        network = narrow(whole, by) if by > 1 else whole
+        process.prepare([network], replace(work, steps=max(1, work.steps // (1 + 2 // by))))
+        out.append(Point("width", 1 / by, 1e3 * process.run().work))
     return out
 
 
-def workers(sides: list[BenchProcess], work: Workload) -> list[Point]:
+def workers(processes: list[BenchProcess], work: Workload) -> list[Point]:
     """One process, two, and so on to all."""
     thin, out = narrow(TWELVE["all-cnn-c"], 4), []
-    for side in sides:
-        side.prepare([thin], work)
-    for count in range(1, len(sides) + 1):
-        for side in sides[:count]:
-            side.start()
-        out.append(Point("workers", count, sum(1 / side.finish().work for side in sides[:count])))
+    for process in processes:
+        process.prepare([thin], work)
+    for count in range(1, len(processes) + 1):
+        for process in processes[:count]:
+            process.start()
+        out.append(Point("workers", count, sum(1 / process.finish().work for process in processes[:count])))
     return out
 
 

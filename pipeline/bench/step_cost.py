@@ -42,7 +42,7 @@ def compare(
     mode: Mode | None = None,
 ):
     """The plain loop and the fast path, pair after pair: (cost, cost)."""
-    modes = [side.prepare([network], work, mode) for side in (slow, fast)]
+    modes = [process.prepare([network], work, mode) for process in (slow, fast)]
     pairs = [(slow.run().work, fast.run().work) for _ in range(work.repeats)]
     ratios = [one / other for one, other in pairs]
     plain_cost, fast_cost = (
@@ -52,10 +52,10 @@ def compare(
     return plain_cost, replace(fast_cost, ratio=median(ratios), least_ratio=min(ratios))
 
 
-def alone(side: BenchProcess, networks: list[Network], width: str, work: Workload, rate: float) -> Cost:
+def alone(process: BenchProcess, networks: list[Network], width: str, work: Workload, rate: float) -> Cost:
     """One path, of one network or of several side by side; images and operations are those of all of them."""
-    mode = side.prepare(networks, work)
-    return cost(networks, width, side.path, mode, work, [side.run().work for _ in range(work.repeats)], rate)
+    mode = process.prepare(networks, work)
+    return cost(networks, width, process.path, mode, work, [process.run().work for _ in range(work.repeats)], rate)
 
 
 def cost(
@@ -75,17 +75,17 @@ def cost(
 def data_share(network: Network, work: Workload, device: str) -> float:
     """The part of an epoch that goes into drawing, cutting and mirroring its images."""
     fast = Fast([network], work, device)
-    [lane] = fast.lanes
+    [trainer] = fast.trainers
 
     def only_data() -> None:
-        lane.begin_epoch()
-        for chunk in lane.chunks(fast.stepper.most):
-            lane.batch_at(chunk.positions())
+        trainer.begin_epoch()
+        for chunk in trainer.chunks(fast.stepper.most):
+            trainer.batch_at(chunk.positions())
 
     only_data()
     fast.step()
     began = now(device)
     only_data()
-    data, began = (now(device) - began) / lane.images, now(device)
+    data, began = (now(device) - began) / trainer.images, now(device)
     taken = sum(fast.step() for _ in range(work.steps))
     return data / ((now(device) - began) / taken)

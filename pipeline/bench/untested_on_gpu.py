@@ -1,7 +1,7 @@
 """What a machine without a GPU has not run, by name: the list to work through once there is one."""
 
-UNRUN = (
-    ("numerics/fast/cuda_graph.py", "recording and replaying a graph; a stream for every lane"),
+UNTESTED = (
+    ("numerics/fast/cuda_graph.py", "recording and replaying a graph; a stream for every trainer"),
     (
         "numerics/fast/triton_kernels.py",
         "the kernels compiled, and how fast they are; tests have them interpreted",

@@ -18,7 +18,7 @@ from pipeline.paper.recipes import CIFAR, Recipe
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained for a measurement: random images, as large and as many-coloured as CIFAR's."""
+    """What is trained for a measurement: random images, as large and as many-colored as CIFAR's."""
 
     batch: int
     steps: int  # of one repeat
@@ -42,9 +42,9 @@ class Fast:
     def __init__(self, networks: list[Network], work: Workload, device: str, mode: Mode | None = None):
         self.mode = mode or precision.choose_mode(networks[0], device)
         precision.set_backend_flags(self.mode)
-        feed = Loader(Images(*drawn(work.images)).to(device), work.recipe)
-        self.lanes = [_lane(network, work.recipe, feed, device, self.mode) for network in networks]
-        self.stepper = loop.stepper(self.lanes)
+        loader = Loader(Images(*drawn(work.images)).to(device), work.recipe)
+        self.trainers = [_trainer(network, work.recipe, loader, device, self.mode) for network in networks]
+        self.stepper = loop.stepper(self.trainers)
         self._chunks = iter(())
 
     def warm_up(self) -> None:
@@ -63,12 +63,12 @@ class Fast:
 
     def _epoch(self) -> list[StepBatch]:
         """A new epoch in chunks of whole batches."""
-        for lane in self.lanes:
-            lane.begin_epoch()
-        return [c for c in self.lanes[0].chunks(self.stepper.most) if c.batch == self.lanes[0].recipe.batch]
+        for trainer in self.trainers:
+            trainer.begin_epoch()
+        return [c for c in self.trainers[0].chunks(self.stepper.most) if c.batch == self.trainers[0].recipe.batch]
 
 
-def _lane(network: Network, recipe: Recipe, feed: Loader, device: str, mode: Mode) -> Trainer:
+def _trainer(network: Network, recipe: Recipe, loader: Loader, device: str, mode: Mode) -> Trainer:
     model = build(network)
     initialize(model, "he", 0)
-    return Trainer(model.to(device), network, recipe, feed, feed, 0, mode)
+    return Trainer(model.to(device), network, recipe, loader, loader, 0, mode)

@@ -33,8 +33,9 @@ def find(dataset: Dataset, data_dir: str | None) -> Path | None:
     top = Path(data_dir).expanduser()
     places = (top / dataset.name, top, top / "ILSVRC" / "Data" / "CLS-LOC")  # the last as Kaggle's archive unpacks
     found = next((at for at in places if all((at / part).is_dir() for part in PARTS.values())), None)
-    for part in PARTS.values() if found else ():
-        _check_sorted(found / part)
+    if found is not None:
+        for part in PARTS.values():
+            _check_sorted(found / part)
     return found
 
 

@@ -39,7 +39,7 @@ def square(file: Path, side: int) -> np.ndarray:
 
 
 def _eight_bits(photograph):
-    """The photograph with 8 bits a channel: grey of 16 bits is scaled, for `convert` would clip it at 255."""
+    """The photograph with 8 bits a channel: gray of 16 bits is scaled, for `convert` would clip it at 255."""
     from PIL import Image
 
     if photograph.mode.startswith("I;16"):

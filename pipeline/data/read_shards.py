@@ -90,7 +90,7 @@ class _Walk:
         self.place = {shard: place for place, window in enumerate(self.windows) for shard in window}
 
     def after(self, shards: set[int]) -> list[int] | None:
-        """The rest of the window or windows that hold these shards, and the next; None if they are not neighbours."""
+        """The rest of the window or windows that hold these shards, and the next; None if they are not neighbors."""
         places = {self.place[shard] for shard in shards}
         first, last = min(places), max(places)
         if last - first > 1:

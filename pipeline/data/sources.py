@@ -57,12 +57,12 @@ def reach(dataset: Dataset, data_dir: str | None, digests: bool = False) -> tupl
 
 
 def digits() -> Raw:
-    """Scikit-learn's 1,797 handwritten digits, 8x8 grey -> 32x32 RGB; every fifth of each class is a test image."""
+    """Scikit-learn's 1,797 handwritten digits, 8x8 gray -> 32x32 RGB; every fifth of each class is a test image."""
     from sklearn.datasets import load_digits  # takes seconds to import
 
     values_NP, classes = (np.asarray(part) for part in load_digits(return_X_y=True))
-    grey_NHW = (values_NP.reshape(-1, 8, 8).astype(np.int64) * 255 + 8) // 16  # 0..16 -> 0..255, rounded
-    large_NHW = grey_NHW.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    gray_NHW = (values_NP.reshape(-1, 8, 8).astype(np.int64) * 255 + 8) // 16  # 0..16 -> 0..255, rounded
+    large_NHW = gray_NHW.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     images = np.repeat(large_NHW[:, None], 3, axis=1)
     labels = classes.astype(np.uint8)
     rank = np.zeros(len(labels), dtype=np.int64)  # of an image among those of its class

@@ -1,6 +1,6 @@
 """Making shards: photographs decoded and resized once, into objects of so many images each.
 
-Training images are dealt out to the shards by chance, the same everywhere, so that a few neighbouring shards hold all
+Training images are dealt out to the shards by chance, the same everywhere, so that a few neighboring shards hold all
 classes; test images keep their order. A shard is put before its note, and one with a note is not made again.
 """
 

@@ -28,12 +28,13 @@ def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> st
 
 
 def _best_reading(rows: Sequence[dict[str, Any]]) -> str:
-    if not rows:
-        return "no run has come out yet"
-    best = rows[0]
+    whole = [row for row in rows if row["whole"]]
+    if not whole:
+        return f"no reading is whole yet, {len(rows)} have begun" if rows else "no run has come out yet"
+    best = whole[0]
     return (
         f"{best['initialization']}, biases of the scores at {best['score_bias']:g}, batch {best['batch']}: "
-        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(rows)} readings"
+        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(whole)} readings"
     )
 
 

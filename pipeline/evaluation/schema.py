@@ -128,6 +128,8 @@ READINGS = (
     Column("batch", "count", "images per update", "batch", "d"),
     Column("networks", "count", "networks trained by this reading", "networks", "d"),
     Column("runs", "count", "runs that came out: network x learning rate x seed", "runs", "d"),
+    Column("whole", "flag", "whether the networks that all readings share have come out at every learning rate",
+           "whole"),
     Column("left", "count", "runs that left the plateau: training loss of the last epoch below 2.2 nats",
            "left plateau", "d"),
     Column("left_share", "number", "left / runs"),

@@ -18,6 +18,7 @@ from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 
 LEFT_PLATEAU = 2.2  # nats
+WIDTHS = ("1/4", "1")
 
 
 @dataclass(frozen=True, order=True)
@@ -38,18 +39,25 @@ def reading_of(experiment: Experiment) -> Reading:
 
 
 def reading_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, Any]]:
-    """One row a reading, the best first: finished runs, how many left the plateau, their mean training loss, and at
-    each of the paper's learning rates how many of how many left it."""
+    """One row a reading, the whole ones first and of these the best: finished runs, how many left the plateau, their
+    mean training loss, and at each of the paper's learning rates how many of how many left it."""
     groups: dict[Reading, list[Run]] = {}
     for experiment in study.experiments:
-        run = Run(experiment, results.get(experiment.id))
-        if run.outcome in ("done", "diverged", "dead"):
-            groups.setdefault(reading_of(experiment), []).append(run)
-    rows = [_row(reading, runs) for reading, runs in groups.items()]
-    return sorted(rows, key=lambda row: (row["width"] != "1/4", -row["left_share"], row["loss"]))
+        groups.setdefault(reading_of(experiment), []).append(Run(experiment, results.get(experiment.id)))
+    names = {reading: {run.experiment.network.name for run in runs} for reading, runs in groups.items()}
+    shared = {width: set.intersection(*(n for r, n in names.items() if r.width == width)) for width in WIDTHS}
+    rows = [row for reading, runs in groups.items() if (row := _row(reading, runs, shared[reading.width]))]
+    return sorted(rows, key=_rank)
 
 
-def _row(reading: Reading, runs: list[Run]) -> dict[str, Any]:
+def _rank(row: dict[str, Any]) -> tuple:
+    return row["width"] != "1/4", not row["whole"], -row["left_share"], row["loss"]
+
+
+def _row(reading: Reading, planned: list[Run], shared: set[str]) -> dict[str, Any] | None:
+    runs = [run for run in planned if run.outcome in ("done", "diverged", "dead")]
+    if not runs:
+        return None
     left = [run for run in runs if has_left(run)]
     return {
         "width": reading.width,
@@ -58,11 +66,18 @@ def _row(reading: Reading, runs: list[Run]) -> dict[str, Any]:
         "batch": reading.batch,
         "networks": len({run.experiment.network.name for run in runs}),
         "runs": len(runs),
+        "whole": _is_whole(runs, shared),
         "left": len(left),
         "left_share": len(left) / len(runs),
         "loss": mean(map(loss_of, runs)),
         **{f"lr_{lr:g}": _at(runs, lr) for lr in LEARNING_RATES},
     }
+
+
+def _is_whole(runs: list[Run], shared: set[str]) -> bool:
+    """Whether the networks that all readings share have come out at every learning rate."""
+    found = {(run.experiment.network.name, run.experiment.recipe.lr) for run in runs}
+    return found.issuperset((name, lr) for name in shared for lr in LEARNING_RATES)
 
 
 def has_left(run: Run) -> bool:

@@ -15,7 +15,7 @@ PAD_MODES = {"zeros": "constant", "edge": "replicate", "reflect": "reflect"}
 WINDOW = 3  # uniform numbers of Shift and Crop: mirror, top, left
 AFFINE = 7  # of Distort: stretches along x and y, mirror, which of three, its angle, moves along x and y
 CHANNELS = 3  # for which Distort draws four normal numbers each; fewer use the first of them
-COVERED = 1 / 64  # a pixel with more of the image than this is no background: Graham's 2 grey levels of at most 128
+COVERED = 1 / 64  # a pixel with more of the image than this is no background: Graham's 2 gray levels of at most 128
 
 
 def draw(how: Augment, images: int, seed: int, passage: int) -> Tensor:
@@ -59,7 +59,7 @@ def augment(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Ten
 
 
 def eval_transform(images_NCHW: Tensor, how: Augment | None) -> Tensor:
-    """The images as evaluation sees them, float32: themselves, their middle, or centred in the field."""
+    """The images as evaluation sees them, float32: themselves, their middle, or centered in the field."""
     high, wide = images_NCHW.shape[-2:]
     match how:
         case Crop():
@@ -91,9 +91,9 @@ def _windows(images_NCHW: Tensor, high: int, wide: int, draws_NK: Tensor, mirror
 
 
 def _distorted(images_NCHW: Tensor, how: Distort, draws_NK: Tensor) -> Tensor:
-    """Square images in the middle of the field: stretched, flipped, sheared or rotated, moved, coloured; not clipped.
+    """Square images in the middle of the field: stretched, flipped, sheared or rotated, moved, colored; not clipped.
 
-    The gradients are grey levels per pixel, counted from the centre of the image after it was moved, as in Graham's
+    The gradients are gray levels per pixel, counted from the center of the image after it was moved, as in Graham's
     colorDistortion: 2.4 is 38 levels (one standard deviation) at the edge of an image of 32 px, next to 25.5 all over.
     """
     _, channels, side, wide = images_NCHW.shape
@@ -108,7 +108,7 @@ def _distorted(images_NCHW: Tensor, how: Distort, draws_NK: Tensor) -> Tensor:
     cosine = torch.where(which == 2, angle.cos(), 1.0)
     x_of_y = torch.where(which == 0, angle, torch.where(which == 2, -angle.sin(), 0.0))
     y_of_x = torch.where(which == 1, angle, torch.where(which == 2, angle.sin(), 0.0))
-    # pixels from the centre of the moved image
+    # pixels from the center of the moved image
     along_F = torch.arange(field, device=device) - (field - side) // 2 - (side - 1) / 2
     x_N1F = along_F + how.pixels - (x_move * (2 * how.pixels + 1)).floor()
     y_NF1 = along_F[:, None] + how.pixels - (y_move * (2 * how.pixels + 1)).floor()
@@ -119,7 +119,7 @@ def _distorted(images_NCHW: Tensor, how: Distort, draws_NK: Tensor) -> Tensor:
     above_NCHW = torch.cat([images_NCHW - how.background, torch.ones_like(images_NCHW[:, :1])], 1)
     sampled_NCFF = grid_sample(above_NCHW, grid_NFF2, mode="bilinear", padding_mode="zeros", align_corners=False)
     above_NCFF, covered_N1FF = sampled_NCFF[:, :channels], sampled_NCFF[:, channels:] > COVERED
-    colour, contrast, x_gradient, y_gradient = draws_NK[:, AFFINE:, None, None].unflatten(1, (4, CHANNELS)).unbind(1)
-    change_NCFF = how.colour * colour[:, :channels] + how.contrast * contrast[:, :channels] * above_NCFF
+    color, contrast, x_gradient, y_gradient = draws_NK[:, AFFINE:, None, None].unflatten(1, (4, CHANNELS)).unbind(1)
+    change_NCFF = how.color * color[:, :channels] + how.contrast * contrast[:, :channels] * above_NCFF
     slope_NCFF = x_gradient[:, :channels] * x_N1F[:, None] + y_gradient[:, :channels] * y_NF1[:, None]
     return how.background + above_NCFF + covered_N1FF * (change_NCFF + how.gradient * slope_NCFF)

@@ -1,4 +1,4 @@
-"""Weight initialisation by name; the paper states none. Biases start at 0 unless the data decide them, those of the
+"""Weight initialization by name; the paper states none. Biases start at 0 unless the data decide them, those of the
 class scores at a value of the recipe's."""
 
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pipeline.numerics.random_streams import generator_for
 
-SAMPLE = 256  # training images that a data-dependent initialisation looks at
+SAMPLE = 256  # training images that a data-dependent initialization looks at
 
 
 @torch.no_grad()
@@ -21,7 +21,7 @@ def initialize(
         _bias(conv).zero_()
     if how == "data-dependent":
         if sample is None:
-            raise ValueError("a data-dependent initialisation needs the training images")
+            raise ValueError("a data-dependent initialization needs the training images")
         _fit_to(sample, model, last=convs[-1])
     _bias(convs[-1]).add_(score_bias)
 
@@ -29,7 +29,7 @@ def initialize(
 def _fit_to(x: Tensor, model: nn.Sequential, last: nn.Conv2d) -> None:
     """Krähenbühl et al. (2016): every channel of every convolution leaves with mean 0 and standard deviation 1.
 
-    The class scores get mean and deviation 0.5: rectified and centred at 0, all ten would start half dead.
+    The class scores get mean and deviation 0.5: rectified and centered at 0, all ten would start half dead.
     """
     was_training = model.training
     model.eval()

@@ -95,18 +95,18 @@ class Loader:
         A batch is images, labels and the images' places in the epoch, (B,). An epoch may be less or more than a pass
         over the data, and an image is varied otherwise in every pass.
         """
-        walk = self.epoch_plan(seed, epoch)
-        for place_B in walk.batches(self.recipe.batch, rank, workers):
-            yield *self.batch_at(walk, place_B), place_B
+        plan = self.epoch_plan(seed, epoch)
+        for place_B in plan.batches(self.recipe.batch, rank, workers):
+            yield *self.batch_at(plan, place_B), place_B
 
-    def batch_at(self, walk: EpochPlan, place_B: Tensor) -> Batch:
+    def batch_at(self, plan: EpochPlan, place_B: Tensor) -> Batch:
         """The images at these places of an epoch, as training sees them."""
-        index_B = walk.index_E[place_B]
+        index_B = plan.index_E[place_B]
         images, labels = self.source.take(index_B % len(self))
-        if walk.how is None or walk.draws_EK is None:
+        if plan.how is None or plan.draws_EK is None:
             return self._ready(augmentation.eval_transform(images, self.recipe.augment)), labels
-        mirrored = index_B >= len(self) if augmentation.copies(walk.how) > 1 else None
-        return self._ready(augmentation.augment(images, walk.how, walk.draws_EK[place_B], mirrored)), labels
+        mirrored = index_B >= len(self) if augmentation.copies(plan.how) > 1 else None
+        return self._ready(augmentation.augment(images, plan.how, plan.draws_EK[place_B], mirrored)), labels
 
     def evaluation_batches(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
         """Every image once, as it lies, not varied; or the batches that fall to one of several workers."""

@@ -1,4 +1,4 @@
-"""Global contrast normalisation and ZCA whitening (section 3.1, after Goodfellow et al. 2013)."""
+"""Global contrast normalization and ZCA whitening (section 3.1, after Goodfellow et al. 2013)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def contrast_normalized(pixels_ND: Tensor, scale: float) -> Tensor:
     x_ND = pixels_ND.to(torch.float32)
     x_ND = x_ND - x_ND.mean(1, keepdim=True)
     norm_N1 = x_ND.norm(dim=1, keepdim=True)
-    # the published script divides an image of one colour by 1 rather than by 0
+    # the published script divides an image of one color by 1 rather than by 0
     return x_ND * (scale / torch.where(norm_N1 < 1e-8, 1.0, norm_N1))
 
 
@@ -46,11 +46,11 @@ def fit(x_ND: Tensor, ridge: float) -> Whitening:
     if n >= d:
         e_K, v_DK = torch.linalg.eigh(_covariance(x_ND, mean_D))
     else:
-        centred_ND = x_ND.double() - mean_D
-        e_K, u_NK = torch.linalg.eigh(centred_ND @ centred_ND.T / n)
+        centered_ND = x_ND.double() - mean_D
+        e_K, u_NK = torch.linalg.eigh(centered_ND @ centered_ND.T / n)
         real_K = e_K > e_K[-1] * 1e-12
         e_K, u_NK = e_K[real_K], u_NK[:, real_K]
-        v_DK = centred_ND.T @ u_NK / (e_K * n).sqrt()
+        v_DK = centered_ND.T @ u_NK / (e_K * n).sqrt()
     flat = ridge**-0.5
     matrix_DD = (v_DK * ((e_K.clamp(min=0) + ridge).rsqrt() - flat)) @ v_DK.T
     matrix_DD.diagonal().add_(flat)
@@ -58,17 +58,17 @@ def fit(x_ND: Tensor, ridge: float) -> Whitening:
 
 
 def _covariance(x_ND: Tensor, mean_D: Tensor) -> Tensor:
-    """X'X / N of the centred images, in float64, a chunk at a time: 50,000 images whole would be 1.2 GB.
+    """X'X / N of the centered images, in float64, a chunk at a time: 50,000 images whole would be 1.2 GB.
 
     Of the symmetric sum only the strips right of the diagonal are computed, which halves the work.
     """
     d = len(mean_D)
     total_DD = torch.zeros(d, d, dtype=torch.float64)
     for part_ND in x_ND.split(CHUNK):
-        centred_ND = part_ND.double() - mean_D
+        centered_ND = part_ND.double() - mean_D
         for at in range(0, d, STRIP):
-            strip_NS = centred_ND[:, at : at + STRIP]
-            total_DD[at : at + STRIP, at:].addmm_(strip_NS.T, centred_ND[:, at:])
+            strip_NS = centered_ND[:, at : at + STRIP]
+            total_DD[at : at + STRIP, at:].addmm_(strip_NS.T, centered_ND[:, at:])
     return (total_DD.triu() + total_DD.triu(1).T) / len(x_ND)
 
 
@@ -78,7 +78,7 @@ def apply(x_ND: Tensor, whitening: Whitening) -> Tensor:
 
 
 def whiten(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
-    """Raw pixels, unsigned bytes or floats, contrast-normalised and whitened; float32 (N, C, H, W)."""
+    """Raw pixels, unsigned bytes or floats, contrast-normalized and whitened; float32 (N, C, H, W)."""
     out_NCHW = torch.empty(pixels_NCHW.shape, dtype=torch.float32, device=pixels_NCHW.device)
     for pixels, out in zip(pixels_NCHW.split(CHUNK), out_NCHW.split(CHUNK), strict=True):
         x_ND = apply(contrast_normalized(pixels.flatten(1), how.gcn_scale), whitening)
@@ -87,7 +87,7 @@ def whiten(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
 
 
 def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
-    """The whitening of contrast-normalised images, fitted on these, which are the training images, alone."""
+    """The whitening of contrast-normalized images, fitted on these, which are the training images, alone."""
     pixels_ND = train_NCHW.flatten(1)
     x_ND = torch.empty(pixels_ND.shape, dtype=torch.float32)
     for pixels, out in zip(pixels_ND.split(CHUNK), x_ND.split(CHUNK), strict=True):
@@ -96,7 +96,7 @@ def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
 
 
 def scaled(pixels_NCHW: Tensor, how: Scale) -> Tensor:
-    """Raw pixels, unsigned bytes or floats, to (value - subtract) / divide, colour by colour; float32."""
+    """Raw pixels, unsigned bytes or floats, to (value - subtract) / divide, color by color; float32."""
     subtract_C11 = torch.tensor(how.subtract, device=pixels_NCHW.device)[:, None, None]
     return (pixels_NCHW.to(torch.float32) - subtract_C11) / how.divide
 

@@ -28,10 +28,10 @@ class Shift:
 
 @dataclass(frozen=True)
 class Distort:
-    """A small image in the middle of a large grey field, distorted as in Graham's code (2014), whom Table 5 follows.
+    """A small image in the middle of a large gray field, distorted as in Graham's code (2014), whom Table 5 follows.
 
     In this order: stretches of both axes, flip, one of shear along x, shear along y and rotation, translation; then,
-    on the image but not on the background, colour.
+    on the image but not on the background, color.
     """
 
     field: int = 126  # pixels, the side of what the network sees
@@ -39,9 +39,9 @@ class Distort:
     stretch: float = 0.2  # each axis times 1 + U(-stretch, stretch)
     angle: float = 0.2  # of the shear or, in radians, of the rotation: U(-angle, angle)
     pixels: int = 16  # translation along each axis, whole numbers up to it
-    colour: float = 25.5  # N(0, colour) added, one draw a channel
+    color: float = 25.5  # N(0, color) added, one draw a channel
     contrast: float = 0.15  # N(0, contrast) times (value - background) added, one draw a channel
-    gradient: float = 2.4  # N(0, gradient) times x, and as much times y, from the centre, added, one draw a channel
+    gradient: float = 2.4  # N(0, gradient) times x, and as much times y, from the center, added, one draw a channel
 
     def side(self, image: int) -> int:
         """The side of what the network sees, from the side of an image."""

@@ -121,7 +121,7 @@ CLAIMS = (
             *_families(_no_worse, "convpool-cnn", "all-cnn"),
             _below(C, _printed(PLAIN, "Deeply Supervised")),
         ),
-        remark="That pooling can regularise is shown by claim 2 alone.",
+        remark="That pooling can regularize is shown by claim 2 alone.",
     ),
     Claim(
         6,

@@ -11,9 +11,9 @@ INITIALIZATIONS = ("xavier", "he", "glorot", "normal", "data-dependent")
 
 @dataclass(frozen=True)
 class Whiten:
-    """Global contrast normalisation and ZCA whitening as Goodfellow et al. (2013) did them, whom the paper follows."""
+    """Global contrast normalization and ZCA whitening as Goodfellow et al. (2013) did them, whom the paper follows."""
 
-    gcn_scale: float = 55.0  # L2 norm of every image after contrast normalisation
+    gcn_scale: float = 55.0  # L2 norm of every image after contrast normalization
     zca_epsilon: float = 0.1  # added to the diagonal of the covariance
     input_scale: float = 1.0  # multiplies the whitened image; 1 on CIFAR
 
@@ -25,7 +25,7 @@ class Whiten:
 
 @dataclass(frozen=True)
 class Scale:
-    """Raw values 0 to 255 to (value - subtract) / divide, a constant for each colour."""
+    """Raw values 0 to 255 to (value - subtract) / divide, a constant for each color."""
 
     subtract: tuple[float, float, float] = (128.0, 128.0, 128.0)  # red, green, blue
     divide: float = 128.0
@@ -92,7 +92,7 @@ CIFAR = Recipe(lr=0.05)
 CIFAR_AUGMENTED = replace(CIFAR, augment=Shift())
 
 # Appendix, Table 6: 450,000 updates of 64 images, the rate divided by 10 after every 200,000; an epoch is 1,000.
-# Momentum, initialisation, crops and scaling are not stated (READING.md).
+# Momentum, initialization, crops and scaling are not stated (READING.md).
 IMAGENET = Recipe(
     lr=0.01,
     epochs=450,

@@ -14,7 +14,7 @@ class Step:
     channels: int
     side: int  # pixels
     receptive: int  # pixels of the image, along a side, that one value sees
-    jump: int  # pixels between what neighbouring values see
+    jump: int  # pixels between what neighboring values see
     begin: int  # the first pixel that the first value sees; below 0 it is padding
     parameters: int  # weights and biases
     multiplications: int  # multiply-adds of one image, forward

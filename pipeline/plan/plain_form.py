@@ -35,7 +35,7 @@ FORMS = (
     _form(Whiten, "gcn_scale input_scale", "whiten", zca_epsilon="zca_ridge"),
     _form(Scale, "subtract divide", "scale"),
     _form(Shift, "pixels flip fill whitened", "shift"),
-    _form(Distort, "field background stretch angle pixels colour contrast gradient", "distort"),
+    _form(Distort, "field background stretch angle pixels contrast gradient", "distort", color="colour"),
     _form(Crop, "window mirror", "crop"),
     _form(Network, "name side layers channels"),
     _form(Dataset, "name side classes train test sha256 shard"),

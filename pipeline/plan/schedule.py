@@ -15,7 +15,7 @@ Results = Mapping[str, Result]
 # held-out: the best error on 5,000 training images, after training on the other 45,000
 RULES = ("paper", "held-out")
 LIKELY_FIRST = (0.05, 0.01, 0.1, 0.25)  # the order in which learning rates are worth trying: others trained with these
-GPU_FLOPS_A_SECOND = 3e14  # sustained by one data-centre GPU; an expectation, for plans alone
+GPU_FLOPS_A_SECOND = 3e14  # sustained by one data-center GPU; an expectation, for plans alone
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def large(seeds: int = 1) -> Study:
 
 
 def imagenet(seeds: int = 1) -> Study:
-    """Table 6: All-CNN-B on ImageNet, one centre crop an image."""
+    """Table 6: All-CNN-B on ImageNet, one center crop an image."""
     return Study(
         "imagenet",
         "does All-CNN-B make its error on ImageNet?",

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pipeline.evaluation.schema import Column
+from pipeline.paper.recipes import LEARNING_RATES
 from pipeline.publication.display import is_left, readable, visible_columns
 
 # the columns that a page has room for
@@ -13,6 +14,8 @@ PRINTED = {
               "by_held_out", "flatters"),
     "claims": ("claim", "sentence", "rule", "verdict"),
     "neighbours": ("panel", "method", "source", "error", "seeds", "parameters", "verdict"),
+    "readings": ("width", "initialization", "score_bias", "batch", "networks", "runs", "left", "loss",
+                 *(f"lr_{lr:g}" for lr in LEARNING_RATES)),
 }  # fmt: skip
 WIDE = {"sentence": 0.6, "panel": 0.14, "source": 0.2}  # shares of a line: columns whose words are broken into several
 PAGE = 55  # rows; more go on over the next page

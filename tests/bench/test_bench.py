@@ -32,7 +32,7 @@ def test_both_loops_train():
     """Either takes a batch and changes its weights."""
     work = Workload(batch=4, steps=1, repeats=1, images=4)
     loop, fast = baseline.Loop(THIN, work.recipe, *drawn(4), "cpu"), Fast([THIN], work, "cpu", Mode())
-    models = [loop.model, fast.lanes[0].model]
+    models = [loop.model, fast.trainers[0].model]
     before = [[p.detach().clone() for p in model.parameters()] for model in models]
     assert [loop.step(), fast.step()] == [4, 4]
     for model, old in zip(models, before, strict=True):

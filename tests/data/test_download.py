@@ -77,8 +77,8 @@ def mirrors(tmp_path, monkeypatch):
     with serving() as server:
         top = f"http://127.0.0.1:{server.server_port}"
 
-        def get(*behaviours):
-            addresses = [b if ":" in b else f"{top}/{b}/file" for b in behaviours]
+        def get(*behaviors):
+            addresses = [b if ":" in b else f"{top}/{b}/file" for b in behaviors]
             return fetch(
                 Archive("file", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), tuple(addresses)), said.append
             )

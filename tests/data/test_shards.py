@@ -51,7 +51,7 @@ def everything(source):
 
 
 def test_a_photograph_is_shrunk_to_its_short_side_and_cut_in_the_middle(tmp_path):
-    # 40 x 20, halves of one colour each: after shrinking by 2 the middle 10 x 10 are columns 5 to 14
+    # 40 x 20, halves of one color each: after shrinking by 2 the middle 10 x 10 are columns 5 to 14
     wide = np.zeros((20, 40, 3), np.uint8)
     wide[:, 20:] = 200
     Image.fromarray(wide).save(tmp_path / "wide.png")
@@ -75,23 +75,23 @@ def test_every_kind_of_photograph_becomes_rgb(tmp_path, mode):
     assert photograph.square(file, 8).shape == (8, 8, 3)
 
 
-GREY = np.arange(30 * 30, dtype=np.float64).reshape(30, 30) / 899  # black to white
+GRAY = np.arange(30 * 30, dtype=np.float64).reshape(30, 30) / 899  # black to white
 
 
 @pytest.mark.parametrize(
     ("name", "photo"),
     [
-        ("16 bits.png", lambda: Image.fromarray(np.round(GREY * 65535).astype(np.uint16))),
-        ("16 bits.tif.png", lambda: Image.fromarray(np.round(GREY * 65535).astype(np.uint16))),
-        ("16 bits from high to low.tif.png", lambda: Image.fromarray(np.round(GREY * 65535).astype(">u2"))),
-        ("8 bits.png", lambda: Image.fromarray(np.round(GREY * 255).astype(np.uint8))),
-        ("with alpha.png", lambda: Image.fromarray(np.round(GREY * 255).astype(np.uint8)).convert("LA")),
+        ("16 bits.png", lambda: Image.fromarray(np.round(GRAY * 65535).astype(np.uint16))),
+        ("16 bits.tif.png", lambda: Image.fromarray(np.round(GRAY * 65535).astype(np.uint16))),
+        ("16 bits from high to low.tif.png", lambda: Image.fromarray(np.round(GRAY * 65535).astype(">u2"))),
+        ("8 bits.png", lambda: Image.fromarray(np.round(GRAY * 255).astype(np.uint8))),
+        ("with alpha.png", lambda: Image.fromarray(np.round(GRAY * 255).astype(np.uint8)).convert("LA")),
     ],
 )
 def test_grey_photographs_of_any_depth_keep_their_shades(tmp_path, name, photo):
     photo().save(tmp_path / name, format="TIFF" if ".tif" in name else None)
     out = photograph.square(tmp_path / name, 30)
-    assert np.abs(out[..., 0] - GREY * 255).max() <= 1
+    assert np.abs(out[..., 0] - GRAY * 255).max() <= 1
     assert (out == out[..., :1]).all()
 
 

@@ -11,7 +11,7 @@ from scipy.ndimage import affine_transform
 from pipeline.numerics.augmentation import augment, copies, draw, eval_transform
 from pipeline.paper.augmentations import Crop, Distort, Shift
 
-STILL = Distort(field=64, stretch=0, angle=0, pixels=0, colour=0, contrast=0, gradient=0)
+STILL = Distort(field=64, stretch=0, angle=0, pixels=0, color=0, contrast=0, gradient=0)
 KINDS = [
     Shift(pixels=2),
     Shift(pixels=2, fill="edge", flip="none"),
@@ -29,7 +29,7 @@ def mirror_for(n):
     return torch.arange(n) % 3 == 0
 
 
-def centred(image, how):
+def centered(image, how):
     """The image (C, H, W) in the middle of its field, by numpy."""
     before = (how.field - image.shape[-1]) // 2
     canvas = np.full((len(image), how.field, how.field), how.background)
@@ -180,7 +180,7 @@ def test_what_evaluation_sees_is_numpys():
     assert np.array_equal(eval_transform(x, Shift()), numbers)
     assert np.array_equal(eval_transform(x, Crop(window=8)), numbers[:, :, 2:10, 2:10])
     assert np.array_equal(
-        eval_transform(x, replace(STILL, background=7.5))[1], centred(numbers[1], replace(STILL, background=7.5))
+        eval_transform(x, replace(STILL, background=7.5))[1], centered(numbers[1], replace(STILL, background=7.5))
     )
 
 
@@ -209,8 +209,8 @@ def test_distortion_is_scipys():
     out = augment(x, how, table)
     assert {int(row[3] * 3) for row in table} == {0, 1, 2}
     for image, row, ours in zip(x.numpy(), table, out, strict=True):
-        theirs = [scipys(canvas, row, how, how.background) for canvas in centred(image, how)]
-        # 5e-3: a grey level's hundredth, where neighbours differ by up to 255
+        theirs = [scipys(canvas, row, how, how.background) for canvas in centered(image, how)]
+        # 5e-3: a gray level's hundredth, where neighbors differ by up to 255
         np.testing.assert_allclose(ours, theirs, atol=5e-3, rtol=0)
 
 
@@ -221,40 +221,40 @@ def test_a_stretch_enlarges_and_a_translation_moves_right_and_down():
     # 1.25 times as wide, not mirrored, 0.75 times as high; 8 to the right, 4 down
     row[0, :7] = torch.tensor([0.75, 0.25, 0.9, 0.0, 0.5, 0.999, 0.75])
     inside = (augment(image, how, row)[0, 0] < 64).nonzero()
-    # black on grey, 20 wide and 12 high, centred at (31.5 + 8, 31.5 + 4)
+    # black on gray, 20 wide and 12 high, centered at (31.5 + 8, 31.5 + 4)
     assert inside.min(0).values.tolist() == [30, 30]
     assert inside.max(0).values.tolist() == [41, 49]
 
 
 @pytest.mark.parametrize("side", [32, 30, 17])
-def test_colour_follows_the_image_to_the_pixel_and_leaves_the_background_alone(side):
-    how = replace(STILL, pixels=16, colour=25.5)
+def test_color_follows_the_image_to_the_pixel_and_leaves_the_background_alone(side):
+    how = replace(STILL, pixels=16, color=25.5)
     table = draw(how, 40, seed=0, passage=0)
-    # an image of the background's colour is seen by its new colour alone
+    # an image of the background's color is seen by its new color alone
     out = augment(torch.full((40, 3, side, side), how.background), how, table).numpy()
     for row, ours in zip(table, out, strict=True):
         _, (x, y), normals = decoded(row, how)
-        flat = centred(np.ones((3, side, side)) * (how.background + 25.5 * normals[0])[:, None, None], how)
+        flat = centered(np.ones((3, side, side)) * (how.background + 25.5 * normals[0])[:, None, None], how)
         np.testing.assert_allclose(ours, np.roll(flat, (int(y), int(x)), (1, 2)), atol=1e-3, rtol=0)
 
 
-def test_colour_is_the_sum_of_its_four_terms():
+def test_color_is_the_sum_of_its_four_terms():
     still = replace(STILL, stretch=0.2, angle=0.2, pixels=9)
-    how = replace(still, colour=25.5, contrast=0.15, gradient=2.4)
+    how = replace(still, color=25.5, contrast=0.15, gradient=2.4)
     x, table = images(30, side=20), draw(how, 30, seed=5, passage=0)
     before, after = augment(x, still, table).double().numpy(), augment(x, how, table).double().numpy()
     y, x_ = np.mgrid[:64, :64] - 31.5
-    for row, grey, ours in zip(table, before, after, strict=True):
+    for row, gray, ours in zip(table, before, after, strict=True):
         _, moves, normals = decoded(row, how)
         level, contrast, across, down = normals[:, :, None, None]
         change = (
-            25.5 * level + 0.15 * contrast * (grey - 128) + 2.4 * (across * (x_ - moves[0]) + down * (y - moves[1]))
+            25.5 * level + 0.15 * contrast * (gray - 128) + 2.4 * (across * (x_ - moves[0]) + down * (y - moves[1]))
         )
-        covered = scipys(centred(np.ones((1, 20, 20)), replace(how, background=0.0))[0], row, how, 0.0)
+        covered = scipys(centered(np.ones((1, 20, 20)), replace(how, background=0.0))[0], row, how, 0.0)
         image, background = covered > 0.02, covered < 0.01
         assert image.sum() > 200
-        np.testing.assert_allclose((ours - grey)[:, image], change[:, image], atol=1e-3, rtol=0)
-        assert not (ours - grey)[:, background].any()
+        np.testing.assert_allclose((ours - gray)[:, image], change[:, image], atol=1e-3, rtol=0)
+        assert not (ours - gray)[:, background].any()
         assert (ours[:, background & (covered == 0)] == 128).all()
 
 

@@ -108,8 +108,8 @@ def test_data_dependent_weights_give_every_channel_mean_0_and_deviation_1():
     for module in model.eval():
         x = module(x)
         if isinstance(module, nn.Conv2d):
-            centre, spread = (0.5, 0.5) if module is convs[-1] else (0.0, 1.0)
-            torch.testing.assert_close(x.mean((0, 2, 3)), torch.full((module.out_channels,), centre), atol=1e-3, rtol=0)
+            center, spread = (0.5, 0.5) if module is convs[-1] else (0.0, 1.0)
+            torch.testing.assert_close(x.mean((0, 2, 3)), torch.full((module.out_channels,), center), atol=1e-3, rtol=0)
             torch.testing.assert_close(x.std((0, 2, 3)), torch.full((module.out_channels,), spread), atol=1e-3, rtol=0)
     with pytest.raises(ValueError, match="training images"):
         initialize(model, "data-dependent", 0)

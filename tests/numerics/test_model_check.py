@@ -42,7 +42,7 @@ def test_what_build_makes_conforms_and_comes_back_as_it_was(network):
 class AlwaysDropping(nn.Module):
     """Functional dropout that does not ask whether the model is training."""
 
-    share = 0.2
+    p = 0.2
 
     def forward(self, x):
         return nn.functional.dropout(x, self.p)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.small import FIFTY_STEPS, POOLED, lane, weights
 
 from pipeline.numerics.fast.loop import epochs
 from pipeline.numerics.fast.precision import Mode
+from pipeline.numerics.fast.self_check import FIFTY_STEPS, POOLED, small_trainer, weights_of
 from pipeline.numerics.process_group import ProcessGroup
 
 
@@ -18,9 +18,12 @@ from pipeline.numerics.process_group import ProcessGroup
 def test_gradients_of_all_shares_add_up_to_the_gradient_of_the_batch(count, monkeypatch):
     """Masks, cuts and mirrors included; of 16 images, some of 20 workers get none."""
     monkeypatch.setattr(ProcessGroup, "all_reduce", lambda _self, _value: None)  # each keeps its share
-    whole = lane(POOLED, FIFTY_STEPS)
+    whole = small_trainer(POOLED, FIFTY_STEPS)
     gathered = []
-    for one in (whole, *(lane(POOLED, FIFTY_STEPS, workers=ProcessGroup(rank, count)) for rank in range(count))):
+    for one in (
+        whole,
+        *(small_trainer(POOLED, FIFTY_STEPS, workers=ProcessGroup(rank, count)) for rank in range(count)),
+    ):
         one.begin_epoch()
         chunk = one.chunks(1)[0]
         one.step(*one.batch_at(chunk.positions(one.workers)), chunk.batch)
@@ -48,9 +51,9 @@ def test_two_processes_train_as_one_would(tmp_path):
         (rows, ours), (same_rows, same) = (torch.load(tmp_path / f"out.{precision}.{rank}") for rank in range(2))
         assert rows == same_rows
         assert torch.equal(ours, same)
-        one = lane(POOLED, FIFTY_STEPS, mode=Mode(precision))
-        begin = weights(one.model).clone()
+        one = small_trainer(POOLED, FIFTY_STEPS, mode=Mode(precision))
+        begin = weights_of(one.model).clone()
         alone = [row for _, row in epochs([one])]
-        assert (ours - weights(one.model)).norm() < near * (weights(one.model) - begin).norm()
+        assert (ours - weights_of(one.model)).norm() < near * (weights_of(one.model) - begin).norm()
         assert [row[0] for row in rows] == pytest.approx([row.train_loss for row in alone], rel=max(near / 3, 1e-5))
         assert [(row[2], row[4]) for row in rows] == [(row.train_seen, row.test_seen) for row in alone]

@@ -25,7 +25,7 @@ class Answer:
         return json.loads(self.out)
 
 
-def strive(*words: str, env: dict[str, str] | None = None, timeout: float = 280) -> Answer:
+def strive(*words: str, env: dict[str, str] | None = None, timeout: float = 580) -> Answer:
     done = subprocess.run(
         [*STRIVE, *words],
         capture_output=True,

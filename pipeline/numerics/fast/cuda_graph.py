@@ -1,4 +1,4 @@
-"""Steps recorded as one CUDA graph, a branch for every lane; replayed, they cost the host one call.
+"""Steps recorded as one CUDA graph, a branch for every trainer; replayed, they cost the host one call.
 
 Nothing here runs without a GPU: execution.py is tested with branches called one after the other instead.
 """
@@ -13,9 +13,9 @@ from pipeline.numerics.fast.trainer import Trainer
 WARM_UP = 2  # calls before recording: kernels are chosen, and compiled, in them
 
 
-def record(lanes: Sequence[Trainer], branches: Sequence[Branch]) -> Branch:
-    """Record the branches on streams of their own; the lanes' weights and counts come out as they went in."""
-    before = [[tensor.clone() for tensor in lane.state] for lane in lanes]
+def record(trainers: Sequence[Trainer], branches: Sequence[Branch]) -> Branch:
+    """Record the branches on streams of their own; the trainers' weights and counts come out as they went in."""
+    before = [[tensor.clone() for tensor in trainer.state] for trainer in trainers]
     streams = [torch.cuda.Stream() for _ in branches]
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
@@ -27,8 +27,8 @@ def record(lanes: Sequence[Trainer], branches: Sequence[Branch]) -> Branch:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         _forked(branches, streams)
-    for lane, saved in zip(lanes, before, strict=True):
-        for tensor, value in zip(lane.state, saved, strict=True):
+    for trainer, saved in zip(trainers, before, strict=True):
+        for tensor, value in zip(trainer.state, saved, strict=True):
             tensor.copy_(value)
     return graph.replay
 

@@ -1,6 +1,6 @@
 """Training images that lie on the device as the network wants them: cut and mirrored by one indexed copy.
 
-Other augmentation than shifts of finished images, and images that do not lie in memory, go by way of the feed.
+Other augmentation than shifts of finished images, and images that do not lie in memory, go by way of the loader.
 """
 
 from dataclasses import dataclass
@@ -48,23 +48,23 @@ class Tables:
 class DeviceLoader:
     """Batches of one epoch after the other."""
 
-    def __init__(self, feed: Loader, device: str, dtype: torch.dtype, channels: int = 3):
-        self.feed, self.device, self.dtype, self.channels = feed, device, dtype, channels
-        self.padded = _padded(feed, device, dtype, channels)
-        self.walk: EpochPlan | None = None
+    def __init__(self, loader: Loader, device: str, dtype: torch.dtype, channels: int = 3):
+        self.loader, self.device, self.dtype, self.channels = loader, device, dtype, channels
+        self.padded = _padded(loader, device, dtype, channels)
+        self.plan: EpochPlan | None = None
 
-    def begin(self, walk: EpochPlan) -> None:
+    def begin(self, plan: EpochPlan) -> None:
         """Upload what the epoch has drawn."""
-        self.walk = walk
+        self.plan = plan
         if self.padded is not None:
-            self.tables = _tables(self.padded, walk, len(self.feed), self.device)
+            self.tables = _tables(self.padded, plan, len(self.loader), self.device)
             self.offsets_FP = _offsets(self.padded).to(self.device)
 
     def batch(self, places: slice) -> Batch:
         """The images at these places of the epoch, channels last."""
-        assert self.walk is not None
+        assert self.plan is not None
         if self.padded is None:
-            images, labels = self.feed.batch_at(self.walk, torch.arange(*places.indices(len(self.walk))))
+            images, labels = self.loader.batch_at(self.plan, torch.arange(*places.indices(len(self.plan))))
             images = _widened(images.to(self.device, self.dtype), self.channels)
             return images.contiguous(memory_format=torch.channels_last), labels.to(self.device)
         tables, padded = self.tables, self.padded
@@ -78,14 +78,14 @@ class DeviceLoader:
         return images, padded.labels_N[tables.image_E[places]]
 
 
-def _padded(feed: Loader, device: str, dtype: torch.dtype, channels: int) -> Padded | None:
-    how = feed.recipe.augment
-    if not isinstance(feed.source, Images) or feed.finish is not unchanged:
+def _padded(loader: Loader, device: str, dtype: torch.dtype, channels: int) -> Padded | None:
+    how = loader.recipe.augment
+    if not isinstance(loader.source, Images) or loader.finish is not unchanged:
         return None
     if how is None:
-        return _laid_out(feed.source, 0, "zeros", device, dtype, channels)
+        return _laid_out(loader.source, 0, "zeros", device, dtype, channels)
     if isinstance(how, Shift):
-        return _laid_out(feed.source, how.pixels, how.fill, device, dtype, channels)
+        return _laid_out(loader.source, how.pixels, how.fill, device, dtype, channels)
     return None
 
 
@@ -101,15 +101,15 @@ def _laid_out(source: Images, margin: int, fill: str, device: str, dtype: torch.
     return Padded(out_NHWC.view(-1, channels), source.labels.to(device), margin, high, wide)
 
 
-def _tables(padded: Padded, walk: EpochPlan, images: int, device: str) -> Tables:
-    image_E = walk.index_E % images
-    how, span = walk.how, 2 * padded.margin + 1
+def _tables(padded: Padded, plan: EpochPlan, images: int, device: str) -> Tables:
+    image_E = plan.index_E % images
+    how, span = plan.how, 2 * padded.margin + 1
     top = left = torch.full_like(image_E, padded.margin)
     mirrored = None
-    if isinstance(how, Shift) and walk.draws_EK is not None:
+    if isinstance(how, Shift) and plan.draws_EK is not None:
         # the arithmetic of augment._windows: a float32 uniform times a whole number rounds to less than that number
-        top, left = (walk.draws_EK[:, 1] * span).long(), (walk.draws_EK[:, 2] * span).long()
-        flips = {"random": walk.draws_EK[:, 0] < 0.5, "copies": walk.index_E >= images, "none": None}
+        top, left = (plan.draws_EK[:, 1] * span).long(), (plan.draws_EK[:, 2] * span).long()
+        flips = {"random": plan.draws_EK[:, 0] < 0.5, "copies": plan.index_E >= images, "none": None}
         mirrored = flips[how.flip]
     start_E = image_E * padded.each + top * padded.stride + left
     return Tables(start_E.to(device), None if mirrored is None else mirrored.long().to(device), image_E.to(device))

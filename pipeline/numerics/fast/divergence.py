@@ -1,4 +1,4 @@
-"""Has training diverged? Answered inside an epoch, and without waiting for the device."""
+"""Whether training has diverged, asked inside an epoch without waiting for the device."""
 
 from collections.abc import Sequence
 
@@ -9,27 +9,29 @@ from pipeline.numerics.fast.trainer import Trainer
 
 
 class DivergenceMonitor:
-    """Rings once no lane's loss is finite any more; on a GPU some steps later, when the news has arrived."""
+    """Tells when no trainer's loss is finite any more; on a GPU some steps later, once their copy has arrived."""
 
-    def __init__(self, lanes: Sequence[Trainer]):
-        self.lanes = [lane for lane in lanes if lane.workers.count == 1]  # several must stop at the same step: never
-        self._on_its_way: tuple[Tensor, torch.cuda.Event] | None = None
+    def __init__(self, trainers: Sequence[Trainer]):
+        # the workers of one experiment would have to stop at the same step: it is left out
+        self.trainers = [trainer for trainer in trainers if trainer.workers.count == 1]
+        self._copy: tuple[Tensor, torch.cuda.Event] | None = None
 
     def all_diverged(self) -> bool:
-        if not self.lanes:
+        """Whether the losses summed so far in this epoch are NaN or infinite for every trainer."""
+        if not self.trainers:
             return False
-        if self.lanes[0].device.type == "cpu":
-            return not any(bool(lane.totals[0].isfinite()) for lane in self.lanes)
-        if self._on_its_way is None:
-            self._on_its_way = self._sent()
-        losses, arrived = self._on_its_way
+        if self.trainers[0].device.type == "cpu":
+            return not any(bool(trainer.totals[0].isfinite()) for trainer in self.trainers)
+        if self._copy is None:
+            self._copy = self._copied()
+        losses, arrived = self._copy
         if not arrived.query():
             return False
-        self._on_its_way = None
+        self._copy = None
         return not bool(losses.isfinite().any())
 
-    def _sent(self) -> tuple[Tensor, torch.cuda.Event]:
-        losses = torch.stack([lane.totals[0] for lane in self.lanes])
+    def _copied(self) -> tuple[Tensor, torch.cuda.Event]:
+        losses = torch.stack([trainer.totals[0] for trainer in self.trainers])
         here = torch.empty(len(losses), dtype=losses.dtype, pin_memory=True)
         here.copy_(losses, non_blocking=True)
         arrived = torch.cuda.Event()

@@ -11,12 +11,12 @@ from pipeline.numerics.fast.trainer import StepBatch, Trainer
 
 STEPS = 30  # of a recorded chunk, at most
 
-Branch = Callable[[], None]  # the steps of one lane
+Branch = Callable[[], None]  # the steps of one trainer
 Record = Callable[[Sequence[Trainer], Sequence[Branch]], Branch]  # branches side by side, ready to be replayed
 
 
 class Stepper(Protocol):
-    """Makes the steps of lanes side by side."""
+    """Makes the steps of trainers side by side."""
 
     most: int  # steps a chunk
 
@@ -24,55 +24,55 @@ class Stepper(Protocol):
 
 
 class EagerSteps:
-    """One step of one lane after the other."""
+    """One step of one trainer after the other."""
 
     most = 1
 
-    def __init__(self, lanes: Sequence[Trainer]):
-        self.lanes = lanes
+    def __init__(self, trainers: Sequence[Trainer]):
+        self.trainers = trainers
 
     def run(self, chunk: StepBatch) -> None:
-        for lane in self.lanes:
-            places = chunk.positions(lane.workers)
-            lane.step(*lane.batch_at(places), chunk.batch)
+        for trainer in self.trainers:
+            places = chunk.positions(trainer.workers)
+            trainer.step(*trainer.batch_at(places), chunk.batch)
 
 
 class CapturedSteps:
     """A recording for every kind of chunk: full ones, what is left of the full batches, and the last, smaller batch."""
 
-    def __init__(self, lanes: Sequence[Trainer], record: Record, most: int = STEPS):
-        self.lanes, self.record, self.most = lanes, record, most
+    def __init__(self, trainers: Sequence[Trainer], record: Record, most: int = STEPS):
+        self.trainers, self.record, self.most = trainers, record, most
         self._kept: dict[tuple[int, int], _Recording] = {}
 
     def run(self, chunk: StepBatch) -> None:
         kind = (chunk.steps, chunk.batch)
         if kind not in self._kept:
-            self._kept[kind] = _Recording(self.lanes, chunk, self.record)
+            self._kept[kind] = _Recording(self.trainers, chunk, self.record)
         self._kept[kind].replay(chunk)
 
 
 class _Recording:
     """The buffers of one kind of chunk, and what reads them."""
 
-    def __init__(self, lanes: Sequence[Trainer], chunk: StepBatch, record: Record):
-        self.lanes = lanes
-        self.buffers = [[part.clone() for part in lane.batch_at(chunk.positions())] for lane in lanes]
-        branches = [self._branch(lane, own, chunk) for lane, own in zip(lanes, self.buffers, strict=True)]
-        self._replay = record(lanes, branches)
+    def __init__(self, trainers: Sequence[Trainer], chunk: StepBatch, record: Record):
+        self.trainers = trainers
+        self.buffers = [[part.clone() for part in trainer.batch_at(chunk.positions())] for trainer in trainers]
+        branches = [self._branch(trainer, own, chunk) for trainer, own in zip(trainers, self.buffers, strict=True)]
+        self._replay = record(trainers, branches)
 
     def replay(self, chunk: StepBatch) -> None:
-        for lane, own in zip(self.lanes, self.buffers, strict=True):
-            for buffer, part in zip(own, lane.batch_at(chunk.positions()), strict=True):
+        for trainer, own in zip(self.trainers, self.buffers, strict=True):
+            for buffer, part in zip(own, trainer.batch_at(chunk.positions()), strict=True):
                 buffer.copy_(part)
         self._replay()
 
-    def _branch(self, lane: Trainer, own: list, chunk: StepBatch) -> Branch:
+    def _branch(self, trainer: Trainer, own: list, chunk: StepBatch) -> Branch:
         images, labels, keys_LB = own
         steps = zip(images.split(chunk.batch), labels.split(chunk.batch), keys_LB.split(chunk.batch, 1), strict=True)
         parts = list(steps)
 
         def branch() -> None:
             for part in parts:
-                lane.step(*part, chunk.batch)
+                trainer.step(*part, chunk.batch)
 
         return branch

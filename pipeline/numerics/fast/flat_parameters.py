@@ -1,6 +1,6 @@
 """All weights of a model as one vector, updated at once; the model's own parameters become views of it.
 
-Convolution weights lie in it as (out, row, column, in), which is channels last, and every piece begins at a multiple
+Convolution weights lie in it as (out, row, column, in), which is channels last, and every slot begins at a multiple
 of 64 values, so that the fastest kernels can read it.
 """
 
@@ -67,12 +67,12 @@ class FlatParameters:
         self.master_P = torch.zeros(length, device=device)
         self.velocity_P = torch.zeros_like(self.master_P)
         self.gradient_P = torch.zeros_like(self.master_P, dtype=summed or dtype)
-        for piece, parameter in zip(self.slots, named.values(), strict=True):
-            piece.parameter_of(self.master_P).copy_(parameter.detach())
-            parameter.data = piece.parameter_of(self.master_P)
-        self.velocities = {piece.name: piece.parameter_of(self.velocity_P) for piece in self.slots}
+        for slot, parameter in zip(self.slots, named.values(), strict=True):
+            slot.parameter_of(self.master_P).copy_(parameter.detach())
+            parameter.data = slot.parameter_of(self.master_P)
+        self.velocities = {slot.name: slot.parameter_of(self.velocity_P) for slot in self.slots}
         self.compute_P = self.master_P if dtype is torch.float32 else self.master_P.to(dtype)
-        self.compute_params = [piece.view_of(self.compute_P).detach().requires_grad_() for piece in self.slots]
+        self.compute_params = [slot.view_of(self.compute_P).detach().requires_grad_() for slot in self.slots]
         self._pads = [torch.zeros(p.padded_size - p.size, dtype=dtype, device=device) for p in self.slots]
 
     def refresh_compute(self) -> None:
@@ -82,7 +82,7 @@ class FlatParameters:
 
     def gather(self, gradients: Sequence[Tensor]) -> None:
         """The gradients of the leaves, side by side."""
-        laid = [piece.to_layout(gradient) for piece, gradient in zip(self.slots, gradients, strict=True)]
+        laid = [slot.to_layout(gradient) for slot, gradient in zip(self.slots, gradients, strict=True)]
         torch.cat([part for pair in zip(laid, self._pads, strict=True) for part in pair], out=self.gradient_P)
 
     @torch.no_grad()
@@ -93,15 +93,15 @@ class FlatParameters:
 
 
 def _slots(named: dict[str, nn.Parameter], channels: int) -> list[Slot]:
-    pieces: list[Slot] = []
+    slots: list[Slot] = []
     begin = 0
     for name, parameter in named.items():
         if parameter.dim() == 4:
             out, inner, high, wide = parameter.shape
-            padded = max(inner, channels) if not pieces else inner
-            piece = Slot(name, begin, (out, high, wide, padded), inner)
+            padded = max(inner, channels) if not slots else inner
+            slot = Slot(name, begin, (out, high, wide, padded), inner)
         else:
-            piece = Slot(name, begin, tuple(parameter.shape), parameter.shape[-1])
-        pieces.append(piece)
-        begin += piece.padded_size
-    return pieces
+            slot = Slot(name, begin, tuple(parameter.shape), parameter.shape[-1])
+        slots.append(slot)
+        begin += slot.padded_size
+    return slots

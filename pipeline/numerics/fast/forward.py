@@ -43,7 +43,7 @@ def rows(network: Network) -> list[Row]:
 
 
 def logits(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: Tensor, real: int = 3) -> Tensor:
-    """Class scores (B, classes) of images (B, C, H, W) as in training, float32; `real` of the channels hold colours."""
+    """Class scores (B, classes) of images (B, C, H, W) as in training, float32; `real` of the channels hold colors."""
     weights = iter(leaves)
     for row in table:
         keys = keys_LB[row.number] if row.drop else None

@@ -14,11 +14,11 @@ IMAGES = 2
 
 
 @torch.no_grad()
-def check_parity(lane: Trainer) -> None:
-    """Refused unless the lane scores an image as its model does, dropout on, on this device and in this mode."""
-    model, keys_LB = lane.model, epoch_keys(0, 0, lane.dropped, IMAGES).to(lane.device)
-    side, channels = lane.network.side, lane.network.channels
-    image = torch.randn(IMAGES, channels, side, side, generator=torch.Generator().manual_seed(0)).to(lane.device)
+def check_parity(trainer: Trainer) -> None:
+    """Refused unless the trainer scores an image as its model does, dropout on, on this device and in this mode."""
+    model, keys_LB = trainer.model, epoch_keys(0, 0, trainer.dropped, IMAGES).to(trainer.device)
+    side, channels = trainer.network.side, trainer.network.channels
+    image = torch.randn(IMAGES, channels, side, side, generator=torch.Generator().manual_seed(0)).to(trainer.device)
     was_training = model.training
     begin_batch(model.train(), keys_LB)
     try:
@@ -27,12 +27,12 @@ def check_parity(lane: Trainer) -> None:
         for module in dropouts(model):
             module.keys_B = None
         model.train(was_training)
-    leaves = lane.weights.compute_params
-    found = logits(lane.table, leaves, _padded(image, leaves[0]), keys_LB, channels)
+    leaves = trainer.weights.compute_params
+    found = logits(trainer.table, leaves, _padded(image, leaves[0]), keys_LB, channels)
     off = (found - expected).abs().max() / expected.abs().max().clamp(min=1e-12)
-    if not off <= NEAR[lane.mode.precision]:
+    if not off <= NEAR[trainer.mode.precision]:
         raise UserError(
-            f"the fast path does not compute {lane.network.name} on {lane.device} in {lane.mode}: "
+            f"the fast path does not compute {trainer.network.name} on {trainer.device} in {trainer.mode}: "
             f"its scores are off by {off:.2g} of the largest. Nothing was trained. "
             "Set STRIVE_PRECISION=float32, and report it if that helps."
         )

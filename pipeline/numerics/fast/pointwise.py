@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, relu
 
-from pipeline.numerics.dropout import kept
+from pipeline.numerics.dropout import dropout_mask
 from pipeline.paper.recipes import Recipe
 
 
@@ -38,19 +38,19 @@ def update(
 
 
 def activate(
-    x_NCHW: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, share: float, real: int | None = None
+    x_NCHW: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, p: float, real: int | None = None
 ) -> Tensor:
     """Bias, ReLU and dropout of what a convolution left, in its place; no keys, no dropout.
 
     A slope of 1 is no ReLU. Of the channels the first `real` are dropped from; None: all.
     """
     if has_kernels(x_NCHW):
-        return _Activation.apply(x_NCHW, bias, slope, keys_N, share, real)
-    return activate_reference(x_NCHW, bias, slope, keys_N, share, real)
+        return _Activation.apply(x_NCHW, bias, slope, keys_N, p, real)
+    return activate_reference(x_NCHW, bias, slope, keys_N, p, real)
 
 
 def activate_reference(
-    x: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, share: float, real: int | None = None
+    x: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, p: float, real: int | None = None
 ) -> Tensor:
     """The same by torch alone."""
     if bias is not None:
@@ -60,20 +60,20 @@ def activate_reference(
     if keys_N is None:
         return x
     if real is None or real == x.shape[1]:
-        return x * kept(keys_N, x.shape, share, x.dtype)
-    return torch.cat([activate_reference(x[:, :real], None, 1.0, keys_N, share), x[:, real:]], 1)
+        return x * dropout_mask(keys_N, x.shape, p, x.dtype)
+    return torch.cat([activate_reference(x[:, :real], None, 1.0, keys_N, p), x[:, real:]], 1)
 
 
 class _Activation(torch.autograd.Function):
     """What left the layer tells what came in: whether it was kept, and its sign."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor | None, slope: float, keys: Tensor | None, share: float, real):
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, slope: float, keys: Tensor | None, p: float, real):
         from pipeline.numerics.fast import triton_kernels
 
-        out = triton_kernels.activate(x, bias, slope, keys, share, real)
+        out = triton_kernels.activate(x, bias, slope, keys, p, real)
         ctx.save_for_backward(out)
-        ctx.slope, ctx.scale = slope, 1.0 if keys is None else 1 / (1 - share)
+        ctx.slope, ctx.scale = slope, 1.0 if keys is None else 1 / (1 - p)
         ctx.biased, ctx.dropped = bias is not None, keys is not None
         return out
 

@@ -77,7 +77,7 @@ def _convolution(dtype: torch.dtype) -> Callable[[], None]:
 
 
 def _seconds(call: Callable[[], None]) -> float:
-    """CPU time of one call: the least of several, so that a busy neighbour changes nothing."""
+    """CPU time of one call: the least of several, so that a busy neighbor changes nothing."""
     call()
     least, until = float("inf"), time.monotonic() + PROBE_SECONDS
     while time.monotonic() < until:

@@ -58,7 +58,7 @@ class Trainer:
         self.dropped = sum(row.number >= 0 for row in self.table)
         summed = torch.float32 if workers.count > 1 else None  # shares add up exactly enough in float32 alone
         self.weights = FlatParameters(model, recipe, mode.dtype, channels, summed)
-        self.resident = DeviceLoader(train, str(device), mode.dtype, channels)
+        self.device_loader = DeviceLoader(train, str(device), mode.dtype, channels)
         self.device, self.lr = device, torch.zeros((), device=device)
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # summed loss, wrong
         self.images = recipe.images_an_epoch(len(train))
@@ -99,7 +99,7 @@ class Trainer:
     def begin_epoch(self) -> None:
         """Everything random of the epoch is drawn here, on the CPU."""
         self.weights.refresh_compute()
-        self.resident.begin(self.train.epoch_plan(self.seed, self.epoch))
+        self.device_loader.begin(self.train.epoch_plan(self.seed, self.epoch))
         self.keys_LE = epoch_keys(self.seed, self.epoch, self.dropped, self.images).to(self.device)
         self.lr.fill_(self.recipe.lr_at(self.epoch))
         self.totals.copy_(torch.tensor([self.part.loss, self.part.wrong] if self.part else [0, 0], dtype=torch.float64))
@@ -120,7 +120,7 @@ class Trainer:
 
     def batch_at(self, places: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Images, labels and dropout keys of these places of the epoch."""
-        return *self.resident.batch(places), self.keys_LE[:, places]
+        return *self.device_loader.batch(places), self.keys_LE[:, places]
 
     def totals_so_far(self) -> tuple[float, int]:
         """Summed loss and wrong answers of the epoch so far, of all workers together."""

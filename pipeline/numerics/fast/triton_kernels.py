@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pipeline.numerics.dropout import LANES, MIX, threshold, words
+from pipeline.numerics.dropout import MIX, PER_WORD, hash_words, threshold
 from pipeline.paper.recipes import Recipe
 
 BLOCK = 1024  # values a program
@@ -23,20 +23,20 @@ PROGRAMS = 1024  # of the backward pass, at most; each leaves one row of partial
 
 
 def activate(
-    x_NCHW: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, share: float, real: int | None = None
+    x_NCHW: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, p: float, real: int | None = None
 ) -> Tensor:
-    """As fused.activated; `real` says how many of the channels, the first, are dropped from."""
+    """As pointwise.activate."""
     _dense(x_NCHW)
     channels, values = x_NCHW.shape[1], x_NCHW[0].numel()
     real = real or channels
     out = torch.empty_like(x_NCHW)
     count = x_NCHW.numel()
     drop = keys_N is not None
-    keys_N = keys_N.contiguous() if drop else x_NCHW  # of a worker's share every n-th
-    table = words(-(-(values // channels * real) // LANES), str(x_NCHW.device)) if drop else x_NCHW
+    keys_N = keys_N.contiguous() if drop else x_NCHW  # a worker takes every n-th: not contiguous
+    table = hash_words(-(-(values // channels * real) // PER_WORD), str(x_NCHW.device)) if drop else x_NCHW
     _activate[(triton.cdiv(count, BLOCK),)](
         x_NCHW, x_NCHW if bias is None else bias, keys_N, table, out,
-        count, values, channels, real, slope, 1 / (1 - share) if drop else 1.0, threshold(share) if drop else 0,
+        count, values, channels, real, slope, 1 / (1 - p) if drop else 1.0, threshold(p) if drop else 0,
         MIX, BIAS=bias is not None, DROP=drop, PART=real < channels, LARGE=count >= LARGE, BLOCK=BLOCK,
     )  # fmt: skip
     return out
@@ -65,7 +65,7 @@ def activate_backward(
 
 
 def update(master: Tensor, velocity: Tensor, gradient: Tensor, shadow: Tensor | None, lr: Tensor, how: Recipe) -> None:
-    """As fused.update."""
+    """As pointwise.update."""
     _update[(triton.cdiv(master.numel(), BLOCK),)](
         master, velocity, gradient, master if shadow is None else shadow, lr, master.numel(), how.momentum,
         how.weight_decay, NESTEROV=how.nesterov, SHADOW=shadow is not None, BLOCK=BLOCK,

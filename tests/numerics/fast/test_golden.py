@@ -23,7 +23,7 @@ RECIPE = Recipe(lr=0.005, batch=8, augment=Shift())
 NEAR = {"float32": 1e-4, "bfloat16": 0.03}
 
 
-def feed():
+def loader():
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.standard_normal((40, 3, 32, 32), dtype=np.float32))
     return Loader(Images(images, torch.from_numpy(rng.integers(0, 10, 40))), RECIPE)
@@ -40,7 +40,7 @@ def plain_losses(name):
     _, model = fresh(name)
     optimizer, keys_LE = reference_loop.Momentum(model, RECIPE), epoch_keys(0, 0, len(dropouts(model)), 40)
     out = []
-    for images, labels, place_B in feed().training_batches(0, 0):
+    for images, labels, place_B in loader().training_batches(0, 0):
         begin_batch(model, keys_LE[:, place_B])
         out.append(reference_loop.step(model, optimizer, RECIPE.lr, images, labels)[0].item() / len(labels))
     return out
@@ -48,13 +48,13 @@ def plain_losses(name):
 
 def fast_losses(name, precision):
     network, model = fresh(name)
-    lane = Trainer(model, network, RECIPE, feed(), feed(), 0, Mode(precision))
-    lane.begin_epoch()
+    trainer = Trainer(model, network, RECIPE, loader(), loader(), 0, Mode(precision))
+    trainer.begin_epoch()
     out = []
-    for chunk in lane.chunks(1):
-        before = lane.totals[0].item()
-        lane.step(*lane.batch_at(chunk.positions()), chunk.batch)
-        out.append((lane.totals[0].item() - before) / chunk.batch)
+    for chunk in trainer.chunks(1):
+        before = trainer.totals[0].item()
+        trainer.step(*trainer.batch_at(chunk.positions()), chunk.batch)
+        out.append((trainer.totals[0].item() - before) / chunk.batch)
     return out
 
 

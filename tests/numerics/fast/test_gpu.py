@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("triton")
 
-from support.gpu_checks import CHECKS
+from pipeline.numerics.fast.self_check import CHECKS
 
 
 @pytest.mark.gpu

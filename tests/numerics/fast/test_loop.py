@@ -6,41 +6,51 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.small import FIFTY_STEPS, LEAKY, POOLED, RECIPE, feed, fresh, lane, timeless, weights
 
 from pipeline.numerics import reference_loop
 from pipeline.numerics.fast.execution import CapturedSteps, EagerSteps
 from pipeline.numerics.fast.loop import Pause, chunks, epochs, recorded_steps
 from pipeline.numerics.fast.precision import Mode
+from pipeline.numerics.fast.self_check import (
+    FIFTY_STEPS,
+    LEAKY,
+    POOLED,
+    RECIPE,
+    small_loader,
+    small_model,
+    small_trainer,
+    weights_of,
+    without_seconds,
+)
 from pipeline.numerics.fast.trainer import StepBatch
 
 # after 50 steps: of every epoch's loss, and of the way that the weights have gone. A bfloat16 has 8 bits, 1 in 256
 NEAR = {"float32": (1e-5, 1e-4), "bfloat16": (0.03, 0.1)}
 
 
-def alone(*lanes):
-    return [row for one in lanes for _, row in epochs([one])]
+def alone(*trainers):
+    return [row for one in trainers for _, row in epochs([one])]
 
 
 @pytest.mark.parametrize("network", [POOLED, LEAKY], ids=lambda n: n.name)
 @pytest.mark.parametrize("precision", NEAR)
 def test_fifty_steps_are_those_of_the_plain_loop(network, precision):
-    model, of_loss, of_way = fresh(network), *NEAR[precision]
+    model, of_loss, of_way = small_model(network), *NEAR[precision]
     plain = list(
         reference_loop.epochs(
             model,
             reference_loop.Momentum(model, FIFTY_STEPS),
             FIFTY_STEPS,
-            feed(FIFTY_STEPS),
-            feed(FIFTY_STEPS, 20, 1),
+            small_loader(FIFTY_STEPS),
+            small_loader(FIFTY_STEPS, 20, 1),
             seed=0,
         )
     )
-    one = lane(network, FIFTY_STEPS, mode=Mode(precision))
+    one = small_trainer(network, FIFTY_STEPS, mode=Mode(precision))
     fast = alone(one)
     assert [row.train_loss for row in fast] == pytest.approx([row.train_loss for row in plain], rel=of_loss)
-    begin, end = weights(fresh(network)), weights(model)
-    assert (weights(one.model) - end).norm() < of_way * (end - begin).norm()
+    begin, end = weights_of(small_model(network)), weights_of(model)
+    assert (weights_of(one.model) - end).norm() < of_way * (end - begin).norm()
     assert [(row.epoch, row.lr, row.train_seen, row.test_seen) for row in fast] == [
         (row.epoch, row.lr, row.train_seen, row.test_seen) for row in plain
     ]
@@ -50,33 +60,40 @@ def test_fifty_steps_are_those_of_the_plain_loop(network, precision):
 def test_side_by_side_equals_one_after_the_other_bit_for_bit(precision):
     mode = Mode(precision)
 
-    def lanes():
-        return [lane(mode=mode), lane(LEAKY, replace(RECIPE, lr=0.01), 1, mode), lane(seed=2, mode=mode)]
+    def trainers():
+        return [
+            small_trainer(mode=mode),
+            small_trainer(LEAKY, replace(RECIPE, lr=0.01), 1, mode),
+            small_trainer(seed=2, mode=mode),
+        ]
 
-    together, apart = lanes(), lanes()
+    together, apart = trainers(), trainers()
     rows = list(epochs(together))
     for one, other in zip(together, apart, strict=True):
-        assert timeless(row for of, row in rows if of is one) == timeless(alone(other))
-        assert torch.equal(weights(one.model), weights(other.model))
+        assert without_seconds(row for of, row in rows if of is one) == without_seconds(alone(other))
+        assert torch.equal(weights_of(one.model), weights_of(other.model))
 
 
 @pytest.mark.parametrize("most", [1, 3, 30])
 def test_recorded_steps_equal_steps_made_one_by_one_bit_for_bit(most):
     """Everything but the recording itself: the branches are called where a GPU would replay them."""
-    recorded, eager = [lane(mode=Mode("bfloat16")), lane(seed=1, mode=Mode("bfloat16"))], lane(mode=Mode("bfloat16"))
+    recorded, eager = (
+        [small_trainer(mode=Mode("bfloat16")), small_trainer(seed=1, mode=Mode("bfloat16"))],
+        small_trainer(mode=Mode("bfloat16")),
+    )
     recordings = []
 
     def record(_lanes, branches):
         recordings.append(branches)
         return lambda: [branch() for branch in branches]
 
-    for lanes, stepper in ((recorded, CapturedSteps(recorded, record, most)), ([eager], EagerSteps([eager]))):
+    for trainers, stepper in ((recorded, CapturedSteps(recorded, record, most)), ([eager], EagerSteps([eager]))):
         for _ in range(2):
-            for one in lanes:
+            for one in trainers:
                 one.begin_epoch()
-            for chunk in lanes[0].chunks(stepper.most):
+            for chunk in trainers[0].chunks(stepper.most):
                 stepper.run(chunk)
-            for one in lanes:
+            for one in trainers:
                 one.end_epoch(*one.totals_so_far(), 70, 0.0)
     assert torch.equal(recorded[0].weights.master_P, eager.weights.master_P)
     assert torch.equal(recorded[0].totals, eager.totals)
@@ -84,7 +101,7 @@ def test_recorded_steps_equal_steps_made_one_by_one_bit_for_bit(most):
 
 
 def test_a_recording_reads_no_more_than_a_quarter_of_a_gibibyte():
-    small = lane()
+    small = small_trainer()
     assert recorded_steps(small) == 30
     small.network = replace(POOLED, side=224)
     small.recipe = replace(RECIPE, batch=64)
@@ -94,7 +111,7 @@ def test_a_recording_reads_no_more_than_a_quarter_of_a_gibibyte():
 
 
 def test_an_epoch_in_chunks():
-    one = lane(recipe=replace(RECIPE, batch=4))
+    one = small_trainer(recipe=replace(RECIPE, batch=4))
     assert one.chunks(10) == [StepBatch(0, 10, 4), StepBatch(40, 7, 4), StepBatch(68, 1, 2)]
     assert [chunk.steps for chunk in one.chunks(1)] == [1] * 18
 
@@ -102,20 +119,20 @@ def test_an_epoch_in_chunks():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_stopped_and_resumed_equals_never_stopped_bit_for_bit(precision):
     mode = Mode(precision)
-    whole, first, second = lane(mode=mode), lane(mode=mode), lane(mode=mode, seed=0)
+    whole, first, second = small_trainer(mode=mode), small_trainer(mode=mode), small_trainer(mode=mode, seed=0)
     rows, head = alone(whole), next(iter(epochs([first])))[1]
     second.model.load_state_dict(first.model.state_dict())
     for name, velocity in second.weights.velocities.items():
         velocity.copy_(first.weights.velocities[name])
     second.epoch = 1
-    assert timeless([head, *alone(second)]) == timeless(rows)
-    assert torch.equal(weights(second.model), weights(whole.model))
+    assert without_seconds([head, *alone(second)]) == without_seconds(rows)
+    assert torch.equal(weights_of(second.model), weights_of(whole.model))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_stopped_inside_an_epoch_and_resumed_equals_never_stopped_bit_for_bit(precision):
     mode = Mode(precision)
-    whole, first, second = lane(mode=mode), lane(mode=mode), lane(mode=mode)
+    whole, first, second = small_trainer(mode=mode), small_trainer(mode=mode), small_trainer(mode=mode)
     rows, events, head = alone(whole), chunks([first]), []
     for _, event in events:
         if not isinstance(event, Pause):
@@ -127,14 +144,14 @@ def test_stopped_inside_an_epoch_and_resumed_equals_never_stopped_bit_for_bit(pr
         velocity.copy_(first.weights.velocities[name])
     second.epoch, second.part = 1, event.part()
     assert 0 < second.part.seen < 70
-    assert timeless([*head, *alone(second)]) == timeless(rows)
-    assert torch.equal(weights(second.model), weights(whole.model))
+    assert without_seconds([*head, *alone(second)]) == without_seconds(rows)
+    assert torch.equal(weights_of(second.model), weights_of(whole.model))
 
 
 def test_a_dead_network_ends_after_ten_epochs_as_the_plain_loop_has_it():
     """Rectified scores below zero for every image: equal scores, ln(classes), no gradient, by hand."""
     recipe = replace(RECIPE, epochs=15, lr_drops=(), weight_decay=0.0)
-    one = lane(recipe=recipe)
+    one = small_trainer(recipe=recipe)
     last = [module for module in one.model if isinstance(module, torch.nn.Conv2d)][-1]
     with torch.no_grad():
         last.weight.zero_()
@@ -145,30 +162,30 @@ def test_a_dead_network_ends_after_ten_epochs_as_the_plain_loop_has_it():
     assert rows[-1].train_loss == pytest.approx(math.log(one.network.classes), abs=1e-6)
     assert rows[-1].test_seen == 20
     plain = list(reference_loop.epochs(twin, reference_loop.Momentum(twin, recipe), recipe, one.train, one.test, 0))
-    assert timeless(plain) == timeless(rows)
+    assert without_seconds(plain) == without_seconds(rows)
 
 
 def test_a_resumed_run_may_be_trained_beside_a_new_one():
-    ahead, behind, witness = lane(), lane(seed=1), lane(seed=1)
+    ahead, behind, witness = small_trainer(), small_trainer(seed=1), small_trainer(seed=1)
     next(iter(epochs([ahead])))
     rows = [(of is ahead, row.epoch) for of, row in epochs([ahead, behind])]
     assert rows == [(True, 1), (False, 0), (True, 2), (False, 1), (False, 2)]
     alone(witness)
-    assert torch.equal(weights(behind.model), weights(witness.model))
+    assert torch.equal(weights_of(behind.model), weights_of(witness.model))
 
 
 def test_divergence_ends_a_run_within_its_epoch_and_no_other():
-    wild, calm, witness = lane(recipe=replace(RECIPE, lr=1e30)), lane(), lane()
+    wild, calm, witness = small_trainer(recipe=replace(RECIPE, lr=1e30)), small_trainer(), small_trainer()
     rows = list(epochs([wild, calm]))
     assert [row.epoch for of, row in rows if of is wild] == [0]
     assert wild.diverged
     alone(witness)
-    assert torch.equal(weights(calm.model), weights(witness.model))
-    [row] = alone(lane(recipe=replace(RECIPE, lr=1e30)))
+    assert torch.equal(weights_of(calm.model), weights_of(witness.model))
+    [row] = alone(small_trainer(recipe=replace(RECIPE, lr=1e30)))
     assert row.train_seen < 70
     assert row.test_seen == 20
 
 
 def test_unlike_steps_are_refused():
     with pytest.raises(ValueError, match="same batch"):
-        list(epochs([lane(), lane(recipe=replace(RECIPE, batch=8))]))
+        list(epochs([small_trainer(), small_trainer(recipe=replace(RECIPE, batch=8))]))

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.small import POOLED, lane
 
 from pipeline.errors import UserError
 from pipeline.numerics.fast.parity_check import check_parity
 from pipeline.numerics.fast.precision import PRECISIONS, Mode
+from pipeline.numerics.fast.self_check import POOLED, small_trainer
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_fast_path_agrees_and_the_model_comes_back_as_it_was(precision):
-    one = lane(POOLED, mode=Mode(precision))
+    one = small_trainer(POOLED, mode=Mode(precision))
     one.model.train()
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
     check_parity(one)
@@ -26,7 +26,7 @@ def test_the_fast_path_agrees_and_the_model_comes_back_as_it_was(precision):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("mistake", ["no dropout", "no ReLU", "a weight", "old weights"])
 def test_another_network_is_refused(precision, mistake):
-    one = lane(POOLED, mode=Mode(precision))
+    one = small_trainer(POOLED, mode=Mode(precision))
     if mistake == "no dropout":
         one.table = [replace(row, drop=0.0) for row in one.table]
     elif mistake == "no ReLU":

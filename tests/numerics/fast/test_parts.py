@@ -1,4 +1,4 @@
-"""Witnesses: the modules of network.build, the feed's own batches, the plain update, torch's pointwise functions."""
+"""Witnesses: the modules of network.build, the loader's own batches, the plain update, torch's pointwise functions."""
 
 import os
 import subprocess
@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support.small import RECIPE, feed, fresh
 
 from pipeline.errors import UserError
 from pipeline.numerics import reference_loop
@@ -19,6 +18,7 @@ from pipeline.numerics.fast.device_loader import DeviceLoader
 from pipeline.numerics.fast.flat_parameters import FlatParameters
 from pipeline.numerics.fast.forward import logits, rows
 from pipeline.numerics.fast.precision import Mode, choose_mode
+from pipeline.numerics.fast.self_check import RECIPE, small_loader, small_model
 from pipeline.numerics.initialization import initialize
 from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
@@ -49,7 +49,7 @@ def test_the_table_computed_directly_is_the_model(network, channels):
 @pytest.mark.parametrize("channels", [3, 8])
 def test_one_update_of_the_vector_is_that_of_every_parameter(nesterov, channels):
     recipe = replace(RECIPE, nesterov=nesterov)
-    ours, theirs = fresh(), fresh()
+    ours, theirs = small_model(), small_model()
     held, plain = FlatParameters(ours, recipe, channels=channels), reference_loop.Momentum(theirs, recipe)
     for number in range(4):
         gradients = [torch.randn(p.shape, generator=torch.Generator().manual_seed(number)) for p in ours.parameters()]
@@ -67,11 +67,11 @@ def test_one_update_of_the_vector_is_that_of_every_parameter(nesterov, channels)
 
 
 def test_weights_set_from_outside_reach_the_forward_pass():
-    model = fresh()
+    model = small_model()
     held = FlatParameters(model, RECIPE, torch.bfloat16)
-    model.load_state_dict(fresh(seed=1).state_dict())
+    model.load_state_dict(small_model(seed=1).state_dict())
     held.refresh_compute()
-    for leaf, parameter in zip(held.compute_params, fresh(seed=1).parameters(), strict=True):
+    for leaf, parameter in zip(held.compute_params, small_model(seed=1).parameters(), strict=True):
         assert torch.equal(leaf.detach(), parameter.detach().bfloat16())
 
 
@@ -90,7 +90,7 @@ def test_weights_set_from_outside_reach_the_forward_pass():
 @pytest.mark.parametrize("plain_epochs", [0, 3])
 def test_resident_images_are_the_feeds_bit_for_bit(augment, plain_epochs):
     recipe = replace(RECIPE, augment=augment, plain_epochs=plain_epochs)
-    given = feed(recipe)
+    given = small_loader(recipe)
     resident = DeviceLoader(given, "cpu", torch.float32, channels=8)
     for epoch in (0, 1):
         resident.begin(given.epoch_plan(3, epoch))
