@@ -11,12 +11,12 @@ from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
-DIGITS = 4  # decimals kept of percent, seconds and cost
-P_VALUES = ("p", "p_against")  # kept to as many significant digits
+DIGITS = 4  # decimals of percent, seconds and cost
+P_VALUES = ("p", "p_against")  # with as many significant digits
 
 
 def manifest(study: Study) -> dict:
-    """Which runs and which claims make up the study."""
+    """What makes up the study, as JSON: its question, its run ids, and the numbers of the paper that it reproduces."""
     return {
         "study": study.name,
         "question": study.question,
@@ -32,7 +32,7 @@ def manifest(study: Study) -> dict:
 
 
 def make(study: Study, results: Mapping[str, Result], price: float | None = None) -> dict[str, pd.DataFrame]:
-    """Every table of a study by its kind; a pure function of the results, by run id."""
+    """Every table of a study, by its kind; `results` are by run id, `price` is that of a device-hour."""
     if study.every_run:
         return {"readings": frame(table_readings.reading_rows(study, results), TABLES["readings"])}
     main = table_errors.error_rows(study, results, price)
@@ -48,13 +48,13 @@ def make(study: Study, results: Mapping[str, Result], price: float | None = None
 
 
 def frame(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:
-    """Rows as a frame of exactly these columns and types; what a row lacks is missing."""
+    """The rows as a frame of exactly these columns and types; a value that a row lacks is missing (NA)."""
     return pd.DataFrame(
-        {c.name: pd.array([_kept(c, row.get(c.name)) for row in rows], dtype=TYPES[c.type]) for c in columns}
+        {c.name: pd.array([_rounded(c, row.get(c.name)) for row in rows], dtype=TYPES[c.type]) for c in columns}
     )
 
 
-def _kept(column: Column, value: Any) -> Any:
+def _rounded(column: Column, value: Any) -> Any:
     if column.type == "text":
         return value or ""
     if column.type == "number" and value is not None:

@@ -1,4 +1,4 @@
-"""What came of a study, in one sentence."""
+"""The outcome of a study in one sentence."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> st
     parts = [_learned(len(first), lacking, [row["error"] for row in first if row["verdict"] not in WITHOUT_ERROR])]
     if study.relation is Relation.PAPER:
         verdicts = Counter(row["verdict"] for row in first if row["verdict"] not in WITHOUT_ERROR)
-        parts += [_counted(verdicts, "beside the paper: ")] if verdicts else []
+        parts += [_counted(verdicts, "compared with the paper: ")] if verdicts else []
     decided = {row["claim"]: row["verdict"] for row in claims if row["rule"] == claims[0]["rule"]}
     told = Counter(v for v in decided.values() if v.startswith(("holds", "contradicted", "inconclusive")))
     parts += [_counted(told, "claims: ")] if told else []

@@ -1,4 +1,4 @@
-"""How sure we are: intervals, one-sided tests, equivalence and many tests at once, by scipy and statsmodels.
+"""Confidence intervals, one-sided tests, equivalence tests and Holm's adjustment, by scipy and statsmodels.
 
 Errors are percent, differences percentage points. Over several seeds an interval measures how training scatters on the
 one test set; of a single run it can only measure how test images were drawn. Every interval says which of the two.
@@ -18,7 +18,7 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 from pipeline.records.result import error_percent
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-9  # percentage points
+ROUNDING = 1e-9  # percentage points up to which errors are equal
 SEEDS = "t over seeds"
 PAIRS = "paired t over seeds"
 SAMPLES = "Welch t over seeds"
@@ -37,7 +37,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Count:
-    """How a finished run came out."""
+    """The errors of a finished run: images classified wrongly, of how many."""
 
     wrong: int
     seen: int
@@ -89,7 +89,7 @@ def is_constant(errors: Sequence[float]) -> bool:
 
 
 def of_runs(runs: Sequence[Count]) -> Interval | None:
-    """Whichever of the two there are runs enough for."""
+    """`of_run` for one run, else `of_mean`."""
     return of_run(runs[0]) if len(runs) == 1 else of_mean([run.error for run in runs])
 
 
@@ -100,7 +100,7 @@ def better_than_chance(run: Count, classes: int) -> float:
 
 
 def from_number(runs: Sequence[Count], number: float) -> Difference:
-    """Our runs against a number in print, which is taken as exact."""
+    """Our errors minus a number in print, percent, which is taken as exact."""
     within = of_runs(runs)
     moved = within and Interval(within.low - number, within.high - number, within.kind)
     estimate = float(np.mean([run.error for run in runs])) - number
@@ -110,7 +110,8 @@ def from_number(runs: Sequence[Count], number: float) -> Difference:
 
 
 def between(left: Mapping[int, Count], right: Mapping[int, Count]) -> Difference:
-    """Two sets of runs, by seed: paired where two seeds or more are common, else as two samples or two runs."""
+    """The errors of two sets of runs, by seed, left minus right: paired where they share two seeds or more, else as two
+    samples (Welch) or two single runs (Newcombe)."""
     both = sorted(left.keys() & right.keys())
     if len(both) >= 2:
         pairs = [left[seed].error - right[seed].error for seed in both]
@@ -122,7 +123,7 @@ def between(left: Mapping[int, Count], right: Mapping[int, Count]) -> Difference
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment: of all these tests together, the chance of one false alarm stays what it is for one."""
+    """p-values after Holm's adjustment, in order: it bounds the chance that any of these tests errs."""
     if not p_values:
         return []
     adjusted: Any = multipletests(p_values, method="holm")[1]

@@ -1,4 +1,4 @@
-"""What has been done already, read from the store alone: the questions that save a second call its imports."""
+"""Which runs were verified already, read from the store alone: torch, slow to import, is needed only for the others."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,17 +8,17 @@ from pipeline.store.objects import AT_ONCE, RunFolder, Store
 
 
 def proof_of(result: Result) -> Evaluation:
-    """What an evaluation of a run's stored weights has confirmed."""
+    """The record of an evaluation that confirms this result."""
     return Evaluation(result.digests, result.wrong, result.seen)
 
 
 def is_verified(store: Store, run: RunFolder) -> bool:
-    """Whether these very weights were evaluated again and made the errors that the run reported."""
+    """Whether the stored weights were evaluated again and made the errors that the run reported."""
     return store.find_record(Evaluation, run.evaluation) == proof_of(store.read_record(Result, run.result))
 
 
 def unverified(store: Store, results: Mapping[str, Result]) -> list[str]:
-    """The finished runs, by id, whose weights nobody has evaluated again."""
+    """The ids of runs that are done and whose weights were not evaluated again."""
     done = [id for id, result in results.items() if result.outcome == "done"]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         proofs = pool.map(lambda id: store.find_record(Evaluation, RunFolder(id).evaluation), done)

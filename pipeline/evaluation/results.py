@@ -1,4 +1,4 @@
-"""The results a study rests on, read from the store all at once, and each beside the experiment it is of."""
+"""The results of a study's experiments, read from the store in parallel."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,29 +9,29 @@ from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result, Summary
 from pipeline.store.objects import AT_ONCE, RunFolder, Store
 
-CHANCE_LEVEL = 0.001
+CHANCE_LEVEL = 0.001  # of the test against guessing
 
 
 @dataclass(frozen=True)
 class Run:
-    """An experiment and what came of it so far."""
+    """An experiment and its result, if it has one."""
 
     experiment: Experiment
     result: Result | None = None
 
     @property
     def outcome(self) -> str:
-        """done, diverged, crashed, or not run."""
+        """done, diverged, dead, crashed, or not run."""
         return self.result.outcome if self.result else "not run"
 
     @property
     def count(self) -> Count | None:
-        """Errors of a finished run."""
+        """The errors of a run that is done; None for every other outcome."""
         return Count(self.result.wrong, self.result.seen) if self.result and self.outcome == "done" else None
 
     @property
     def at_chance(self) -> bool:
-        """Whether a finished run is no better than guessing: one-sided exact binomial test at CHANCE_LEVEL."""
+        """Whether a run that is done is no better than guessing, by a one-sided exact binomial test at CHANCE_LEVEL."""
         count, classes = self.count, self.experiment.network.classes
         return count is not None and better_than_chance(count, classes) > CHANCE_LEVEL
 
@@ -55,5 +55,5 @@ def collect(store: Store, experiments: Iterable[Experiment]) -> dict[str, Result
 
 
 def counts(runs: Iterable[Run]) -> dict[int, Count]:
-    """The errors of the finished ones among the runs of one cell at one rate, by seed."""
+    """The errors, by seed, of those runs of one cell at one learning rate that are done."""
     return {run.experiment.seed: run.count for run in runs if run.count is not None}

@@ -14,14 +14,15 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `shown` is its heading where people read, and there only those that have one are shown."""
+    """One column. Where people read, only columns with a heading are shown, under it."""
 
     name: str
     type: str  # text, number, count or flag
     meaning: str
-    shown: str = ""
-    form: str = ""  # of numbers, where people read
-    once: bool = False  # people see it only where it differs from the row above
+    shown: str = ""  # the heading
+    form: str = ""  # format of numbers, where people read
+    once: bool = False  # people see a value only where it differs from the row above
+    end: str = ""  # the column of an interval's upper end: people see both in one
 
 
 PERCENT = ".2f"
@@ -32,29 +33,32 @@ CELLS = (
     Column("dataset", "text", "data set it is trained and tested on", "data"),
     Column("augmented", "flag", "whether its training images are varied", "augmented"),
     Column("rule", "text", "how the learning rate was chosen: paper (best test error of seed 0), held-out (best error "
-           "on held-out training images), or one rate (nothing to choose)", "rate by"),
-    Column("lr", "number", "the learning rate chosen", "rate", "g"),
+           "on validation images, training images left out of training), or one rate (nothing to choose)",
+           "learning rate by"),
+    Column("lr", "number", "the learning rate chosen", "learning rate", "g"),
     Column("paper_error", "number", "error in print, percent", "paper %", PERCENT),
     Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
     Column("std", "number", "standard deviation over seeds, percentage points; none for one seed", "std", PERCENT),
     Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
-    Column("low", "number", "lower end of the 95 % interval of the error, percent", "95 % from", PERCENT),
-    Column("high", "number", "upper end", "to", PERCENT),
-    Column("difference", "number", "error less the paper's, percentage points; the paper's is taken as exact",
+    Column("low", "number", "lower end of the 95 % interval of the error, percent", "95 % CI", PERCENT,
+           end="high"),
+    Column("high", "number", "upper end"),
+    Column("difference", "number", "error minus the paper's, percentage points; the paper's is taken as exact",
            "difference", "+.2f"),
-    Column("difference_low", "number", "lower end of its 95 % interval", "diff. from", "+.2f"),
-    Column("difference_high", "number", "upper end", "up to", "+.2f"),
+    Column("difference_low", "number", "lower end of its 95 % confidence interval", "95 % CI of the difference",
+           "+.2f", end="difference_high"),
+    Column("difference_high", "number", "upper end"),
     Column("verdict", "text", "reproduced, better, worse, inconclusive, did not learn, diverged, crashed, not "
            "run, refused, not comparable, or no number", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
     Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
            "how test images were drawn", "interval"),
-    Column("outcomes", "text", f"outcomes {OF_THE_RUNS}; while no rate is chosen, of those that are to choose it",
+    Column("outcomes", "text", f"outcomes {OF_THE_RUNS}; while no learning rate is chosen, of those that choose it",
            "outcomes"),
     Column("parameters", "count", "weights and biases of our network", "parameters", ",d"),
     Column("paper_parameters", "text", "as the paper prints them"),
     Column("epochs", "count", "epochs trained, the most of any run"),
-    Column("seconds", "number", "training time of a finished run, mean", "s a run", ".1f"),
+    Column("seconds", "number", "training time of a finished run, mean over runs", "seconds per run", ".1f"),
     Column("device_seconds", "number", f"devices x seconds {OF_THE_RUNS}, wasted work apart"),
     Column("wasted_seconds", "number", "device-seconds of attempts that were lost"),
     Column("cost", "number", "device_seconds at STRIVE_PRICE_PER_DEVICE_HOUR; none without a price"),
@@ -72,52 +76,52 @@ RATES = (
     Column("network", "text", "name of the network", "network"),
     Column("dataset", "text", "data set", "data"),
     Column("augmented", "flag", "whether its training images are varied", "augmented"),
-    Column("lr", "number", "learning rate", "rate", "g"),
-    Column("held_out_error", "number", "error on held-out training images, percent", "held-out %", PERCENT),
+    Column("lr", "number", "learning rate", "learning rate", "g"),
+    Column("held_out_error", "number", "error on validation images, percent", "validation %", PERCENT),
     Column("first_error", "number", "test error of seed 0, by which the paper's rule chooses, percent", "seed 0 %",
            PERCENT),
     Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
     Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
-    Column("outcomes", "text", "outcomes of the runs with this rate", "outcomes"),
-    Column("by_paper", "flag", "whether the best test error chooses this rate", "by test"),
-    Column("by_held_out", "flag", "whether the held-out error chooses it", "by held-out"),
-    Column("flatters", "number", "of the rate that test errors chose: mean of the further seeds less the error that "
-           "chose it, percentage points: what choosing on test images makes look better than it is", "flatters",
-           "+.2f"),
+    Column("outcomes", "text", "outcomes of the runs with this learning rate", "outcomes"),
+    Column("by_paper", "flag", "whether the best test error chooses this learning rate", "chosen by test"),
+    Column("by_held_out", "flag", "whether the best validation error chooses it", "chosen by validation"),
+    Column("flatters", "number", "of the learning rate that test errors chose: mean error of the further seeds minus "
+           "the error that chose it, percentage points: how much choosing on test images flatters", "optimism", "+.2f"),
     Column("because", "text", "why a row is refused"),
 )  # fmt: skip
 
 CLAIMS = (
-    Column("claim", "count", "number of the claim, 1 to 14", "no.", "d"),
+    Column("claim", "count", "number of the claim, 1 to 14", "claim", "d"),
     Column("sentence", "text", "what the paper says, in our words", "the paper says", once=True),
-    Column("rule", "text", "how learning rates were chosen", "rate by"),
+    Column("rule", "text", "how learning rates were chosen", "learning rate by"),
     Column("comparison", "text", "the difference that decides", "comparison"),
     Column("holds_when", "text", "where the difference must lie, percentage points", "holds when"),
     Column("effect", "number", "the difference found, percentage points", "effect", "+.2f"),
-    Column("low", "number", "lower end of its 95 % interval"),
+    Column("low", "number", "lower end of its 95 % confidence interval"),
     Column("high", "number", "upper end"),
     Column("interval", "text", "what the interval measures"),
     Column("n", "count", "runs, or pairs of runs, behind it", "n", "d"),
     Column("p", "number", "p-value of the comparison holding (one-sided; two one-sided for a range), after Holm over "
            "all comparisons of the table by one rule, each counted once", "p", ".3g"),
-    Column("p_against", "number", "p-value of its contrary, adjusted alike"),
-    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable", "it"),
+    Column("p_against", "number", "p-value of the opposite, adjusted in the same way"),
+    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable",
+           "comparison's verdict"),
     Column("verdict", "text", "of the whole claim: holds when every comparison does; 'at this scale' where the "
-           "networks are smaller than the paper's", "claim"),
+           "networks are smaller than the paper's", "claim's verdict"),
     Column("because", "text", "the verdict in a sentence"),
     Column("runs", "text", "ids of the runs on both sides, separated by blanks"),
 )  # fmt: skip
 
-NEIGHBOURS = (
+BASELINES = (
     Column("panel", "text", "part of Table 4", "panel", once=True),
     Column("method", "text", "as the paper names it", "method"),
     Column("source", "text", "publication, or whose number this is", "source"),
     Column("error", "number", "test error, percent", "error %", PERCENT),
-    Column("low", "number", "lower end of the 95 % interval, ours alone"),
+    Column("low", "number", "lower end of the 95 % confidence interval, ours alone"),
     Column("high", "number", "upper end"),
     Column("seeds", "count", "finished runs, ours alone", "seeds", "d"),
     Column("parameters", "text", "as printed, or counted", "parameters"),
-    Column("support", "text", "how the number is known", "known by"),
+    Column("support", "text", "how the number is known", "evidence"),
     Column("verdict", "text", "of our row", "verdict"),
 )  # fmt: skip
 
@@ -139,7 +143,7 @@ READINGS = (
       for lr in LEARNING_RATES),
 )  # fmt: skip
 
-TABLES = {"cells": CELLS, "rates": RATES, "claims": CLAIMS, "neighbours": NEIGHBOURS, "readings": READINGS}
+TABLES = {"cells": CELLS, "rates": RATES, "claims": CLAIMS, "neighbours": BASELINES, "readings": READINGS}
 FILES = {
     "cells": "table",
     "rates": "rates",
@@ -147,6 +151,11 @@ FILES = {
     "neighbours": "neighbours",
     "readings": "table",
 }  # their names in the store; study `readings` has no other table
+
+
+def rule_words(rules: str) -> str:
+    """Rules of choosing a learning rate as people read them; tables keep the names that schedule.py gives them."""
+    return rules.replace("held-out", "validation")
 
 
 def described() -> dict:

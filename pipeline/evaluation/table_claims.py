@@ -1,4 +1,5 @@
-"""The paper's fourteen claims held against our runs: each comparison tested, all of them together adjusted by Holm."""
+"""The rows of the table of claims: each comparison behind the paper's fourteen claims is tested with our runs, and the
+p-values of all comparisons are adjusted together by Holm's method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +17,17 @@ from pipeline.plan.studies import Relation, Study
 from pipeline.records.result import Result
 
 AT_THIS_SCALE = " at this scale"
-Sides = Mapping[Setting, Sequence[Run]]  # the settled runs at the chosen rate
+Sides = Mapping[Setting, Sequence[Run]]  # the runs with a result at the chosen learning rate
 
 
 @dataclass(frozen=True)
 class Tested:
-    """One comparison as it came out; `difference` is None while a side has no finished run, or where they are mixed."""
+    """One comparison as it came out; `difference` is None while a side has no finished run, or where `refused`."""
 
     comparison: Comparison
     difference: Difference | None
     runs: tuple[str, ...] = ()  # ids of both sides
-    broken: int = 0  # of them, that have no error
+    without_error: int = 0  # runs of both sides that diverged, crashed, did not learn or are at chance
     refused: str = ""  # why the runs of the two sides cannot be compared
     p: float | None = None
     p_against: float | None = None
@@ -36,8 +37,8 @@ class Tested:
         if self.refused:
             return "refused"
         if self.difference is None or self.p is None or self.p_against is None:
-            return "inconclusive" if self.broken else "not run"
-        if self.broken or self.difference.n < SEEDS_NEEDED or self.difference.interval is None:
+            return "inconclusive" if self.without_error else "not run"
+        if self.without_error or self.difference.n < SEEDS_NEEDED or self.difference.interval is None:
             return "inconclusive"  # few runs, those that outlived others, or equal ones would flatter
         if self.p < SIGNIFICANT:
             return "holds"
@@ -45,21 +46,21 @@ class Tested:
 
 
 def sides(study: Study, results: Mapping[str, Result]) -> dict[str, dict[Cell, list[Run]]]:
-    """By rule and cell, the settled runs that stand for the cell, or those for which it has no rate; cells without any
-    are left out."""
+    """By rule and cell, the runs with a result at the chosen learning rate, or those because of which none is chosen;
+    cells without any are left out."""
     found: dict[str, dict[Cell, list[Run]]] = {rule: {} for rule in RULES}
     for part in (*study.read_also, *answering_parts(study)):
         for (this, rule), runs in chosen(part, results).items():
-            if settled := [run for run in runs if run.result] or blocked_by(part, this, rule, results):
+            if found_runs := [run for run in runs if run.result] or blocked_by(part, this, rule, results):
                 for each in RULES if rule == ONE_RATE else (rule,):
-                    found[each][this] = settled
+                    found[each][this] = found_runs
     return found
 
 
 def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Claim, list[Tested]]]:
-    """Every statement with its comparisons tested; a pure function of the runs.
+    """Every claim with its comparisons tested.
 
-    A comparison that several statements rest on is one test among those that Holm adjusts. At a smaller scale than the
+    A comparison that several claims rest on is one test among those that Holm adjusts. At a smaller scale than the
     paper's only comparisons of our own networks with each other are tested.
     """
     asked = {s: _askable(s, relation) for s in CLAIMS}
@@ -72,36 +73,40 @@ def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Clai
     return [(s, [tested[c] for c in comparisons]) for s, comparisons in asked.items()]
 
 
-def _askable(statement: Claim, relation: Relation) -> list[Comparison]:
-    return [c for c in statement.comparisons if relation is Relation.PAPER or isinstance(c.right, Setting)]
+def _askable(claim: Claim, relation: Relation) -> list[Comparison]:
+    return [c for c in claim.comparisons if relation is Relation.PAPER or isinstance(c.right, Setting)]
 
 
 def claim_verdict(
-    statement: Claim, tested: list[Tested], relation: Relation = Relation.PAPER, scale: str = ""
+    claim: Claim, tested: list[Tested], relation: Relation = Relation.PAPER, scale: str = ""
 ) -> tuple[str, str]:
     """The verdict on a claim, and one sentence; `scale` says in words how a study is smaller than the paper's."""
-    if not statement.comparisons:
-        return "no number", statement.remark
+    if not claim.comparisons:
+        return "no number", claim.remark
     if not tested:
         return "not comparable", "it is about numbers in print, and these networks are smaller than the paper's"
-    verdict, said = _verdict(statement, tested, _is_small(statement) if relation is Relation.PAPER else None)
+    verdict, said = _verdict(claim, tested, _is_small(claim) if relation is Relation.PAPER else None)
     if relation is Relation.PAPER:
         return verdict, said
-    left_out = len(statement.comparisons) - len(tested)
+    left_out = len(claim.comparisons) - len(tested)
     more = f"; comparisons with numbers in print are left out ({left_out})" if left_out else ""
     decided = verdict in ("holds", "contradicted")
     return f"{verdict}{AT_THIS_SCALE if decided else ''}", f"at {scale}: {said}{more}"
 
 
-def _verdict(statement: Claim, tested: list[Tested], small: bool | None) -> tuple[str, str]:
+def _verdict(claim: Claim, tested: list[Tested], small: bool | None) -> tuple[str, str]:
     verdicts = [t.verdict for t in tested]
     tally = ", ".join(f"{verdicts.count(v)} of {len(verdicts)} {v}" for v in dict.fromkeys(verdicts))
-    broken, refused = max(t.broken for t in tested), next((t.refused for t in tested if t.refused), "")
+    without_error, refused = max(t.without_error for t in tested), next((t.refused for t in tested if t.refused), "")
     said = "; ".join(
         [
             f"comparisons: {tally}",
-            *([] if small is None else [_counted(statement, small)]),
-            *([f"{broken} runs of one comparison have no error, and the others alone would flatter"] if broken else []),
+            *([] if small is None else [_counted(claim, small)]),
+            *(
+                [f"{without_error} runs of one comparison have no error, and the others alone would flatter"]
+                if without_error
+                else []
+            ),
             *([refused] if refused else []),
         ]
     )
@@ -119,11 +124,11 @@ def claim_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, An
         return []
     out = []
     for rule, by_cell in _by_rule(study, results).items():
-        for statement, tested in decide(by_cell, study.relation):
-            verdict, because = claim_verdict(statement, tested, study.relation, study.scale)
-            claim = {"claim": statement.number, "sentence": statement.sentence, "rule": rule}
-            ending = {"verdict": verdict, "because": ". ".join([because, *_remark(statement, because)])}
-            out += [claim | _plain(t) | ending for t in tested] or [claim | ending]
+        for claim, tested in decide(by_cell, study.relation):
+            verdict, because = claim_verdict(claim, tested, study.relation, study.scale)
+            about = {"claim": claim.number, "sentence": claim.sentence, "rule": rule}
+            ending = {"verdict": verdict, "because": ". ".join([because, *_remark(claim, because)])}
+            out += [about | _plain(t) | ending for t in tested] or [about | ending]
     return sorted(out, key=lambda row: row["claim"])
 
 
@@ -147,15 +152,15 @@ def _tested(comparison: Comparison, found: Sides) -> Tested:
     others = () if isinstance(right, PrintedError) else found.get(right, ())
     both = [*left, *others]
     ids = tuple(run.experiment.id for run in both)
-    broken = len([run for run in both if run.count is None or run.at_chance])
+    without_error = len([run for run in both if run.count is None or run.at_chance])
     if refused := inconsistent(both):
-        return Tested(comparison, None, ids, broken, refused)
+        return Tested(comparison, None, ids, without_error, refused)
     mine, theirs = counts(left), counts(others)
     if isinstance(right, PrintedError):
         difference = from_number(list(mine.values()), right.error) if mine else None
     else:
         difference = between(mine, theirs) if mine and theirs else None
-    return Tested(comparison, difference, ids, broken)
+    return Tested(comparison, difference, ids, without_error)
 
 
 def _plain(tested: Tested) -> dict[str, Any]:
@@ -186,19 +191,19 @@ def _signed(bound: float | None) -> str:
     return f"{bound:+g}" if bound else "0"
 
 
-def _is_small(statement: Claim) -> bool | None:
-    if statement.smaller is None:
+def _is_small(claim: Claim) -> bool | None:
+    if claim.smaller is None:
         return None
-    network, most = statement.smaller
+    network, most = claim.smaller
     return parameters(NETWORKS[network]) < most
 
 
-def _counted(statement: Claim, small: bool) -> str:
-    assert statement.smaller is not None
-    network, most = statement.smaller
+def _counted(claim: Claim, small: bool) -> str:
+    assert claim.smaller is not None
+    network, most = claim.smaller
     count = parameters(NETWORKS[network])
     return f"{count:,} parameters are {'' if small else 'not '}fewer than {most:,.0f}"
 
 
-def _remark(statement: Claim, said: str) -> list[str]:
-    return [statement.remark] if statement.remark and statement.remark != said else []
+def _remark(claim: Claim, said: str) -> list[str]:
+    return [claim.remark] if claim.remark and claim.remark != said else []

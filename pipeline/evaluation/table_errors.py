@@ -1,4 +1,5 @@
-"""The rows of a study's main table: every cell by every rule of choosing its rate, beside the paper's number."""
+"""The rows of a study's table of errors: one for every cell and every rule of choosing its learning rate, with the
+paper's number, the interval, the verdict and the cost."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +8,7 @@ from typing import Any
 
 from pipeline.evaluation.intervals import from_number, of_runs
 from pipeline.evaluation.results import Run, counts
+from pipeline.evaluation.schema import rule_words
 from pipeline.evaluation.verdicts import verdict as verdict_on
 from pipeline.paper.published_errors import published_error
 from pipeline.paper.shapes import parameters
@@ -29,13 +31,13 @@ def grouped(experiments: Iterable[Experiment]) -> dict[Cell, list[Experiment]]:
 
 
 def answering_parts(study: Study) -> list[Study]:
-    """The parts of a study, or itself; those whose runs only choose the rates of other parts are left out."""
+    """The parts of a study, or itself; parts whose runs only choose the learning rates of other parts are left out."""
     searched = {e for part in study.parts for e in part.search}
     return [part for part in study.parts if not searched.issuperset(part.experiments)] or [study]
 
 
 def chosen(study: Study, results: Mapping[str, Result]) -> dict[tuple[Cell, str], list[Run]]:
-    """The runs that stand for each cell by each rule; none where the rule cannot choose yet."""
+    """For each cell and rule, the runs at the learning rate that the rule chose; none where it cannot choose yet."""
     by_rule = {rule: chosen_learning_rates(study, results, rule) for rule in RULES}
     out = {}
     for this, planned in grouped(study.experiments).items():
@@ -57,7 +59,7 @@ def error_rows(study: Study, results: Mapping[str, Result], price: float | None 
 
 
 def blocked_by(study: Study, this: Cell, rule: str, results: Mapping[str, Result]) -> list[Run]:
-    """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if none learned."""
+    """The runs with a result because of which a rule cannot choose: those that crashed, or all where none learned."""
     tried = candidate_runs(study, this, rule, results)
     crashed = [run for run in tried if run.outcome == "crashed"]
     return crashed or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
@@ -96,7 +98,7 @@ def _row(
 
 
 def published_for(this: Cell, study: Study):
-    """The paper's number for a cell; a study of another task stands beside the CIFAR-10 number of its network."""
+    """The paper's number for a cell. For a study of another task it is, for orientation, its network's on CIFAR-10."""
     if study.comparable:
         return published_error(this.network, this.dataset, this.augmented)
     return next((claim for claim in study.published_errors if claim.network == this.network), None)
@@ -117,13 +119,16 @@ def _intent(this: Cell, rule: str, runs: list[Run], example: Experiment) -> dict
 def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
     """Why there is no learning rate."""
     if not blocked_by:
-        return "not run", f"the rule {rule!r} cannot choose a learning rate yet"
+        return "not run", f"the rule {rule_words(rule)!r} cannot choose a learning rate yet"
     if all(run.outcome == "diverged" for run in blocked_by):
-        return "diverged", f"the loss was not finite at any of {len(blocked_by)} rates"
+        return "diverged", f"the loss was not finite at any of {len(blocked_by)} learning rates"
     if all(run.outcome in ("diverged", "dead") for run in blocked_by):
-        return "did not learn", f"at none of {len(blocked_by)} rates: {counted(blocked_by)}"
+        return "did not learn", f"at none of {len(blocked_by)} learning rates: {counted(blocked_by)}"
     ids = " ".join(run.experiment.id for run in blocked_by)
-    return "crashed", f"which says nothing of a rate, and the rule {rule!r} waits for it: `strive retry` {ids}"
+    return (
+        "crashed",
+        f"which says nothing of a learning rate, and the rule {rule_words(rule)!r} waits for it: `strive retry` {ids}",
+    )
 
 
 def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
@@ -145,16 +150,16 @@ def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
 
 
 def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
-    settled = [run.result for run in runs if run.result]
-    whole = [result for result in settled if result.outcome == "done"]
-    if not settled:
+    found = [run.result for run in runs if run.result]
+    done = [result for result in found if result.outcome == "done"]
+    if not found:
         return {}
-    spent = sum(result.device_seconds for result in settled)
+    spent = sum(result.device_seconds for result in found)
     return {
-        "epochs": max((result.epochs for result in settled if result.is_measured), default=None),
-        "seconds": mean(result.seconds for result in whole) if whole else None,
+        "epochs": max((result.epochs for result in found if result.is_measured), default=None),
+        "seconds": mean(result.seconds for result in done) if done else None,
         "device_seconds": spent,
-        "wasted_seconds": sum(result.summary.wasted_seconds for result in settled),
+        "wasted_seconds": sum(result.summary.wasted_seconds for result in found),
         "cost": None if price is None else spent / 3600 * price,
     }
 
@@ -172,7 +177,7 @@ def _provenance(runs: list[Run]) -> dict[str, Any]:
 
 
 def commit_of(fact: Summary) -> str:
-    """The commit, short, with a + where the checkout had changes."""
+    """The first 12 digits of the commit, with a + where the checkout had changes."""
     return f"{fact.commit[:12]}{'+' if fact.dirty else ''}" if fact.commit else ""
 
 
@@ -181,21 +186,21 @@ def _each(facts: list[Summary], name: str) -> str:
 
 
 def counted(runs: Sequence[Run]) -> str:
-    """2 done, 1 not run."""
+    """How often each outcome occurs, in words: `2 done, 1 not run`."""
     found = Counter(run.outcome for run in runs)
     words = {"dead": "did not learn"}
     return ", ".join(f"{found[outcome]} {words.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome])
 
 
 def inconsistent(runs: Iterable[Run]) -> str:
-    """Why these runs cannot stand in one row, with their ids; empty when they can."""
-    settled = [run for run in runs if run.result]
+    """Why these runs must not be averaged, with their ids: of other data or another revision; empty where they may."""
+    found = [run for run in runs if run.result]
     for name in ALIKE:
         kinds: dict[str, list[str]] = {}
-        for run in settled:
-            if (value := getattr(run.facts, name)) is not None:  # a crashed run has not told
+        for run in found:
+            if (value := getattr(run.facts, name)) is not None:  # not known of a crashed run
                 kinds.setdefault(str(value), []).append(run.experiment.id)
         if len(kinds) > 1:
-            told = "; ".join(f"{value[:12]}: {' '.join(ids)}" for value, ids in sorted(kinds.items()))
-            return f"runs of differing {name} make no row: {told}"
+            values = "; ".join(f"{value[:12]}: {' '.join(ids)}" for value, ids in sorted(kinds.items()))
+            return f"runs of differing {name} cannot be averaged: {values}"
     return ""

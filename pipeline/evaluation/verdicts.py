@@ -1,4 +1,4 @@
-"""What follows from our runs for a number in print."""
+"""The verdict on a number of the paper, from our runs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from pipeline.evaluation.results import Run
 from pipeline.paper.claims import MARGIN
 from pipeline.paper.published_errors import PublishedError
 
-SEEDS_NEEDED = 5  # finished runs at the chosen rate before anything but "inconclusive" is said
-SUSPICIOUS = 3  # finished runs, from which on exactly equal errors are no accident
-NO_ERROR = (  # outcomes without an error, as people read them, and why
+SEEDS_NEEDED = 5  # finished runs at the chosen learning rate that a verdict other than "inconclusive" needs
+SUSPICIOUS = 3  # finished runs from which on exactly equal errors cannot be chance
+NO_ERROR = (  # outcomes without an error, in words, and the reason
     ("diverged", "diverged", "the loss was not finite"),
     ("dead", "did not learn", "no gradient was left"),
     ("crashed", "crashed", "it failed time after time"),
@@ -21,7 +21,7 @@ SIGNIFICANT = 1 - CONFIDENCE
 def verdict(
     comparable: bool, claim: PublishedError | None, runs: Sequence[Run], difference: Difference | None
 ) -> tuple[str, str]:
-    """The verdict on a cell and a sentence that says why; `runs` are those at the chosen rate."""
+    """The verdict on a cell and its reason in a sentence; `runs` are those at the chosen learning rate."""
     outcomes = Counter(run.outcome for run in runs)
     if not outcomes["done"]:
         return _without_a_number(outcomes)
@@ -43,7 +43,7 @@ def verdict(
 
 
 def _lost(outcomes: Counter) -> str:
-    """The runs at this learning rate that came out without an error, in words; empty where there are none."""
+    """How many runs ended without an error, in words: `, 2 diverged`; empty where there are none."""
     words = [f"{outcomes[kind]} {word}" for kind, word, _ in NO_ERROR if outcomes[kind]]
     return f", {' and '.join(words)}" if words else ""
 
@@ -51,8 +51,8 @@ def _lost(outcomes: Counter) -> str:
 def _without_a_number(outcomes: Counter) -> tuple[str, str]:
     for outcome, word, why in NO_ERROR:
         if outcomes[outcome]:
-            return word, f"{outcomes[outcome]} of {outcomes.total() - outcomes['not run']} settled runs: {why}"
-    return "not run", "no run at the chosen rate has come out yet"
+            return word, f"{outcomes[outcome]} of {outcomes.total() - outcomes['not run']} runs: {why}"
+    return "not run", "no run at the chosen learning rate has come out yet"
 
 
 def _too_few(outcomes: Counter, difference: Difference) -> str:
@@ -71,4 +71,4 @@ def _measured(difference: Difference) -> tuple[str, str]:
         return "better", f"{found}: below the paper's, and not shown to be within {MARGIN:g} points"
     if difference.interval.low > 0:
         return "worse", f"{found}: above the paper's, and not shown to be within {MARGIN:g} points"
-    return "inconclusive", f"{found}: neither apart from the paper's nor shown to be within {MARGIN:g} points"
+    return "inconclusive", f"{found}: neither shown to differ from the paper's nor to be within {MARGIN:g} points"

@@ -1,4 +1,4 @@
-"""The weights of a finished run: read back, evaluated again, and halved to be kept with the code."""
+"""The weights of a finished run: read, evaluated again, and rounded to float16 to be committed with the code."""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pipeline.store.objects import RunFolder, Store, sha256
 from pipeline.training import checkpoint
 from pipeline.training.device import device
 
-OF, OWN = "of", "sha256"  # in a halved file, the digests of the weights it was rounded from and of its own tensors
+OF, OWN = "of", "sha256"  # in the float16 file, the digests of the weights it was rounded from and of its own tensors
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Trained:
     experiment: Experiment
     model: nn.Module
     result: Result
-    rounded: bool  # to half precision: the store holds no more
+    rounded: bool  # to float16: the store has no others
 
 
 def load_model(store: Store, id: str) -> Trained:
-    """A finished run's model, from its weights or, where these were not kept, from their halves.
+    """A finished run's model, from its weights or, where these were not kept, from those rounded to float16.
 
-    ValueError when they are not those of the result.
+    ValueError where the weights are not those of the result.
     """
     folder = RunFolder(id)
     result = store.read_record(Result, folder.result)
@@ -55,8 +55,8 @@ def load_model(store: Store, id: str) -> Trained:
 def verify(store: Store, id: str) -> Result:
     """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
 
-    Where another machine, or a GPU, is at work, as many images may differ as it may round the other way. What was
-    verified is kept in evaluation.json with the digests it holds for, and not done twice.
+    On another machine, or a GPU, the counts may differ by the images whose two best scores are equal up to rounding.
+    Returns the result, and writes evaluation.json with the digests it is for, so that a run is verified once.
     """
     folder = RunFolder(id)
     if is_verified(store, folder):
@@ -66,8 +66,8 @@ def verify(store: Store, id: str) -> Result:
     trained = load_model(store, id)
     if trained.rounded:
         raise ValueError(
-            f"{store.url_of(folder.halved)} are rounded weights, and what {id} reported cannot be proved by them: "
-            f"bring {store.url_of(folder.model)}, or {store.url_of(folder.evaluation)}, from where it was trained"
+            f"{store.url_of(folder.halved)} are rounded weights, and cannot prove what {id} reported: "
+            f"copy {store.url_of(folder.model)}, or {store.url_of(folder.evaluation)}, from where it was trained"
         )
     this, result = trained.experiment, trained.result
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
@@ -79,20 +79,20 @@ def verify(store: Store, id: str) -> Result:
     if seen != result.seen or apart > ties:
         raise ValueError(
             f"run {id} reported {result.wrong} wrong of {result.seen}, but its stored weights get {wrong} wrong "
-            f"of {seen}{f', and {ties} ties explain no more' if ties else ''}: do not trust this run"
+            f"of {seen}{f', and {ties} images with equal scores are too few' if ties else ''}: do not trust this run"
         )
     store.write_json(folder.evaluation, proof_of(result).plain())
     return result
 
 
 def _same_bits(result: Result) -> bool:
-    """Whether this process computes what the one that trained the run did; a GPU chooses its algorithms anew."""
+    """Whether this process computes the same bits as the training did: on the same kind of CPU, never on a GPU."""
     made = result.summary
     return device() == (made.device or "cpu") == "cpu" and (made.processor or processor()) == processor()
 
 
 def publish_float16(store: Store, id: str) -> None:
-    """Keep the weights in half precision besides: small enough to lie with the code."""
+    """Write the weights in float16 too: small enough to be committed with the code."""
     folder = RunFolder(id)
     if not store.exists(folder.halved):
         weights = store.read(folder.model)
@@ -102,7 +102,7 @@ def publish_float16(store: Store, id: str) -> None:
 
 
 def _rounded_from(halved: bytes) -> str:
-    """The digest of the weights that a halved file says it was rounded from; nothing where it is damaged."""
+    """The digest of the weights that a float16 file was rounded from, by its metadata; empty where it is damaged."""
     try:
         note = json.loads(halved[8 : _end(halved)])["__metadata__"]
         return note[OF] if note[OWN] == sha256(_body(halved)) else ""
@@ -111,7 +111,7 @@ def _rounded_from(halved: bytes) -> str:
 
 
 def _end(safetensors: bytes) -> int:
-    """Of the header: a length in 8 bytes, then as much JSON."""
+    """Where the header of a safetensors file ends: 8 bytes with a length, then as much JSON."""
     return 8 + int.from_bytes(safetensors[:8], "little")
 
 

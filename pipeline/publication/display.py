@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation.schema import TABLES, Column
+from pipeline.evaluation.schema import TABLES, Column, rule_words
 
 
 def markdown(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> str:
@@ -22,7 +22,7 @@ def readable(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> pd.Da
     Headings in `first` come first, in this order, where a page is too narrow for all.
     """
     table = merge_rules(table)
-    shown = pd.DataFrame({c.shown: [format_value(c, v) for v in table[c.name]] for c in _there(kind, table)}, dtype=str)
+    shown = pd.DataFrame({c.shown: _texts(c, table) for c in _there(kind, table)}, dtype=str)
     for column in (c.shown for c in _there(kind, table) if c.once):
         shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
     there = shown.loc[:, (shown != "").any()]
@@ -43,12 +43,23 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
+def _texts(column: Column, table: pd.DataFrame) -> list[str]:
+    """The values below a heading; both ends of an interval are in one."""
+    values = [format_value(column, value) for value in table[column.name]]
+    if not column.end or column.end not in table:
+        return values
+    ends = [format_value(column, value) for value in table[column.end]]
+    return [f"{low} to {high}" if low and high else "" for low, high in zip(values, ends, strict=True)]
+
+
 def format_value(column: Column, value: Any) -> str:
     """A value as people read it."""
     if pd.isna(value):
         return ""
     if column.type == "flag":
         return "yes" if value else ""
+    if column.name == "rule":
+        return rule_words(value)
     return format(value, column.form) if column.form else str(value)
 
 

@@ -1,4 +1,4 @@
-"""A folder as an object store. fsspec's local writer is neither atomic nor exclusive, so these few calls are ours."""
+"""A folder as a store. fsspec's local writer is neither atomic nor exclusive, so these few calls are written here."""
 
 import mmap
 import os
@@ -12,12 +12,12 @@ ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a write
 
 
 class Folder:
-    """Whole objects below one directory: `put` replaces, `create` refuses to."""
+    """Objects below one directory: `put` replaces, `create` does not. UserError where the directory is a file."""
 
     def __init__(self, root: str):
         self.root = Path(root).expanduser().absolute()
         self.temporary = self.root / ".tmp"
-        self._made = False  # by the first put: whoever only looks leaves nothing behind
+        self._made = False  # by the first write: reading leaves no trace
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"the store {self.root} is a file: choose a folder with --store")
 
@@ -32,7 +32,7 @@ class Folder:
             raise FileNotFoundError(path) from error
 
     def get_buffer(self, path: str) -> mmap.mmap:
-        """The object's pages, shared until somebody writes to them, then copied: objects never change."""
+        """The object's pages in memory, shared by all processes; a page that is written to is copied first."""
         with open(self.root / path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
@@ -41,7 +41,7 @@ class Folder:
         _sync_directory((self.root / path).parent)
 
     def create(self, path: str, data: bytes | bytearray) -> None:
-        """Raises FileExistsError when there is such an object: a hard link is made by one process only."""
+        """Write an object that must not be there, else FileExistsError: only one process can make a hard link."""
         file = self._written(path, data)
         try:
             os.link(file, self.root / path)
@@ -76,7 +76,7 @@ class Folder:
         try:
             self.temporary.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            why = f"cannot make the store {self.root}: {error.strerror}"
+            why = f"cannot create the store {self.root}: {error.strerror}"
             raise UserError(f"{why}. Choose another folder with --store.") from error
         self._made = True
         for file in self.temporary.iterdir():
@@ -88,7 +88,7 @@ class Folder:
 
 
 def _sync_directory(folder: Path) -> None:
-    """A rename survives a power cut only once its directory is on disk."""
+    """Write a directory to disk: without it a rename may not survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -16,18 +16,18 @@ from pipeline.records.record import Record
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
-Buffer = bytearray | mmap  # bytes that may be worked on in place, to no effect on the object
-AT_ONCE = 32  # objects that are asked for side by side where many are wanted
+Buffer = bytearray | mmap  # bytes that may be changed in memory; the object in the store stays as it is
+AT_ONCE = 32  # objects that are read in parallel where many are wanted
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
 _LASTING = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENAMETOOLONG}
 
 
 class StoreUnreachable(OSError):
-    """The store gave no answer, however often it was asked; the message is its client's."""
+    """The store did not answer any of several tries; the message is that of its client."""
 
 
 class Backend(Protocol):
-    """What a kind of store must do; each call is whole and atomic."""
+    """What a kind of store must do; each call is atomic: it happens as a whole or not at all."""
 
     @property
     def url(self) -> str: ...
@@ -41,7 +41,7 @@ class Backend(Protocol):
 
 
 class Store:
-    """Objects by path. Every call is retried with backoff here, and nowhere else."""
+    """Objects by path. Every call is retried with growing waits, here and nowhere else; then OSError is raised."""
 
     def __init__(self, backend: Backend, transient: tuple[type[Exception], ...] = ()):
         self.backend = backend
@@ -52,11 +52,11 @@ class Store:
         return self.backend.url
 
     def read(self, path: str) -> bytes:
-        """The object's bytes; FileNotFoundError when there is none."""
+        """The object's bytes; FileNotFoundError where there is none."""
         return self._retry(lambda: self.backend.get(path))
 
     def read_buffer(self, path: str) -> Buffer:
-        """A large object in memory once; from a folder, the same memory in all processes that view it."""
+        """A large object's bytes; in a folder, all processes that read them share the same memory."""
         return self._retry(lambda: self.backend.get_buffer(path))
 
     def find(self, path: str) -> bytes | None:
@@ -67,13 +67,13 @@ class Store:
             return None
 
     def write(self, path: str, data: bytes) -> None:
-        """Put the object, replacing what was there; readers see the old or the new one, never a part."""
+        """Write the object or replace it; readers see the old or the new one, never a part."""
         self._retry(lambda: self.backend.put(path, data))
 
     def create(self, path: str, data: bytes | bytearray) -> bool:
-        """Put the object if there is none; whether the object there now is this one.
+        """Write the object where there is none; whether the object there now has these bytes.
 
-        The bytes decide, for a put whose answer was lost on the way is tried again and then finds itself.
+        Bytes are compared because a write whose answer was lost is tried again, and then finds its own object.
         """
         try:
             self._retry(lambda: self.backend.create(path, data))
@@ -89,7 +89,7 @@ class Store:
         return self._retry(lambda: self.backend.names(prefix))
 
     def delete(self, path: str) -> None:
-        """Remove the object if it is there."""
+        """Delete the object where there is one."""
         self._retry(lambda: self.backend.delete(path))
 
     def read_json(self, path: str) -> Any:
@@ -132,7 +132,7 @@ class Store:
 
 
 def _lasting(error: Exception) -> bool:
-    """Whether trying again cannot help."""
+    """Whether another try would fail in the same way."""
     if isinstance(error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError):
         return True
     if isinstance(error, OSError) and error.errno in _LASTING:
@@ -145,7 +145,7 @@ def _lasting(error: Exception) -> bool:
 
 
 def open_store(url: str) -> Store:
-    """The store at `url`: a folder, file:///folder or s3://bucket/prefix."""
+    """The store at `url`: a folder, file:///folder or s3://bucket/prefix. UserError for anything else."""
     kind, separator, rest = url.partition("://")
     if kind == "s3" and separator:
         from pipeline.store.s3 import TRANSIENT, Bucket  # s3fs costs a second, and folders need none of it
@@ -162,7 +162,7 @@ def open_store(url: str) -> Store:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON for people and machines: sorted, indented, no NaN."""
+    """A value as JSON: keys sorted, indented; ValueError for NaN and infinity."""
     return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -174,21 +174,21 @@ PREPARATION = 2  # raise it when the same raw data and preprocessing would come 
 
 
 class DatasetFolder:
-    """Where the pieces of one data set, preprocessed one way, lie."""
+    """The paths of a prepared data set's objects: one folder for each data set and preprocessing."""
 
     def __init__(self, dataset: Dataset, how: Preprocess):
         spec = json.dumps([untagged(dataset), untagged(how), PREPARATION], sort_keys=True)
         kind = "gcn-zca" if isinstance(how, Whiten) else "pixels"
         self.top = f"datasets/{dataset.name}.{kind}.{sha256(spec.encode())[:8]}"
         self.manifest = self.object("manifest.json")
-        self.news = self.object("news.json")  # how far it is, while it is made
+        self.news = self.object("news.json")  # how far the preparation is
 
     def object(self, name: str) -> str:
         return f"{self.top}/{name}"
 
 
 class RunFolder:
-    """Where the pieces of one run lie."""
+    """The paths of a run's objects. Some names on disk are older than the words used in the code."""
 
     def __init__(self, id: str):
         self.id = id
@@ -196,7 +196,9 @@ class RunFolder:
         self.experiment = f"{self.top}/experiment.json"
         self.result = f"{self.top}/result.json"
         self.model = f"{self.top}/model.safetensors"
-        self.halved = f"{self.top}/model.float16.safetensors"  # kept with the code, where the model is too large
+        self.halved = (
+            f"{self.top}/model.float16.safetensors"  # committed with the code, where the model itself is too large
+        )
         self.evaluation = f"{self.top}/evaluation.json"
         self.retry = f"{self.top}/retry.json"
         self.leases = f"{self.top}/claims"
@@ -226,7 +228,7 @@ class RunFolder:
 
 
 class StudyFolder:
-    """Where the pieces of one study lie."""
+    """The paths of a study's objects."""
 
     def __init__(self, name: str):
         self.name = name

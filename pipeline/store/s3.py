@@ -10,12 +10,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pipeline.errors import UserError
 from pipeline.runtime.settings import endpoint
 
-PIECE = 64 << 20  # bytes
+PIECE = 64 << 20  # bytes of one request
 TRANSIENT = (BotoCoreError, ClientError, aiohttp.ClientError, HTTPException)
 
 
 class Bucket:
-    """Whole objects below s3://bucket/prefix. A put is atomic there, and `create` is the conditional put."""
+    """Objects below s3://bucket/prefix. A PUT is atomic there, and `create` is a conditional one."""
 
     def __init__(self, url: str):
         self.root = url.removeprefix("s3://").strip("/")
@@ -28,7 +28,7 @@ class Bucket:
         return self.fs.cat_file(f"{self.root}/{path}")
 
     def get_buffer(self, path: str) -> bytearray:
-        """The object's bytes, a piece at a time: two copies of a large one would not fit everywhere."""
+        """The object's bytes, read piece by piece: two copies of a large one may not fit into memory."""
         size = self.fs.info(f"{self.root}/{path}")["size"]
         out = bytearray(size)
         for begin in range(0, size, PIECE):
@@ -40,7 +40,7 @@ class Bucket:
         self.fs.pipe_file(f"{self.root}/{path}", data)
 
     def create(self, path: str, data: bytes | bytearray) -> None:
-        """Raises FileExistsError when there is such an object (If-None-Match: *)."""
+        """Write an object that must not be there, else FileExistsError (If-None-Match: *)."""
         self.fs.pipe_file(f"{self.root}/{path}", data, mode="create")
 
     def exists(self, path: str) -> bool:
@@ -59,14 +59,13 @@ class Bucket:
 
 
 def filesystem():
-    """s3fs as every client of ours opens it: no listing cache, which would hide what other processes write, and no
-    retries of its own, for the store retries."""
+    """s3fs without a listing cache, which would hide what others write, and without retries: `Store` makes them."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     config = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
     fs = fsspec.filesystem(
         "s3",
         use_listings_cache=False,
-        # named, though botocore would find it: fsspec keeps one client for equal arguments, whatever the environment
+        # passed though botocore would find it: fsspec caches one client for equal arguments, whatever the environment
         endpoint_url=endpoint(),
         config_kwargs=config,
         client_kwargs={"region_name": region} if region else {},

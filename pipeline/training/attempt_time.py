@@ -1,17 +1,17 @@
-"""How long an attempt was at work, as far as the store knows."""
+"""How long an attempt trained, as far as the store shows it."""
 
 from datetime import datetime
 
 from pipeline.records.attempt import AttemptEnd, Heartbeat, Provenance
 from pipeline.store.objects import RunFolder, Store
 
-ENDED_ITSELF = ("released", "failed")  # ends that were written when they happened
+ENDED_ITSELF = ("released", "failed")  # how attempts end that write their end themselves, at once
 
 
 def attempt_seconds(store: Store, run: RunFolder, attempt: int) -> float:
-    """Seconds from an attempt's first step to its last sign of life."""
+    """Seconds from the beginning of an attempt to its last heartbeat, or to its end where it wrote that itself."""
     origin = store.find_record(Provenance, run.provenance(attempt))
-    if origin is None:  # it never began
+    if origin is None:  # it ended before its training began
         return 0.0
     beat = store.find_record(Heartbeat, run.heartbeat(attempt))
     end = store.find_record(AttemptEnd, run.attempt_end(attempt))
@@ -22,6 +22,6 @@ def attempt_seconds(store: Store, run: RunFolder, attempt: int) -> float:
 
 
 def device_seconds(store: Store, run: RunFolder, attempt: int) -> float:
-    """The same for every device that the attempt held."""
+    """Devices of the attempt x `attempt_seconds`."""
     origin = store.find_record(Provenance, run.provenance(attempt))
     return origin.devices * attempt_seconds(store, run, attempt) if origin else 0.0

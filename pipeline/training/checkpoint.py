@@ -1,4 +1,4 @@
-"""Checkpoints: model and optimizer as safetensors, then a JSON note with the digest. The newest whole one wins."""
+"""Checkpoints: model and momentum as safetensors, then a JSON note with their digest: with it they are whole."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -13,23 +13,22 @@ from pipeline.numerics.reference_loop import PartialEpoch
 from pipeline.records.attempt import CheckpointNote
 from pipeline.store.objects import RunFolder, Store, sha256
 
-KEEP = 2
+KEEP = 2  # checkpoints of an attempt
 log = logging.getLogger(__name__)
 
 
 class HasVelocities(Protocol):
-    """What holds a velocity for every parameter, by its name."""
+    """An optimizer with a velocity for every parameter, by the parameter's name."""
 
     velocities: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after `epochs_done` epochs and, where it was saved inside one, a part of the next; and the attempt that
-    wrote it."""
+    """The state after `epochs_done` epochs and, where it was saved inside one, a `part` of the next."""
 
     epochs_done: int
-    attempt: int
+    attempt: int  # that wrote it
     tensors: dict[str, Tensor]
     part: PartialEpoch | None = None
 
@@ -43,7 +42,7 @@ def save(
     optimizer: HasVelocities,
     part: PartialEpoch | None = None,
 ) -> None:
-    """Write the checkpoint whole, note last, then drop all but the newest of this attempt."""
+    """Write a checkpoint, its note last, then delete all of this attempt but the newest KEEP."""
     data = save_tensors(_tensors(model, optimizer))
     folder = f"{run.attempt(attempt)}/checkpoint"
     name = f"{epochs_done}-{part.seen}" if part else f"{epochs_done}"
@@ -53,27 +52,27 @@ def save(
     store.write(f"{folder}/{name}.safetensors", data)
     store.write_json(f"{folder}/{name}.json", note.plain())
     names = [name.removesuffix(".json") for name in store.names(folder) if name.endswith(".json")]
-    for old in sorted(names, key=_place)[:-KEEP]:
+    for old in sorted(names, key=_position)[:-KEEP]:
         store.delete(f"{folder}/{old}.json")
         store.delete(f"{folder}/{old}.safetensors")
 
 
 def newest(store: Store, run: RunFolder) -> Checkpoint | None:
-    """The whole checkpoint that is furthest, of any attempt; damaged ones are named in the log and passed over."""
+    """The whole checkpoint that is furthest in training, of any attempt; damaged ones are logged and left out."""
     names = [name.split("/") for name in store.names(run.attempts)]
-    noted = [
-        (_place(parts[2].removesuffix(".json")), int(parts[0]), parts[2].removesuffix(".json"))
+    notes = [
+        (_position(parts[2].removesuffix(".json")), int(parts[0]), parts[2].removesuffix(".json"))
         for parts in names
         if len(parts) == 3 and parts[1] == "checkpoint" and parts[2].endswith(".json")
     ]
-    for _, attempt, name in sorted(noted, reverse=True):
+    for _, attempt, name in sorted(notes, reverse=True):
         if found := _read(store, f"{run.attempt(attempt)}/checkpoint/{name}", attempt):
             return found
     return None
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: HasVelocities) -> None:
-    """Put the saved weights and momenta where they were."""
+    """Copy the saved weights and velocities into the model and the optimizer."""
     weights = {k.removeprefix("model."): v for k, v in checkpoint.tensors.items() if k.startswith("model.")}
     model.load_state_dict(weights)
     for name, velocity in optimizer.velocities.items():
@@ -81,18 +80,19 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: HasVelocities) 
 
 
 def weights(model: nn.Module) -> bytes:
-    """The model alone, as safetensors."""
+    """The model's parameters as safetensors."""
     return save_tensors(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     )
 
 
 def to_float16(weights: bytes, note: dict[str, str]) -> bytes:
-    """The same, rounded to float16, with the note in its header."""
+    """Safetensors rounded to float16, with `note` as their metadata."""
     return save_tensors({name: tensor.half() for name, tensor in load_tensors(weights).items()}, metadata=note)
 
 
 def load_weights(data: bytes, model: nn.Module) -> None:
+    """Copy what `weights` wrote into the model; SafetensorError or RuntimeError where it is of another model."""
     model.load_state_dict(load_tensors(data))
 
 
@@ -102,8 +102,8 @@ def _tensors(model: nn.Module, optimizer: HasVelocities) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in out.items()}
 
 
-def _place(name: str) -> tuple[int, int]:
-    """The epochs done, and the images of the next one, that a checkpoint's name tells."""
+def _position(name: str) -> tuple[int, int]:
+    """The epochs done and the images of the next epoch, from a checkpoint's name: `3` or `3-128`."""
     epochs_done, _, seen = name.partition("-")
     return int(epochs_done), int(seen or 0)
 
@@ -114,8 +114,8 @@ def _read(store: Store, path: str, attempt: int) -> Checkpoint | None:
         if sha256(data) == note.sha256:
             part = PartialEpoch(**note.part) if note.part else None
             return Checkpoint(note.epochs_done, attempt, load_tensors(data), part)
-        why = "its digest is not the one noted"
+        why = "its digest is not that of its note"
     except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError) as error:
         why = repr(error)
-    log.warning("checkpoint %s is not whole (%s); an older one is used", store.url_of(path), why)
+    log.warning("checkpoint %s is not whole (%s): an older one is used", store.url_of(path), why)
     return None

@@ -1,4 +1,4 @@
-"""The fleet's driver: trains a study's experiments in a process of its own."""
+"""A fleet: a process that trains experiments on Ray."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Fleet(Driver):
-    """Trains until every experiment has an outcome."""
+    """The driver of a fleet; it ends when every experiment has its result. Needs no Ray in this process."""
 
     def __init__(self, experiments: list[Experiment], store_url: str, workers: int | None):
         order = {"experiments": [e.plain() for e in experiments], "store": store_url, "workers": workers}

@@ -1,4 +1,4 @@
-"""The learning curve of an attempt: one row an epoch, Parquet, rewritten whole."""
+"""The learning curve of an attempt: a Parquet file with one row per epoch, rewritten as a whole after each."""
 
 import io
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from pipeline.store.objects import RunFolder, Store
 
 
 def write(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> bytes:
-    """Put all rows so far; returns the bytes written."""
+    """Write all rows so far, those taken over from earlier attempts included; returns the file's bytes."""
     out = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([asdict(row) for row in rows]), out)
     store.write(run.history(attempt), out.getvalue())
@@ -19,7 +19,7 @@ def write(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> byte
 
 
 def find(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
-    """The rows of an attempt, or none when they are missing or damaged."""
+    """The rows of an attempt; an empty list where the file is missing or damaged."""
     try:
         return read(store, run, attempt)
     except (FileNotFoundError, pyarrow.ArrowInvalid, TypeError):
@@ -27,6 +27,6 @@ def find(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
 
 
 def read(store: Store, run: RunFolder, attempt: int) -> list[Epoch]:
-    """The rows of an attempt, those it took over from its predecessor included."""
+    """The rows of an attempt, those taken over from earlier attempts included; FileNotFoundError where it has none."""
     table = pyarrow.parquet.read_table(io.BytesIO(store.read(run.history(attempt))))
     return [Epoch(**row) for row in table.to_pylist()]

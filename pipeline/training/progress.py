@@ -11,19 +11,19 @@ from pipeline.store.objects import RunFolder, Store
 from pipeline.training.leases import LeaseObserver, attempts
 
 OUTCOMES = ("done", "diverged", "dead", "crashed")
-SECONDS_PER_FLOP = 1 / 30e9  # of one core, until a run of this study has told better
+SECONDS_PER_FLOP = 1 / 30e9  # of one core; used until runs of this study have shown how fast the machine is
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """Where one run stands."""
+    """The state of one run, as the store shows it."""
 
     experiment: Experiment
     state: str  # missing, stopped (an attempt ended and left a checkpoint), running, or an outcome
     attempt: int = 0
     epoch: int = 0  # epochs done; of a stopped run, those that its furthest checkpoint holds
     epoch_seconds: float | None = None
-    where: str | None = None  # who is at work on it
+    where: str | None = None  # host and process that train it
     result: Result | None = None
 
     @property
@@ -60,26 +60,26 @@ class RunStatus:
 
 
 class Progress:
-    """An observer of a study's runs; what is settled is read once."""
+    """Reads the states of a study's runs again and again; results are read once."""
 
     def __init__(self, store: Store, experiments: list[Experiment]):
         self.store, self.experiments = store, experiments
-        self._watch = LeaseObserver(store)
-        self._settled: dict[str, RunStatus] = {}
+        self._observer = LeaseObserver(store)
+        self._with_result: dict[str, RunStatus] = {}
 
     def statuses(self) -> list[RunStatus]:
-        """Every run as it stands now, in the study's order."""
-        return [self._settled.get(e.id) or self._look(e) for e in self.experiments]
+        """The state of every run now, in the study's order."""
+        return [self._with_result.get(e.id) or self._status(e) for e in self.experiments]
 
-    def _look(self, experiment: Experiment) -> RunStatus:
+    def _status(self, experiment: Experiment) -> RunStatus:
         run = RunFolder(experiment.id)
         result = self.store.find_record(Result, run.result)
         if result is not None:
-            standing = RunStatus(experiment, result.outcome, result.attempt, result.epochs, result=result)
-            self._settled[experiment.id] = standing
-            return standing
+            status = RunStatus(experiment, result.outcome, result.attempt, result.epochs, result=result)
+            self._with_result[experiment.id] = status
+            return status
         found = attempts(self.store, run)
-        if not found.open or not self._watch.alive(run, found.last):
+        if not found.open or not self._observer.alive(run, found.last):
             saved = _saved_epochs(self.store, run) if found.numbers else None
             return RunStatus(experiment, "missing" if saved is None else "stopped", found.last, saved or 0)
         owner = self.store.find_record(LeaseRecord, run.lease(found.last))
@@ -96,27 +96,27 @@ def _saved_epochs(store: Store, run: RunFolder) -> int | None:
     return max((int(name.partition("-")[0]) for name in notes), default=None)
 
 
-def results(standings: list[RunStatus]) -> dict[str, Result]:
-    """What has come out, by the run's id."""
-    return {s.experiment.id: s.result for s in standings if s.result is not None}
+def results(statuses: list[RunStatus]) -> dict[str, Result]:
+    """The results there are, by run id."""
+    return {s.experiment.id: s.result for s in statuses if s.result is not None}
 
 
-def trainable(study: Study, standings: list[RunStatus]) -> list[RunStatus]:
-    """Where the runs stand that can be trained now, or are being trained, the worthiest first."""
-    by_id = {s.experiment.id: s for s in standings}
-    return [by_id[e.id] for e in needed(study, results(standings))]
+def trainable(study: Study, statuses: list[RunStatus]) -> list[RunStatus]:
+    """The states of the runs that can be trained now or are being trained, in the order in which they are needed."""
+    by_id = {s.experiment.id: s for s in statuses}
+    return [by_id[e.id] for e in needed(study, results(statuses))]
 
 
-def seconds_left(standings: list[RunStatus], workers: int) -> float:
-    """Training time that the unsettled runs still need on `workers` processes, from how long the others took."""
-    rate = _seconds_per_flop(standings)
+def seconds_left(statuses: list[RunStatus], workers: int) -> float:
+    """Seconds that the runs without a result still train on `workers` processes, from how long others took."""
+    rate = _seconds_per_flop(statuses)
     left = [
-        flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in standings if not s.has_outcome
+        flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in statuses if not s.has_outcome
     ]
     return max([sum(left) / workers, *left]) if left else 0.0
 
 
-def _seconds_per_flop(standings: list[RunStatus]) -> float:
-    took = [(s.result.seconds, flops(s.experiment)) for s in standings if s.state == "done" and s.result]
-    took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in standings if s.epoch_seconds]
+def _seconds_per_flop(statuses: list[RunStatus]) -> float:
+    took = [(s.result.seconds, flops(s.experiment)) for s in statuses if s.state == "done" and s.result]
+    took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in statuses if s.epoch_seconds]
     return sum(seconds for seconds, _ in took) / sum(work for _, work in took) if took else SECONDS_PER_FLOP

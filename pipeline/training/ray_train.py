@@ -1,4 +1,4 @@
-"""The fleet: one Ray Train trainer a study, whose workers take what nobody holds. Ray Train is named here alone."""
+"""The fleet on Ray Train, imported here alone: workers acquire leases on experiments until all have results."""
 
 import time
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from pipeline.store.objects import RunFolder, Store, open_store
 from pipeline.training import leases
 
 POLL_SECONDS = 1.0
-LARGE = 10**17  # floating-point operations of a run that all workers train at once: Tables 5 and 6
+LARGE = 10**17  # floating-point operations from which all workers train a run together: Tables 5 and 6
 
 
 def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -> None:
-    """Work through `experiments` on the cluster until each is done, diverged or crashed; raises when that fails."""
+    """Train `experiments` on the cluster until each has a result; RuntimeError where one has none at the end."""
     large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
     for experiment in large:
         train_together(experiment, store_url, placement)
@@ -39,7 +39,7 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -
 
 
 def train_together(experiment: Experiment, store_url: str, placement: Placement) -> None:
-    """Train one experiment on all workers at once, each on its share of every batch; returns once it has an outcome."""
+    """Train one experiment on all workers at once, each computing its share of every batch, until it has its result."""
     from ray.train.torch import TorchTrainer  # torch and seconds: a fleet of small experiments needs neither here
 
     name = f"fleet-{uuid4().hex[:12]}"
@@ -65,25 +65,25 @@ def _run_config(name: str, experiments: list[Experiment], store_url: str) -> Run
         name=name,
         storage_path=folder,
         storage_filesystem=filesystem,
-        # a run that ends its worker is out after claims.DEATHS of them; more restarts than that help nobody
+        # a run crashes after MAX_FAILURES dead workers: more restarts than these for every run are of no use
         failure_config=FailureConfig(max_failures=leases.MAX_FAILURES * len(experiments) + leases.MAX_FAILURES),
         callbacks=[RecordWorkerDeath(name, experiments, store_url)],
     )
 
 
 def _delete_ray_state(name: str, experiments: list[Experiment], store_url: str) -> None:
-    """Drop Ray's own notes, of no use afterwards; raises where an experiment has no outcome."""
+    """Delete Ray's own files, of no use afterwards; RuntimeError where an experiment has no result."""
     store = open_store(store_url)
-    for note in store.names(f"fleets/{name}"):
-        store.delete(f"fleets/{name}/{note}")
+    for file in store.names(f"fleets/{name}"):
+        store.delete(f"fleets/{name}/{file}")
     for experiment in experiments:
         run = RunFolder(experiment.id)
         if not store.exists(run.result):
-            raise RuntimeError(f"{experiment.id} has no outcome: {leases.failure_reason(store, run)}")
+            raise RuntimeError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
 
 
 def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
-    """What one worker of a group does: the first holds the claim and writes, the others take their shares."""
+    """The work of one worker of a group: the first has the lease and writes, the others compute their shares."""
 
     def work() -> None:
         from pipeline.numerics.process_group import ProcessGroup
@@ -92,11 +92,11 @@ def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callabl
 
         context, store = get_context(), open_store(store_url)
         workers = ProcessGroup(context.get_world_rank(), context.get_world_size())
-        held = _wait_for_lease(fleet, experiment, store) if workers.rank == 0 else []
-        if not workers.broadcast_int(len(held), device()):
-            return  # it has its outcome
-        if held:
-            job.run(held, store, workers=workers)
+        acquired = _wait_for_lease(fleet, experiment, store) if workers.rank == 0 else []
+        if not workers.broadcast_int(len(acquired), device()):
+            return  # it has its result
+        if acquired:
+            job.run(acquired, store, workers=workers)
         else:
             job.join(experiment, store, workers)
 
@@ -104,12 +104,12 @@ def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callabl
 
 
 def _wait_for_lease(fleet: str, experiment: Experiment, store: Store) -> list[leases.Lease]:
-    """The claim on it, once nobody else is at work on it; none when it has an outcome."""
-    owner, watch = leases.this_process(fleet=fleet, rank=0), leases.LeaseObserver(store)
+    """The lease on the experiment, once no other process trains it; an empty list when it has its result."""
+    owner, observer = leases.this_process(fleet=fleet, rank=0), leases.LeaseObserver(store)
     while True:
-        held, settled = leases.acquire(store, [experiment], 1, owner, watch)
-        if held or settled:
-            return held
+        acquired, all_done = leases.acquire(store, [experiment], 1, owner, observer)
+        if acquired or all_done:
+            return acquired
         time.sleep(POLL_SECONDS)
 
 
@@ -119,26 +119,26 @@ def _worker(fleet: str, experiments: list[Experiment], store_url: str, together:
 
         store = open_store(store_url)
         owner = leases.this_process(fleet=fleet, rank=get_context().get_world_rank())
-        watch = leases.LeaseObserver(store)
-        settled = False
-        while not settled:
-            held, settled = leases.acquire(store, experiments, together, owner, watch)
-            if held:
+        observer = leases.LeaseObserver(store)
+        all_done = False
+        while not all_done:
+            acquired, all_done = leases.acquire(store, experiments, together, owner, observer)
+            if acquired:
                 try:
-                    job.run(held, store)
+                    job.run(acquired, store)
                 except (OSError, UserError):
-                    return  # of the store, the machine or the data: other experiments would fare no better
+                    return  # of the store, the machine or the data: other experiments would fail in the same way
                 except Exception:
-                    # the claim has recorded why; the fleet goes on with the other experiments
+                    # the lease has recorded why; the fleet goes on with the other experiments
                     continue
-            elif not settled:
+            elif not all_done:
                 time.sleep(POLL_SECONDS)
 
     return work
 
 
 class RecordWorkerDeath(UserCallback):
-    """Records which run a dead worker held, before its group is started again."""
+    """Records of which run a worker died, before Ray starts its group again."""
 
     def __init__(self, fleet: str, experiments: list[Experiment], store_url: str):
         self.fleet, self.experiments, self.store_url = fleet, experiments, store_url
@@ -151,12 +151,12 @@ class RecordWorkerDeath(UserCallback):
 
 
 def _preempted(error: Exception) -> bool:
-    """Whether the machine was taken away, which is no run's fault."""
+    """Whether the machine was taken away: not the run's fault."""
     return bool(getattr(getattr(error, "health_check_failure", error), "preempted", False))
 
 
 def _cause(error: Exception) -> str:
-    """The sentence of Ray's page that says what happened."""
+    """The sentence of Ray's long message that says what happened."""
     page = " ".join(str(error).split())
     return page[max(page.find("The actor is dead because"), 0) :][:300]
 
@@ -167,7 +167,7 @@ def _resources(placement: Placement) -> dict[str, float]:
 
 
 def _storage(store_url: str):
-    """Ray's own notes beside ours, through our S3 client: pyarrow's would ignore AWS_ENDPOINT_URL."""
+    """Where Ray writes its own files: in the store, through our S3 client, for pyarrow's ignores AWS_ENDPOINT_URL."""
     if store_url.startswith("s3://"):
         from pipeline.store.s3 import filesystem
 

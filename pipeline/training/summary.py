@@ -1,4 +1,4 @@
-"""What a table needs to know of a run beside its counts: written into result.json, so that nothing else is read."""
+"""The summary of a run for tables: written into result.json, so that tables need to read nothing else of a run."""
 
 from pipeline.numerics.reference_loop import Epoch
 from pipeline.plan.experiment import Experiment
@@ -15,7 +15,7 @@ COPIED = (  # from the attempt's provenance
 
 
 def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> Summary:
-    """Identity, data, place and cost of a run whose epochs were `rows`."""
+    """Identity, data, machine and cost of a run whose epochs were `rows`; `attempt` is the one that ended it."""
     run = RunFolder(this.id)
     origin = store.read_record(Provenance, run.provenance(attempt))
     manifest = store.read_record(DatasetManifest, DatasetFolder(this.dataset, this.recipe.preprocess).manifest)
@@ -37,7 +37,7 @@ def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> 
 
 
 def _wasted(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> float:
-    """Seconds that earlier attempts were at work, less those of the epochs that this one took over from them."""
+    """Seconds that earlier attempts trained, minus those of the epochs that this one took over from them."""
     earlier = range(1, attempt)
     kept = {row for number in earlier for row in history.find(store, run, number)} & set(rows)
     return max(0.0, sum(attempt_seconds(store, run, number) for number in earlier) - sum(row.seconds for row in kept))
