@@ -38,13 +38,18 @@ def reproduce_study(
     count = settings(workers=workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, study, count, console())
     with shown, prefect_api(loud):
-        from flows.parameters import ReproduceRequest
+        from flows.parameters import ReproduceRequest, StudyName
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
         ONE_SENTENCE.silent = not loud  # we say ourselves how it went
         reproduce(
             ReproduceRequest(
-                study=study.name, seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
+                study=StudyName(study.name),
+                seeds=seeds,
+                store=store.url,
+                workers=workers,
+                data_dir=data_dir,
+                images=images,
             )
         )
     return summary_of(store, study)
