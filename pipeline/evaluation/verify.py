@@ -16,7 +16,7 @@ from pipeline.records.result import Result
 from pipeline.runtime.provenance import processor
 from pipeline.store.objects import RunFolder, Store, sha256
 from pipeline.training import checkpoint
-from pipeline.training.job import device
+from pipeline.training.device import device
 
 OF, OWN = "of", "sha256"  # in a halved file, the digests of the weights it was rounded from and of its own tensors
 

@@ -199,18 +199,18 @@ class RunFolder:
         self.halved = f"{self.top}/model.float16.safetensors"  # kept with the code, where the model is too large
         self.evaluation = f"{self.top}/evaluation.json"
         self.retry = f"{self.top}/retry.json"
-        self.claims = f"{self.top}/claims"
+        self.leases = f"{self.top}/claims"
         self.attempts = f"{self.top}/attempts"
         self.figures = f"{self.top}/figures"
 
     def lease(self, number: int) -> str:
-        return f"{self.claims}/{number}.json"
+        return f"{self.leases}/{number}.json"
 
     def heartbeat(self, number: int) -> str:
-        return f"{self.claims}/{number}.beat.json"
+        return f"{self.leases}/{number}.beat.json"
 
     def attempt_end(self, number: int) -> str:
-        return f"{self.claims}/{number}.end.json"
+        return f"{self.leases}/{number}.end.json"
 
     def attempt(self, number: int) -> str:
         return f"{self.attempts}/{number}"

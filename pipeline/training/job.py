@@ -1,33 +1,36 @@
-"""Runs, start to finish, in one process: the same call on a laptop and on a Ray worker."""
+"""The way of an experiment from its lease to its result, in one process; the same on a laptop and on a Ray worker.
+
+    lease -> data -> model, checked -> newest checkpoint -> epochs, with checkpoints -> weights -> result.json
+
+`train` is that way. `run` keeps the leases alive meanwhile, and packing.py decides which of them are trained together.
+"""
 
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
 
 from pipeline.data import prepare
-from pipeline.numerics import reference_loop
 from pipeline.numerics.fast import parity_check
-from pipeline.numerics.fast.flat_parameters import FlatParameters
 from pipeline.numerics.fast.loop import Pause, chunks, epochs
-from pipeline.numerics.fast.precision import Mode, choose_mode, set_backend_flags
+from pipeline.numerics.fast.precision import set_backend_flags
 from pipeline.numerics.fast.trainer import Trainer
 from pipeline.numerics.initialization import SAMPLE, initialize
 from pipeline.numerics.model import build, count_parameters
 from pipeline.numerics.model_check import check_model
 from pipeline.numerics.process_group import ALONE, ProcessGroup
+from pipeline.numerics.reference_loop import DEAD_EPOCHS, Epoch, PartialEpoch, flat_epochs
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Digests, Outcome, Result
 from pipeline.runtime.allocator import keep_freed
 from pipeline.runtime.provenance import provenance
-from pipeline.runtime.settings import settings
-from pipeline.store.objects import RunFolder, Store, sha256
-from pipeline.training import checkpoint, history
+from pipeline.store.objects import Store, sha256
+from pipeline.training import checkpoint, history, packing
+from pipeline.training.device import device, mode_of
 from pipeline.training.leases import Lease, LeaseLost
 from pipeline.training.summary import summary
 
@@ -37,208 +40,182 @@ PART_SECONDS = 45.0  # inside an epoch; saving and a slow step included, a minut
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """A claimed run, ready to go on."""
+class Intervals:
+    """Seconds after the last checkpoint from which on the next is written."""
 
-    claim: Lease
-    lane: Trainer
-    rows: list[reference_loop.Epoch]
-    dataset: str  # digest of its manifest
+    epoch: float = CHECKPOINT_SECONDS  # at the end of an epoch
+    part: float = PART_SECONDS  # inside one
+
+
+@dataclass
+class Training:
+    """A run that has begun."""
+
+    lease: Lease
+    store: Store
+    trainer: Trainer
+    dataset_sha256: str  # of the data set's manifest
+    rows: list[Epoch]  # all epochs so far, those of earlier attempts included
+    saved_at: float = field(default_factory=time.monotonic)
 
 
 def run(
-    held: list[Lease],
+    leases: Sequence[Lease],
     store: Store,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     workers: ProcessGroup = ALONE,
     part_seconds: float = PART_SECONDS,
 ) -> list[Result]:
-    """Train every claimed experiment to its outcome and record it; all claims are alive meanwhile.
+    """Train the experiment of every lease to its outcome and record it; the results, in the order of the leases.
 
-    Those that make the same steps are trained side by side, the others one after the other. Of several workers this
-    is the first, and the others `follow` each experiment.
+    All leases are kept alive meanwhile. Of several workers this is the first; the others `join` each experiment.
+    Raises LeaseLost when another process has taken a run over, and what made a run fail.
     """
-    torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
-    keep_freed()
+    _prepare_process()
+    intervals = Intervals(checkpoint_seconds, part_seconds)
     with ExitStack() as alive:
-        for claim in held:
-            alive.enter_context(claim)
-        groups = _groups(held) if workers.count == 1 else [[claim] for claim in held]
-        results = [
-            result for group in groups for result in _trained(group, store, (checkpoint_seconds, part_seconds), workers)
-        ]
-    of = {result.experiment_id: result for result in results}
-    return [of[claim.experiment.id] for claim in held]
+        for lease in leases:
+            alive.enter_context(lease)
+        results = packing.train_all(
+            leases, lambda group: train(group, store, intervals, workers), side_by_side=workers.count == 1
+        )
+        by_id = {result.experiment_id: result for result in results}
+    return [by_id[lease.experiment.id] for lease in leases]
 
 
 def join(this: Experiment, store: Store, workers: ProcessGroup) -> None:
-    """Take a share of every step of an experiment that the first worker `run`s."""
-    torch.set_num_threads(1)
-    keep_freed()
-    data = prepare.load(store, this.dataset, this.recipe.preprocess)
-    lane = _lane(this, data, workers)
-    lane.broadcast_state()
-    for _ in epochs([lane]):
+    """Compute this worker's share of every step of an experiment that the first worker `run`s. Writes nothing."""
+    _prepare_process()
+    trainer = _trainer(this, prepare.load(store, this.dataset, this.recipe.preprocess), workers)
+    trainer.broadcast_state()
+    for _ in epochs([trainer]):
         pass
 
 
-def _groups(held: list[Lease]) -> list[list[Lease]]:
-    """Claims on the same data with the same batch, images an epoch and mode."""
-    groups: dict[tuple, list[Lease]] = {}
-    for claim in held:
-        this = claim.experiment
-        images = this.recipe.images_an_epoch(this.dataset.train)
-        kind = (this.dataset, this.recipe.preprocess, this.recipe.batch, images, _mode(this))
-        groups.setdefault(kind, []).append(claim)
-    return list(groups.values())
-
-
-def _trained(group: list[Lease], store: Store, every: tuple[float, float], workers: ProcessGroup) -> Iterator[Result]:
-    """Side by side; where that fails, one after the other, so that each answers for itself alone."""
-    try:
-        return (yield from _train(group, store, every, workers))
-    except RuntimeError as error:  # out of memory, for one
-        if isinstance(error, LeaseLost) or len(group) == 1:
-            raise
-        log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)
-    left = [claim for claim in group if not claim.finished]  # out here the error no longer keeps what filled the memory
-    for claim in left:
-        claim.running = False
-    for claim in left:
-        yield from _train([claim], store, every, workers)
-
-
-def _train(group: list[Lease], store: Store, every: tuple[float, float], workers: ProcessGroup) -> Iterator[Result]:
-    checkpoint_seconds, part_seconds = every
-    begun = {}
-    for claim in group:
-        one = _begin(claim, store, workers)
-        begun[one.lane] = one
-    for claim in group:
-        claim.running = True
-    saved_at = dict.fromkeys(begun, time.monotonic())
-    for lane, row in chunks([*begun]):
-        one = begun[lane]
-        if isinstance(row, Pause):
-            if time.monotonic() - saved_at[lane] >= part_seconds:
-                _save(one, store, row.part())
-                saved_at[lane] = time.monotonic()
+def train(leases: Sequence[Lease], store: Store, intervals: Intervals, workers: ProcessGroup) -> Iterator[Result]:
+    """From lease to result; several leases are on experiments that make the same steps."""
+    trainings = {training.trainer: training for training in [begin(lease, store, workers) for lease in leases]}
+    for trainer, event in chunks([*trainings]):
+        training = trainings[trainer]
+        if isinstance(event, Pause):
+            if _is_due(training, intervals.part):
+                save(training, event.part())
             continue
-        one.rows.append(row)
-        one.claim.progress(len(one.rows), row.seconds)
-        if not (lane.diverged or lane.dead) and (
-            lane.finished or time.monotonic() - saved_at[lane] >= checkpoint_seconds
-        ):
-            _save(one, store)
-            saved_at[lane] = time.monotonic()
-        if lane.finished:
-            yield _finish(begun.pop(lane), store)
-    for one in begun.values():  # was stopped between its last checkpoint and its result
-        yield _finish(one, store)
+        training.rows.append(event)
+        training.lease.progress(len(training.rows), event.seconds)
+        ended_early = trainer.diverged or trainer.dead
+        if not ended_early and (trainer.finished or _is_due(training, intervals.epoch)):
+            save(training)
+        if trainer.finished:
+            yield finish(trainings.pop(trainer))
+    for training in trainings.values():  # an earlier attempt stopped between its last checkpoint and its result
+        yield finish(training)
 
 
-def _begin(claim: Lease, store: Store, workers: ProcessGroup) -> _Begun:
-    """Data, model and the newest checkpoint; what fails here is this claim's fault and no other's."""
-    claim.running = True
-    this, folder = claim.experiment, claim.run
+def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
+    """Load the data, note what the attempt runs on, build and check the model, and go on from the newest checkpoint.
+
+    Raises UserError where the data are not prepared or damaged.
+    """
+    this = lease.experiment
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
-    store.create_json(folder.experiment, this.plain())
-    origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(_mode(this)), workers.count)
-    store.write_json(folder.provenance(claim.attempt), origin.plain())
-    lane = _lane(this, data, workers)
-    rows, lane.part = _resume(store, folder, lane.model, lane.weights)
-    lane.epoch, lane.flat = (
-        len(rows),
-        reference_loop.flat_epochs([row.train_loss for row in rows], this.network.classes),
-    )
-    lane.broadcast_state()
-    claim.running = False
-    return _Begun(claim, lane, rows, data.manifest_sha256)
+    store.create_json(lease.run.experiment, this.plain())
+    origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(mode_of(this)), workers.count)
+    store.write_json(lease.run.provenance(lease.attempt), origin.plain())
+    training = Training(lease, store, _trainer(this, data, workers), data.manifest_sha256, [])
+    resume(training)
+    training.trainer.broadcast_state()
+    return training
 
 
-def _lane(this: Experiment, data: prepare.Prepared, workers: ProcessGroup) -> Trainer:
-    """The experiment on this process's device, as it begins."""
-    where, mode = device(), _mode(this)
-    train_feed, test_feed = data.feeds(this.recipe, where)
-    model = build(this.network)
-    check_model(model, this.network)
-    sample, _ = train_feed.eval_batch(torch.arange(min(SAMPLE, len(train_feed))))
-    initialize(model, this.recipe.initialization, this.seed, sample.cpu(), this.recipe.score_bias)
-    set_backend_flags(mode)
-    lane = Trainer(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
-    parity_check.check_parity(lane)
-    return lane
-
-
-def _resume(
-    store: Store, folder: RunFolder, model: nn.Module, weights: FlatParameters
-) -> tuple[list[reference_loop.Epoch], reference_loop.PartialEpoch | None]:
-    """Go back to the newest whole checkpoint; returns the epochs that lie behind it, and the part of the next one."""
-    found = checkpoint.newest(store, folder)
+def resume(training: Training) -> None:
+    """Go back to the newest whole checkpoint of any attempt; without one, or without its history, begin anew."""
+    trainer, run = training.trainer, training.lease.run
+    found = checkpoint.newest(training.store, run)
     if found is None:
-        return [], None
-    rows = history.find(store, folder, found.attempt)[: found.epochs_done]
+        return
+    rows = history.find(training.store, run, found.attempt)[: found.epochs_done]
     if len(rows) < found.epochs_done:
-        log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, folder.id)
-        return [], None
-    checkpoint.restore(found, model, weights)
-    return rows, found.part
+        log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, run.id)
+        return
+    checkpoint.restore(found, trainer.model, trainer.weights)
+    training.rows, trainer.epoch, trainer.part = rows, len(rows), found.part
+    trainer.flat = flat_epochs([row.train_loss for row in rows], trainer.network.classes)
 
 
-def _save(one: _Begun, store: Store, part: reference_loop.PartialEpoch | None = None) -> None:
-    one.claim.check()
-    history.write(store, one.claim.run, one.claim.attempt, one.rows)
-    checkpoint.save(store, one.claim.run, one.claim.attempt, len(one.rows), one.lane.model, one.lane.weights, part)
+def save(training: Training, part: PartialEpoch | None = None) -> None:
+    """Write history and checkpoint: after the epochs so far and, inside an epoch, `part` of the next.
+
+    Raises LeaseLost, and writes nothing, when another process has taken the run over.
+    """
+    lease, trainer = training.lease, training.trainer
+    lease.check()
+    history.write(training.store, lease.run, lease.attempt, training.rows)
+    checkpoint.save(training.store, lease.run, lease.attempt, len(training.rows), trainer.model, trainer.weights, part)
+    training.saved_at = time.monotonic()
 
 
-def _finish(one: _Begun, store: Store) -> Result:
-    """Weights, then the result, last and once: whoever reads it finds everything it names."""
-    claim, rows, model = one.claim, one.rows, one.lane.model
+def finish(training: Training) -> Result:
+    """Write history, weights and, last and once, the result: all that it names is there when it can be read.
+
+    Raises LeaseLost when another process has taken the run over or has written a result.
+    """
+    lease, store, rows, model = training.lease, training.store, training.rows, training.trainer.model
     last = rows[-1]
     assert last.test_wrong is not None, "the last epoch of a run is evaluated"
     assert last.test_seen is not None
-    curve = history.write(store, claim.run, claim.attempt, rows)
+    curve = history.write(store, lease.run, lease.attempt, rows)
     weights = checkpoint.weights(model)
-    claim.check()
-    store.write(claim.run.model, weights)
-    outcome, why = _outcome(one.lane, last.epoch)
+    lease.check()
+    store.write(lease.run.model, weights)
+    outcome, why = _outcome(training.trainer, last.epoch)
     result = Result(
-        experiment_id=claim.experiment.id,
+        experiment_id=lease.experiment.id,
         outcome=outcome,
         why=(why,) if why else (),
-        attempt=claim.attempt,
+        attempt=lease.attempt,
         epochs=len(rows),
         wrong=last.test_wrong,
         seen=last.test_seen,
         train_loss=last.train_loss if math.isfinite(last.train_loss) else None,
         parameters=count_parameters(model),
         seconds=round(sum(row.seconds for row in rows), 3),
-        digests=Digests(model=sha256(weights), history=sha256(curve), dataset=one.dataset),
-        summary=summary(store, claim.experiment, claim.attempt, rows),
+        digests=Digests(model=sha256(weights), history=sha256(curve), dataset=training.dataset_sha256),
+        summary=summary(store, lease.experiment, lease.attempt, rows),
     )
-    if not store.create_json(claim.run.result, result.plain()):
-        raise LeaseLost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
-    claim.finished = True
+    if not store.create_json(lease.run.result, result.plain()):
+        raise LeaseLost(f"{lease.run.id} has a result of another attempt than {lease.attempt}")
+    lease.finished = True
     return result
 
 
-def _outcome(lane: Trainer, epoch: int) -> tuple[Outcome, str]:
+def _trainer(this: Experiment, data: prepare.Prepared, workers: ProcessGroup) -> Trainer:
+    """The experiment on this process's device before its first epoch, checked against the plan and the plain loop."""
+    where, mode = device(), mode_of(this)
+    train_feed, test_feed = data.feeds(this.recipe, where)
+    model = build(this.network)
+    check_model(model, this.network)
+    sample, _ = train_feed.eval_batch(torch.arange(min(SAMPLE, len(train_feed))))
+    initialize(model, this.recipe.initialization, this.seed, sample.cpu(), this.recipe.score_bias)
+    set_backend_flags(mode)
+    trainer = Trainer(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
+    parity_check.check_parity(trainer)
+    return trainer
+
+
+def _outcome(trainer: Trainer, epoch: int) -> tuple[Outcome, str]:
     """The outcome of a run whose last epoch was `epoch`, and why it ended early, if it did."""
-    if lane.diverged:
+    if trainer.diverged:
         return "diverged", f"diverged at epoch {epoch}"
-    if lane.dead:
-        return (
-            "dead",
-            f"no gradient, and equal scores for every class, in {reference_loop.DEAD_EPOCHS} epochs up to {epoch}",
-        )
+    if trainer.dead:
+        return "dead", f"no gradient, and equal scores for every class, in {DEAD_EPOCHS} epochs up to {epoch}"
     return "done", ""
 
 
-def _mode(this: Experiment) -> Mode:
-    configured = settings()
-    return choose_mode(this.network, device(), configured.precision, configured.deterministic, configured.graph)
+def _is_due(training: Training, seconds: float) -> bool:
+    return time.monotonic() - training.saved_at >= seconds
 
 
-def device() -> str:
-    """Where this process computes."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _prepare_process() -> None:
+    torch.set_num_threads(1)  # one process per core; more threads beside a busy core cost time
+    keep_freed()

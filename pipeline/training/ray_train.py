@@ -88,11 +88,12 @@ def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callabl
     def work() -> None:
         from pipeline.numerics.process_group import ProcessGroup
         from pipeline.training import job
+        from pipeline.training.device import device
 
         context, store = get_context(), open_store(store_url)
         workers = ProcessGroup(context.get_world_rank(), context.get_world_size())
         held = _wait_for_lease(fleet, experiment, store) if workers.rank == 0 else []
-        if not workers.broadcast_int(len(held), job.device()):
+        if not workers.broadcast_int(len(held), device()):
             return  # it has its outcome
         if held:
             job.run(held, store, workers=workers)

@@ -56,7 +56,7 @@ def test_a_cell_at_the_margin_is_called_reproduced_once_in_twenty():
     """The law of a test: at the edge of what it must refuse, it errs as often as it says."""
     rng, wrong = np.random.default_rng(0), 0
     claim = published_error("all-cnn-c")
-    runs = [Run(e, {"outcome": "done", "wrong": 908, "seen": 10_000}) for e in TABLE_3.experiments[:5]]
+    runs = [Run(e, Result(outcome="done", attempt=1, wrong=908, seen=10_000)) for e in TABLE_3.experiments[:5]]
     for draw in rng.normal(claim.error + 1.0, 0.2, (2_000, 5)):
         found = from_number([Count(round(1e4 * error), 1_000_000) for error in draw], claim.error)
         wrong += verdict(True, claim, runs, found)[0] == "reproduced"
@@ -278,7 +278,7 @@ def test_a_crashed_run_has_told_no_digest_and_mixes_with_nothing():
     seeds = study("imagenet", 2).experiments  # whose data nobody has pinned
     have = {
         seeds[0].id: result(seeds[0], 41.0, summary={"raw_sha256": "a" * 64}),
-        seeds[1].id: {"outcome": "crashed", "experiment_id": seeds[1].id, "attempt": 3, "why": ["no memory"]},
+        seeds[1].id: Result(outcome="crashed", experiment_id=seeds[1].id, attempt=3, why=("no memory",)),
     }
     [cell] = tables.make(study("imagenet", 2), have)["cells"].to_dict("records")
     assert (cell["verdict"], cell["seeds"], cell["outcomes"]) == ("inconclusive", 1, "1 done, 1 crashed")

@@ -249,7 +249,7 @@ def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
     with pytest.raises(RuntimeError, match="out of memory"):
         job.run(held, prepared, checkpoint_seconds=0)
     assert [prepared.exists(RunFolder(e.id).result) for e in (ONE, two, bad)] == [True, True, False]
-    assert prepared.read_json(f"{RunFolder(bad.id).claims}/1.end.json")["how"] == "failed"
+    assert prepared.read_json(RunFolder(bad.id).attempt_end(1))["how"] == "failed"
 
 
 def test_a_run_that_is_killed_inside_an_epoch_goes_on_there_with_the_same_numbers(prepared, monkeypatch):
@@ -303,7 +303,7 @@ def test_two_checkpoints_are_kept(prepared):
 
 def test_nothing_is_kept_of_a_run_that_was_taken_over(prepared, monkeypatch):
     held = claim(prepared)
-    prepared.write_json(f"{RunFolder(ONE.id).claims}/2.json", {})
+    prepared.write_json(RunFolder(ONE.id).lease(2), {})
     with pytest.raises(leases.LeaseLost):
         job.run([held], prepared, checkpoint_seconds=0)
     assert not prepared.exists(RunFolder(ONE.id).result)

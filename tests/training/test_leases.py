@@ -126,7 +126,7 @@ def test_a_living_claim_beats_by_itself_and_shows_progress(store, watch, monkeyp
     [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
     with claim:
         claim.progress(1, 0.5)
-        while (beat := store.find_json(f"{RUN.claims}/1.beat.json")) is None or beat["beat"] < 2:
+        while (beat := store.find_json(RUN.heartbeat(1))) is None or beat["beat"] < 2:
             pass
         assert (beat["epoch"], beat["epochs"], beat["epoch_seconds"]) == (1, 2, 0.5)
         claim.finished = True
@@ -150,7 +150,7 @@ def test_leaving_without_a_result_releases_the_run_at_once(store, watch):
 
 
 def _before(claim, seconds):
-    begun = datetime.fromisoformat(claim.store.read_json(f"{RUN.claims}/{claim.attempt}.json")["at"])
+    begun = datetime.fromisoformat(claim.store.read_json(RUN.lease(claim.attempt))["at"])
     return (begun - timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
@@ -158,9 +158,8 @@ def test_three_errors_of_its_own_crash_a_run_until_it_is_retried(store, watch):
     for number in (1, 2, 3):
         [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
         assert claim.attempt == number
-        claim.running = True
         store.write_json(RUN.provenance(number), {"at": _before(claim, 5), "devices": 2})
-        with pytest.raises(ZeroDivisionError), claim:
+        with pytest.raises(ZeroDivisionError), claim, claim.blame_run():
             raise ZeroDivisionError(f"number {number}")
     assert acquire(store, [ONE], 1, this_process(), watch) == ([], True)
     result = store.read_json(RUN.result)
@@ -176,8 +175,7 @@ def test_three_errors_of_its_own_crash_a_run_until_it_is_retried(store, watch):
 def test_a_full_disk_is_no_fault_of_the_run(store, watch):
     for _ in range(5):
         [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
-        claim.running = True
-        with pytest.raises(OSError, match="No space"), claim:
+        with pytest.raises(OSError, match="No space"), claim, claim.blame_run():
             raise OSError(28, "No space left on device")
     assert failures(store, RUN, attempts(store, RUN)) == []
 
@@ -216,7 +214,7 @@ def test_a_finished_run_is_not_retried(store):
 def test_the_first_end_of_an_attempt_stands(store):
     end_attempt(store, RUN, 1, "died", "first")
     end_attempt(store, RUN, 1, "released", "second")
-    assert store.read_json(f"{RUN.claims}/1.end.json")["how"] == "died"
+    assert store.read_json(RUN.attempt_end(1))["how"] == "died"
 
 
 def test_an_owner_is_this_process():

@@ -83,7 +83,7 @@ def test_a_fleet_works_on_a_cluster_with_its_store_on_s3(head, s3):
     # an error of a run's own is tried three times, and does not stop the others
     assert results[0]["attempt"] == 3
     assert "channels" in results[0]["why"][-1]
-    owner = store.read_json(f"{RunFolder(good.id).claims}/1.json")
+    owner = store.read_json(RunFolder(good.id).lease(1))
     assert owner["fleet"].startswith("fleet-")
 
 

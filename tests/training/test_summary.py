@@ -42,8 +42,8 @@ def test_lost_work_is_the_time_at_work_less_the_epochs_taken_over(store, how, wo
     Whoever died was seen alive last after 50 s; whoever let go said so after 60.
     """
     store.write_json(RUN.provenance(1), FACTS)
-    store.write_json(f"{RUN.claims}/1.beat.json", {"at": "2026-01-01T00:00:50+00:00"})
-    store.write_json(f"{RUN.claims}/1.end.json", {"how": how, "at": "2026-01-01T00:01:00+00:00"})
+    store.write_json(RUN.heartbeat(1), {"at": "2026-01-01T00:00:50+00:00"})
+    store.write_json(RUN.attempt_end(1), {"how": how, "at": "2026-01-01T00:01:00+00:00"})
     history.write(store, RUN, 1, ROWS[:2])
     own = [replace(row, seconds=10.0) for row in ROWS[2:]]
     said = summary(store, ONE, 3, ROWS[:2] + own)

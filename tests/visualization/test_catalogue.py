@@ -53,6 +53,10 @@ def finished(tmp_path_factory):
     return store, rate
 
 
+def result_of(wrong, seen):
+    return Result(outcome="done", attempt=1, wrong=wrong, seen=seen)
+
+
 def digests(store, this=ONE):
     return store.read_record(Result, RunFolder(this.id).result).digests
 
@@ -319,10 +323,12 @@ def test_what_cannot_be_drawn_is_refused(change, hint):
 
 def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
     digits = study("digits", 3)
-    results = {e.id: Result(outcome="done", attempt=1, wrong=3, seen=355) for e in digits.experiments if e.seed > 0}
+    results = {e.id: result_of(3, 355) for e in digits.experiments if e.seed > 0}
     assert [e.seed for e in chosen_runs(digits, results)] == [1] * 12
     table = study("table-3", 1)
-    some = {e.id: {"outcome": "done", "wrong": int(1000 * e.recipe.lr), "seen": 1000} for e in table.experiments}
+    some = {
+        e.id: Result(outcome="done", attempt=1, wrong=int(1000 * e.recipe.lr), seen=1000) for e in table.experiments
+    }
     best = chosen_runs(table, some)
     assert len(best) == 12
     assert {e.recipe.lr for e in best} == {0.01}
