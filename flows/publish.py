@@ -1,4 +1,6 @@
-"""Flow `publish`: a study's results, verified -> its tables."""
+"""Flow `publish`: a study's results, verified, and its pictures -> its tables and its page."""
+
+import base64
 
 import pandas as pd
 from prefect import flow, task
@@ -6,11 +8,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.parameters import Request
-from pipeline.evaluation import frames as tables
 from pipeline.evaluation.proofs import unverified
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
-from pipeline.publication import display, editions, formats
+from pipeline.publication import display, formats
+from pipeline.publication.plots import Plot
+from pipeline.publication.publish import Published
+from pipeline.publication.publish import publish as publish_study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, StudyFolder, open_store
 
@@ -27,18 +31,18 @@ def verify(id: str, store_url: str) -> None:
 
 @flow(name="publish", flow_run_name="publish {request.study.value}", persist_result=False)
 def publish(request: Request) -> str:
-    """Verify every finished run, then put the study's tables into the store; returns the main one as Markdown."""
+    """Verify every finished run, then put the study's tables and page into the store; returns the main table as
+    Markdown."""
     store, study = request.opened(), request.planned()
-    results = collect(store, study.read)
-    for id in unverified(store, results):
+    for id in unverified(store, collect(store, study.read)):
         verify(id, store.url)
-    made = tables.make(study, results, settings().price)
-    editions.publish(store, study, made)
-    _show(store, study, made["cells"])
-    return display.markdown("cells", made["cells"])
+    published = publish_study(store, study, settings().price)
+    _show_table(store, study, published.tables["cells"])
+    _show_report(study, published)
+    return display.markdown("cells", published.tables["cells"])
 
 
-def _show(store: Store, study: Study, cells: pd.DataFrame) -> None:
+def _show_table(store: Store, study: Study, cells: pd.DataFrame) -> None:
     """The main table as artifacts; the UI shows a few columns at once, so those come first that say most."""
     rows = display.readable("cells", cells, FIRST).to_dict("records")
     create_table_artifact(rows, key=f"{study.name}-table", description=study.question)
@@ -53,3 +57,17 @@ def _pulling(store: Store, study: str) -> str:
     """Where the tables lie, and the line that reads one from anywhere."""
     where = "\n".join(f"- `{store.url_of(StudyFolder(study).table(ending))}`" for ending in formats.FORMATS)
     return f"```python\nimport pandas as pd\n\n{formats.pandas_line(store, study)}\n```\n\n{where}"
+
+
+def _show_report(study: Study, published: Published) -> None:
+    """The page's address and its plots as an artifact."""
+    plots = "\n\n".join(_plot(plot) for plot in published.plots)
+    create_markdown_artifact(
+        f"The page: `{published.report}`\n\n{plots}", key=f"{study.name}-report", description=study.question
+    )
+
+
+def _plot(plot: Plot) -> str:
+    """As Markdown with the picture in its address, for the UI loads pictures by address alone."""
+    data = base64.b64encode(plot.alone().encode()).decode()
+    return f"## {plot.title}\n\n![{plot.alt}](data:image/svg+xml;base64,{data})"

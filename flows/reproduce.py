@@ -1,4 +1,4 @@
-"""Flow `reproduce`: data, training, tables, pictures, the page."""
+"""Flow `reproduce`: data, training, pictures, tables and page."""
 
 from typing import TypeVar
 
@@ -8,7 +8,6 @@ from flows.explain import explain
 from flows.parameters import ExplainRequest, PrepareRequest, ReproduceRequest, Request, TrainRequest
 from flows.prepare import prepare
 from flows.publish import publish
-from flows.report import report
 from flows.train import train
 
 R = TypeVar("R", bound=Request)
@@ -19,9 +18,9 @@ def reproduce(request: ReproduceRequest) -> str:
     """Everything of a study that the store does not hold yet; returns the table as Markdown."""
     prepare(_as(PrepareRequest, request))
     train(_as(TrainRequest, request))
+    pictures = explain(_as(ExplainRequest, request), return_state=True)
     table = publish(_as(Request, request))
-    explain(_as(ExplainRequest, request))
-    report(_as(Request, request))
+    pictures.result()  # raises what drawing failed with, now that the tables are there
     return table
 
 

@@ -4,6 +4,7 @@ LaTeX, HTML). The same table gives the same bytes."""
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pyarrow
@@ -72,8 +73,13 @@ FORMATS: dict[str, Callable[[str, pd.DataFrame, str], bytes]] = {
 
 
 def pandas_line(store: Store, study: str) -> str:
-    """pd.read_parquet("s3://...", storage_options=...), the latter where the bucket is not Amazon's."""
+    """pd.read_parquet("s3://...", storage_options=...), the latter where the bucket is not Amazon's.
+
+    A folder below the working directory is named from there, so that a page kept with the code holds no one's path.
+    """
     address = store.url_of(StudyFolder(study).table("parquet"))
+    if "://" not in address and Path(address).is_relative_to(Path.cwd()):
+        address = str(Path(address).relative_to(Path.cwd()))
     options = (
         f', storage_options={{"endpoint_url": "{endpoint()}"}}' if address.startswith("s3://") and endpoint() else ""
     )

@@ -1,4 +1,4 @@
-"""Arrays to one PNG: tiles of one size in rows and columns, maps coloured the same way whatever the method."""
+"""Arrays to one PNG: tiles of one size in rows and columns, maps colored the same way whatever the method."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 SHARE = 0.995  # of a map's values that are shown without clipping
 SCALING = (
     "symmetric around zero: grey is 0, and full colour the 99.5th percentile of this map's absolute values, over all "
-    "pixels and colours; the same for every method"
+    "pixels and colors; the same for every method"
 )
 TILE = 96  # pixels that a tile is enlarged to, at the least
 GAP = 2  # transparent pixels between tiles and around them

@@ -51,7 +51,7 @@ def served(server):
 
 def test_a_deployment_is_triggered_with_parameters_and_completes(served, reproduced):
     deployments = {d["name"]: d for d in served.post("/deployments/filter", json={}).json()}
-    assert set(deployments) == {"prepare", "train", "publish", "explain", "report", "reproduce"}
+    assert set(deployments) == {"prepare", "train", "explain", "publish", "reproduce"}
     assert [s["active"] for s in deployments["reproduce"]["schedules"]] == [False]
     path = f"/deployments/{deployments['reproduce']['id']}/create_flow_run"
     bad = served.post(path, json={"parameters": {"request": {"study": "digist"}}})

@@ -144,16 +144,13 @@ def test_settings_env_lists_every_setting(root, services):
     assert given - elsewhere - {"RAY_USAGE_STATS_ENABLED"} <= listed
 
 
-def test_prefect_yaml_says_what_strive_serve_says(root):
-    from flows.deployments import WEEKLY
-    from flows.parameters import ReproduceRequest
-    from flows.reproduce import reproduce
+def test_prefect_yaml_is_what_the_deployments_write(root):
+    from flows.deployments import WEEKLY, prefect_yaml
 
-    (deployment,) = yaml.safe_load((root / "prefect.yaml").read_text())["deployments"]
+    assert (root / "prefect.yaml").read_text() == prefect_yaml(), "run `python -m flows.deployments > prefect.yaml`"
+    [deployment] = yaml.safe_load(prefect_yaml())["deployments"]
     assert deployment["entrypoint"] == "flows/reproduce.py:reproduce"
-    assert deployment["name"] == reproduce.name
     assert deployment["schedules"] == [{"cron": WEEKLY, "timezone": "UTC", "active": False}]
-    assert deployment["parameters"]["request"] == ReproduceRequest().model_dump(mode="json")
 
 
 @pytest.mark.parametrize(("words", "column"), [(["imagenet"], 1), (["large", "--seeds", "5"], 2)])

@@ -21,7 +21,9 @@ from pipeline.publication import display, formats
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_format_holds_the_same_table(kind):
-    table = made()[kind]
+    readings = study("readings", 1)  # the one study with a table of its own
+    of_readings = tables.make(readings, results(readings.experiments, lambda e: 50.0, 0.1))
+    table = of_readings[kind] if kind in of_readings else made()[kind]
     files = formats.files(kind, table, "table-3")
     assert list(table.columns) == [c.name for c in TABLES[kind]]
     read = pd.read_parquet(io.BytesIO(files["parquet"]))

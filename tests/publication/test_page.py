@@ -39,8 +39,9 @@ def train(store, experiment, error):
 
 
 def publish(store, study):
-    where, drawn = publish_study(store, study)
-    assert where == store.url_of(StudyFolder(study.name).report)
+    published = publish_study(store, study)
+    drawn = published.plots
+    assert published.report == store.url_of(StudyFolder(study.name).report)
     digest = store.read_json(StudyFolder(study.name).editions)[-1]["digest"]
     return digest, store.read(StudyFolder(study.name).report).decode(), drawn
 
