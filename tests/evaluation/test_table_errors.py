@@ -125,7 +125,7 @@ def test_networks_at_chance_did_not_learn():
     assert claims(found)[3] == "inconclusive"
     dead = {e.id: result(e, 90.0, outcome="dead") for e in of("all-cnn-c")}
     row = cell_of(made(**dead))
-    assert (row["verdict"], row["because"]) == ("did not learn", "at none of 4 rates: 4 did not learn")
+    assert (row["verdict"], row["because"]) == ("did not learn", "at none of 4 learning rates: 4 did not learn")
 
 
 def test_the_two_rules_stand_side_by_side_and_flattery_is_measured():
