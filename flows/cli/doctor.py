@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from pipeline.errors import UserError
 from pipeline.plan.datasets import DATASETS, Dataset
-from pipeline.runtime.settings import cores, settings
+from pipeline.runtime.limits import cores, free_memory
+from pipeline.runtime.settings import settings
 from pipeline.store.objects import open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
@@ -115,9 +116,7 @@ def _devices() -> Check:
 
 
 def _memory() -> Check:
-    import psutil
-
-    free = psutil.virtual_memory().available
+    free = free_memory()
     ok = free >= MEMORY_BYTES
     return Check("memory", ok, f"{free / 1e9:.1f} GB free", "" if ok else "free 3 GB, or train with --workers 1")
 

@@ -19,6 +19,7 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 import ray
 
+from pipeline.runtime.limits import cores
 from pipeline.runtime.settings import TOGETHER
 
 T = TypeVar("T")
@@ -39,10 +40,10 @@ class Placement:
 def connect(workers: int | None = None) -> Placement:
     """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it."""
     address = os.environ.get("RAY_ADDRESS", "local")
-    local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+    local = {"num_cpus": workers or cores(), "include_dashboard": False} if address == "local" else {}
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     cpus, gpus = _resources_within(NODE_SECONDS)
-    count = workers or gpus or cpus
+    count = workers or min(gpus, cpus) or cpus
     if count > cpus:
         raise RuntimeError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
     return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1)
