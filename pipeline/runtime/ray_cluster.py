@@ -60,13 +60,8 @@ def connect(workers: int | None = None) -> Placement:
 def _start(cpus: int) -> None:
     for last in (False, True):
         try:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            local = {"num_cpus": cpus, "include_dashboard": False}
+            ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, **local)
             return
         except Exception as error:  # Ray raises a bare Exception
             if last or "timed out" not in str(error):
