@@ -53,7 +53,7 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
 
 
 def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = ()) -> None:
-    """Refused unless the store takes what is put there, Ray can run, and the data directory has these data sets whole."""
+    """Refused unless the store takes what is put there, Ray can run, and the data directory has these data sets."""
     check = _look("store", lambda: _store(store_url))
     if not check.ok:
         raise UserError(": ".join(part for part in (check.found, check.mend) if part))
