@@ -1,2 +1,4 @@
-"""Prefect flows: prepare, train, publish, explain, report, reproduce, their parameters and their deployments.
-No arithmetic and no paths in the store; the command line is in `flows.cli`."""
+"""In which order, as Prefect flows: prepare, train, explain, publish, reproduce, and their deployments.
+No arithmetic and no paths, and nothing of the command line but in the room `cli`."""
+
+from flows import foreseen  # noqa: F401  wherever a flow runs, its foreseen errors are logged as one sentence

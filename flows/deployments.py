@@ -1,8 +1,8 @@
 """The deployments: what the Prefect UI offers, with their schedules."""
 
-from prefect import serve
+from prefect import Flow, serve
 from prefect.deployments.runner import RunnerDeployment
-from prefect.schedules import Cron
+from prefect.schedules import Cron, Schedule
 
 from flows.explain import explain
 from flows.parameters import ExplainRequest, PrepareRequest, ReproduceRequest, Request, TrainRequest
@@ -26,14 +26,15 @@ def deployments() -> list[RunnerDeployment]:
         (report, Request()),
     ]
     return [
-        reproduce.to_deployment(
-            "reproduce", parameters={"request": ReproduceRequest().model_dump(mode="json")}, schedule=weekly
-        ),
-        *(
-            flow.to_deployment(flow.name, parameters={"request": request.model_dump(mode="json")})
-            for flow, request in every
-        ),
+        _deployment(reproduce, ReproduceRequest(), schedule=weekly),
+        *(_deployment(flow, request) for flow, request in every),
     ]
+
+
+def _deployment(flow: Flow, request: Request, schedule: Schedule | None = None) -> RunnerDeployment:
+    made = flow.to_deployment(flow.name, parameters={"request": request.model_dump(mode="json")}, schedule=schedule)
+    assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
+    return made
 
 
 def serve_all() -> None:

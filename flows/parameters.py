@@ -1,7 +1,7 @@
 """The flows' parameters, as the Prefect UI shows them."""
 
 from enum import Enum
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,9 +19,18 @@ from pipeline.visualization.catalogue import (
     runs_of,
 )
 
-Part = Enum("Part", {name: name for name in PARTS}, type=str)
-Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
-StudyName = Enum("StudyName", {name: name for name in STUDIES}, type=str)
+if TYPE_CHECKING:  # a checker knows no enum whose members are computed
+
+    class _Word(str):
+        value: str
+
+    Part = _Word
+    Precision = _Word
+    StudyName = _Word
+else:  # as enums, the Prefect UI offers them as a choice
+    Part = Enum("Part", {name: name for name in PARTS}, type=str)
+    Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
+    StudyName = Enum("StudyName", {name: name for name in STUDIES}, type=str)
 
 
 class Request(BaseModel):
@@ -29,12 +38,12 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    study: StudyName = Field(StudyName("digits"), description="The study: a fixed list of experiments.")
+    study: StudyName = Field(default=StudyName("digits"), description="The study: a fixed list of experiments.")
     seeds: int | None = Field(
-        None, ge=1, le=100, description="Seeds 0 to this less one; empty: as many as the study asks for."
+        default=None, ge=1, le=100, description="Seeds 0 to this less one; empty: as many as the study asks for."
     )
     store: str | None = Field(
-        None, description="A folder or s3://bucket/prefix; empty: STRIVE_STORE where the flow runs."
+        default=None, description="A folder or s3://bucket/prefix; empty: STRIVE_STORE where the flow runs."
     )
 
     def planned(self) -> Study:
@@ -48,7 +57,7 @@ class PrepareRequest(Request):
     """Which study's data, and where they may lie already."""
 
     data_dir: str | None = Field(
-        None,
+        default=None,
         description="A folder with the published data sets; empty: STRIVE_DATA_DIR where the flow runs, "
         "else they are downloaded.",
     )
@@ -58,25 +67,30 @@ class TrainRequest(Request):
     """Which study to train, and on how many processes."""
 
     workers: int | None = Field(
-        None, ge=1, le=4096, description="Training processes; empty: one for every GPU, else every CPU core."
+        default=None, ge=1, le=4096, description="Training processes; empty: one for every GPU, else every CPU core."
     )
 
 
 class ExplainRequest(Request):
     """What to draw of every finished network."""
 
-    images: str = Field("10", description="Test images to map: a number, of every class in turn, or a range 0:1000.")
-    layers: list[str] | None = Field(
-        None, description="Layers whose strongest patches to show, conv1 and on; empty: half and three quarters up."
+    images: str = Field(
+        default="10", description="Test images to map: a number, of every class in turn, or a range 0:1000."
     )
-    channels: int = Field(8, ge=1, le=1000, description="Most active channels of each of these layers.")
-    top: int = Field(10, ge=1, le=100, description="Strongest patches of each of these channels.")
-    part: Part = Field(Part("test"), description="Whose images these patches are of: test or train.")
-    methods: list[str] = Field(list(RULES), description="Ways back through a ReLU: backprop, deconvnet, guided.")
-    sanity: int = Field(16, ge=1, le=1000, description="Test images for the checks with random weights.")
-    precision: Precision = Field(Precision("float32"), description="bfloat16 is quicker where it is native.")
+    layers: list[str] | None = Field(
+        default=None,
+        description="Layers whose strongest patches to show, conv1 and on; empty: half and three quarters up.",
+    )
+    channels: int = Field(default=8, ge=1, le=1000, description="Most active channels of each of these layers.")
+    top: int = Field(default=10, ge=1, le=100, description="Strongest patches of each of these channels.")
+    part: Part = Field(default=Part("test"), description="Whose images these patches are of: test or train.")
+    methods: list[str] = Field(
+        default=list(RULES), description="Ways back through a ReLU: backprop, deconvnet, guided."
+    )
+    sanity: int = Field(default=16, ge=1, le=1000, description="Test images for the checks with random weights.")
+    precision: Precision = Field(default=Precision("float32"), description="bfloat16 is quicker where it is native.")
     workers: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=4096,
         description="Processes, where Ray is worth it; empty: one for every GPU, else every core.",
@@ -106,8 +120,8 @@ class ReproduceRequest(PrepareRequest, TrainRequest, ExplainRequest):
     """A whole study: data, training, table, and few pictures; flow `explain` draws more."""
 
     channels: int = Field(
-        REPRODUCTION.channels, ge=1, le=1000, description="Most active channels of each of these layers."
+        default=REPRODUCTION.channels, ge=1, le=1000, description="Most active channels of each of these layers."
     )
     sanity: int = Field(
-        REPRODUCTION.sanity, ge=1, le=1000, description="Test images for the checks with random weights."
+        default=REPRODUCTION.sanity, ge=1, le=1000, description="Test images for the checks with random weights."
     )

@@ -7,8 +7,9 @@ from uuid import UUID
 from prefect import flow, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import wait
-from prefect.states import Completed, Crashed, Failed, State
+from prefect.states import Completed, Crashed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.parameters import TrainRequest
@@ -87,20 +88,21 @@ def track_run(label: str, id: str, poller: Poller) -> State:
     standing = poller.wait_for(id)
     if standing is None:
         return Failed(message=f"{id}: the fleet ended before this run had an outcome")
-    result = standing.result or {}
+    result = standing.result
+    assert result is not None, "a run with an outcome has its result"
     if standing.state == "diverged":
-        return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result['epochs'] - 1}")
+        return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result.epochs - 1}")
     if standing.state == "dead":
-        return Failed(name="DidNotLearn", message=f"{id}: {result['why'][-1]}")
+        return Failed(name="DidNotLearn", message=f"{id}: {result.why[-1]}")
     if standing.state == "crashed":
-        return Crashed(message=f"{id}: {result['why'][-1]}")
-    return Completed(message=f"{id}: {result['wrong']} wrong of {result['seen']}")
+        return Crashed(message=f"{id}: {result.why[-1]}")
+    return Completed(message=f"{id}: {result.wrong} wrong of {result.seen}")
 
 
-@flow(
+@flow(  # pyright: ignore[reportCallIssue]  # flow() wants a TaskRunner of PrefectFutures, this one's are a subclass
     name="train",
     flow_run_name="train {request.study.value}",
-    task_runner=ThreadPoolTaskRunner(max_workers=1024),
+    task_runner=ThreadPoolTaskRunner(max_workers=1024),  # pyright: ignore[reportArgumentType]
     persist_result=False,
 )
 def train(request: TrainRequest) -> dict[str, str]:

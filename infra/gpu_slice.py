@@ -25,6 +25,7 @@ from pipeline.errors import UserError  # noqa: E402
 from pipeline.evaluation import verify  # noqa: E402
 from pipeline.plan.experiment import Experiment  # noqa: E402
 from pipeline.plan.studies import Study, study  # noqa: E402
+from pipeline.records.result import Result  # noqa: E402
 from pipeline.runtime.settings import TOGETHER  # noqa: E402
 from pipeline.store.objects import RunFolder, Store, open_store  # noqa: E402
 from pipeline.training import job, leases  # noqa: E402
@@ -90,7 +91,7 @@ def measure(store: Store, quick: bool) -> None:
 
 def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> int:
     """Work through what the study needs, worthiest first; how many runs are left."""
-    owner, watch = leases.Owner(), leases.LeaseObserver(store)
+    owner, watch = leases.this_process(), leases.LeaseObserver(store)
     progress = Progress(store, list(wanted.wanted))
     together = together if torch.cuda.is_available() else 1
     while needed := [standing.experiment for standing in trainable(wanted, progress.statuses())]:
@@ -116,7 +117,8 @@ def leave(store: Store, experiments: Iterable[Experiment]) -> None:
     """The finished ones as they can be kept with the code: evaluated once more, and their weights in half precision."""
     for experiment in experiments:
         run = RunFolder(experiment.id)
-        if store.exists(run.model) and (store.find_json(run.result) or {}).get("outcome") == "done":
+        result = store.find_record(Result, run.result)
+        if result and result.outcome == "done" and store.exists(run.model):
             verify.publish_float16(store, run.id)
             try:
                 verify.verify(store, run.id)

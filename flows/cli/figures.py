@@ -4,6 +4,7 @@ from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store
 from pipeline.visualization import render
 from pipeline.visualization.catalogue import RenderRequest, pictures, runs_of
@@ -11,9 +12,9 @@ from pipeline.visualization.catalogue import RenderRequest, pictures, runs_of
 
 def finished(store: Store, experiment: Experiment) -> Experiment:
     """The run, refused unless it has weights to look into."""
-    result = store.find_json(RunFolder(experiment.id).result)
-    if result is None or result["outcome"] != "done":
-        state = result["outcome"] if result else f"not finished: train it with `strive run {experiment.id}`"
+    result = store.find_record(Result, RunFolder(experiment.id).result)
+    if result is None or result.outcome != "done":
+        state = result.outcome if result else f"not finished: train it with `strive run {experiment.id}`"
         raise UserError(f"{experiment.id} has no weights to look into: it is {state}")
     return experiment
 
@@ -49,7 +50,7 @@ def _draw(store: Store, work: render.Work, workers: int | None):
 
 def _addresses(store: Store, experiment: Experiment, wanted: RenderRequest) -> list[str]:
     run = RunFolder(experiment.id)
-    digests = store.read_json(run.result)["digests"]
+    digests = store.read_record(Result, run.result).digests
     return [store.url_of(run.figure(f"{p.name(digests)}.png")) for p in pictures(experiment.network, wanted)]
 
 

@@ -151,10 +151,9 @@ def print_figures(summary: dict, as_json: bool) -> None:
 
 
 def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
-    result = standing.result or {}
-    if standing.state == "done":
-        error = 100 * result["wrong"] / result["seen"]
-        text = f"{standing.experiment.id}: {error:.2f} % error ({result['wrong']} of {result['seen']})"
+    result = standing.result
+    if result and result.outcome == "done":
+        text = f"{standing.experiment.id}: {result.error_percent:.2f} % error ({result.wrong} of {result.seen})"
     else:
         text = f"{standing.experiment.id}: {runs.state_of(standing)}"
     print_answer({"store": store.url, **standing.plain()}, text, as_json)

@@ -92,12 +92,11 @@ class Display:
             table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")
         shown = standings if len(standings) <= ROWS else [s for s in standings if s.state == "running"]
         for s in shown:
-            error = 100 * s.result["wrong"] / s.result["seen"] if s.state == "done" and s.result else None
             table.add_row(
                 s.experiment.label,
                 s.state,
                 f"{s.epoch}/{s.experiment.recipe.epochs}",
-                "" if error is None else f"{error:.2f}",
+                "" if s.error_percent is None else f"{s.error_percent:.2f}",
                 style={"running": "bold", "missing": "dim", "stopped": "dim", "done": ""}.get(s.state, "red"),
             )
         return table

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from flows.cli.progress_display import Display, console
+from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness
@@ -38,12 +39,18 @@ def reproduce_study(
     count = settings(workers=workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, study, count, console())
     with shown, prefect_api(loud):
-        from flows.parameters import ReproduceRequest
+        from flows.parameters import ReproduceRequest, StudyName
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
+        ONE_SENTENCE.silent = not loud  # we say ourselves how it went
         reproduce(
             ReproduceRequest(
-                study=study.name, seeds=seeds, store=store.url, workers=workers, data_dir=data_dir, images=images
+                study=StudyName(study.name),
+                seeds=seeds,
+                store=store.url,
+                workers=workers,
+                data_dir=data_dir,
+                images=images,
             )
         )
     return summary_of(store, study)

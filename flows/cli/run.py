@@ -20,7 +20,7 @@ def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bo
 
     The owner of an older lease, on another host, counts as gone after a minute without a heartbeat.
     """
-    owner, watch = leases.Owner(), leases.LeaseObserver(store)
+    owner, watch = leases.this_process(), leases.LeaseObserver(store)
     until = time.monotonic() + leases.SILENCE_SECONDS + 1
     while True:
         held, settled = leases.acquire(store, [experiment], 1, owner, watch)
@@ -34,7 +34,7 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
 
     Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
     """
-    owner, watch = leases.Owner(), leases.LeaseObserver(store)
+    owner, watch = leases.this_process(), leases.LeaseObserver(store)
     progress = Progress(store, list(study.wanted))
     while missing := needed(study, results(progress.statuses())):
         held, settled = leases.acquire(store, missing, 1, owner, watch)

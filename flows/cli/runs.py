@@ -111,7 +111,7 @@ def _print_each(statuses: Iterable[RunStatus], now: Known, cost: bool) -> None:
     rows = []
     for s in statuses:
         run = s.plain()
-        error = f"{100 * run['wrong'] / run['seen']:.2f}" if s.state == "done" else ""
+        error = "" if s.error_percent is None else f"{s.error_percent:.2f}"
         state = "not chosen" if _short(s, now) == "not chosen" else state_of(s)
         note = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
         price = [f"{quantity(run['flops'])}".strip(), duration(run["gpu_seconds"])] if cost else ["", ""]

@@ -14,6 +14,7 @@ from pipeline.data import prepare
 from pipeline.paper.networks import Network
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
+from pipeline.records.attempt import LeaseRecord
 from pipeline.store.objects import RunFolder, Store, open_store
 from pipeline.training import history
 from pipeline.training.fleet import Fleet
@@ -90,15 +91,15 @@ def _wait_for(there: Callable[[], bool], start: float) -> None:
         time.sleep(0.1)
 
 
-def _claim(store: Store, experiment: Experiment) -> dict | None:
-    return store.find_json(f"{RunFolder(experiment.id).claims}/1.json")
+def _claim(store: Store, experiment: Experiment) -> LeaseRecord | None:
+    return store.find_record(LeaseRecord, RunFolder(experiment.id).lease(1))
 
 
 def _cpu_seconds(runs: list[Experiment], store: Store) -> tuple[float, float]:
     """CPU time so far of the workers, and of every other process that we have started, Ray's and Ray Train's."""
     import psutil
 
-    workers = {(_claim(store, e) or {})["pid"] for e in runs}
+    workers = {lease.pid for e in runs if (lease := _claim(store, e))}
     spent = {True: 0.0, False: 0.0}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it has just ended

@@ -75,7 +75,7 @@ def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
     if plan.fleet:
         say("a fleet on Ray: one run alone, then one on every core")
         found["fleet"] = concurrency.fleet(cores())
-    found["provenance"] = provenance(device, "", None, "")
+    found["provenance"] = provenance(device, "", None, "").plain()
     found["unrun"] = [] if device == "cuda" else [f"{where}: {what}" for where, what in UNTESTED]
     return found | {"address": _keep(store, found)}
 

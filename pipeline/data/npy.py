@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib import format
 
 from pipeline.errors import UserError
+from pipeline.records.dataset import StoredObject
 from pipeline.store.objects import Buffer, Store, sha256
 
 
@@ -41,13 +42,13 @@ def array_of(data: Buffer) -> np.ndarray:
     return np.frombuffer(data, dtype, offset=head.tell()).reshape(shape)
 
 
-def kept(store: Store, path: str, content: bytes | bytearray) -> dict:
+def kept(store: Store, path: str, content: bytes | bytearray) -> StoredObject:
     """Put the object unless there is one; digest and length of the one that is there, as a manifest has them."""
     there = content if store.create(path, content) else store.read_buffer(path)
-    return {"sha256": sha256(there), "bytes": len(there)}
+    return StoredObject(sha256(there), len(there))
 
 
-def reader(store: Store, folder: str, objects: dict[str, dict]) -> Callable[[str], Buffer]:
+def reader(store: Store, folder: str, objects: dict[str, StoredObject]) -> Callable[[str], Buffer]:
     """Reads objects below a folder by name, each held against its SHA-256 in `objects`."""
 
     def read(name: str) -> Buffer:
@@ -56,7 +57,7 @@ def reader(store: Store, folder: str, objects: dict[str, dict]) -> Callable[[str
             data = store.read_buffer(f"{folder}/{name}")
         except FileNotFoundError as error:
             raise UserError(f"{where} is gone, though the manifest names it. {mend}") from error
-        if sha256(data) != objects[name]["sha256"]:
+        if sha256(data) != objects[name].sha256:
             raise UserError(f"{where} is damaged: its SHA-256 is not the manifest's. {mend}")
         return data
 

@@ -4,7 +4,6 @@ Images lie as (N, H, W, C), the order in which convolutions read them. A data se
 lies in shards (write_shards.py).
 """
 
-import json
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 
@@ -26,17 +25,18 @@ from pipeline.numerics.preprocessing import CHUNK, Whitening, augments_pixels, f
 from pipeline.paper.recipes import Preprocess, Recipe, Scale, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
+from pipeline.records.dataset import DatasetManifest, StoredObject
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
 
 class Prepared:
     """A prepared data set. Every object is read, and held against its digest, when it is first wanted."""
 
-    def __init__(self, store: Store, folder: DatasetFolder, manifest: dict, manifest_sha256: str):
+    def __init__(self, store: Store, folder: DatasetFolder, manifest: DatasetManifest, manifest_sha256: str):
         self.manifest_sha256 = manifest_sha256
-        self.whitening_sha256: str | None = manifest.get("whitening_sha256")
-        self._shard: int = manifest["dataset"].get("shard", 0)
-        self._read = reader(store, folder.top, manifest["objects"])
+        self.whitening_sha256: str | None = manifest.whitening_sha256
+        self._shard: int = manifest.dataset.get("shard", 0)
+        self._read = reader(store, folder.top, manifest.objects)
 
     def feeds(self, recipe: Recipe, device: str = "cpu") -> tuple[Loader, Loader]:
         """The training and the test images as the recipe wants them, on the device."""
@@ -104,7 +104,7 @@ def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
     text = store.find(folder.manifest)
     if text is None:
         raise UserError(f"{dataset.name} is not prepared in {store.url}: run `strive reproduce` or the flow `prepare`")
-    return Prepared(store, folder, json.loads(text), sha256(text))
+    return Prepared(store, folder, DatasetManifest.from_json(text, store.url_of(folder.manifest)), sha256(text))
 
 
 def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None = None, show: Show = silent) -> str:
@@ -118,20 +118,31 @@ def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None =
         return folder.top
     if dataset.shard and isinstance(how, Whiten):
         raise UserError(f"{dataset.name} does not fit into memory, and only what does is whitened: use Scale")
-    about = {"dataset": untagged(dataset), "preprocess": untagged(how)}
     if dataset.shard:
         objects = write_shards.make(store, folder, dataset, data_dir, show)
-        store.create_json(folder.manifest, about | {"objects": objects, "raw_sha256": write_shards.raw_sha256(objects)})
+        _write_manifest(store, dataset, how, objects, write_shards.raw_sha256(objects))
         return folder.top
     data = raw(dataset, data_dir, show)
     objects = {}
     for name, content in _objects(data, how, show):
         objects[name] = kept(store, folder.object(name), content)
-    facts = {"objects": objects, "raw_sha256": data.sha256}
-    if "whitening.safetensors" in objects:
-        facts["whitening_sha256"] = objects["whitening.safetensors"]["sha256"]
-    store.create_json(folder.manifest, about | facts)
+    _write_manifest(store, dataset, how, objects, data.sha256)
     return folder.top
+
+
+def _write_manifest(
+    store: Store, dataset: Dataset, how: Preprocess, objects: dict[str, StoredObject], raw_sha256: str
+) -> None:
+    """The last object of a data set; another process's manifest stays."""
+    whitening = objects.get("whitening.safetensors")
+    manifest = DatasetManifest(
+        objects=objects,
+        dataset=untagged(dataset),
+        preprocess=untagged(how),
+        raw_sha256=raw_sha256,
+        whitening_sha256=whitening.sha256 if whitening else None,
+    )
+    store.create_json(DatasetFolder(dataset, how).manifest, manifest.plain())
 
 
 def _objects(data: Raw, how: Preprocess, show: Show) -> Iterator[tuple[str, bytes | bytearray]]:

@@ -17,6 +17,7 @@ from pipeline.data.npy import blank, kept, npy
 from pipeline.errors import UserError
 from pipeline.numerics.random_streams import generator_for
 from pipeline.plan.datasets import Dataset
+from pipeline.records.dataset import StoredObject
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
 SHOWN = 100  # times that it is said how far a part is
@@ -28,7 +29,9 @@ def name(part: str, number: int) -> str:
     return f"{part}/{number:05}.npy"
 
 
-def make(store: Store, folder: DatasetFolder, dataset: Dataset, data_dir: str | None, show: Show) -> dict[str, dict]:
+def make(
+    store: Store, folder: DatasetFolder, dataset: Dataset, data_dir: str | None, show: Show
+) -> dict[str, StoredObject]:
     """Put what is missing of the shards and labels; returns every object's digest, as a manifest has it."""
     files = imagenet.listed(dataset, data_dir)
     files["train"] = _dealt(files["train"])
@@ -40,7 +43,8 @@ def make(store: Store, folder: DatasetFolder, dataset: Dataset, data_dir: str | 
         for number, start in enumerate(starts):
             some = [file for file, _ in all_of_it[start : start + dataset.shard]]
             shard, wrong = _shard(store, folder.object(name(part, number)), some, dataset.side)
-            objects[name(part, number)] = shard
+            if shard:
+                objects[name(part, number)] = shard
             damaged += wrong
             if number % max(1, len(starts) // SHOWN) == 0:
                 show(f"{dataset.name}: {part} shard {number + 1} of {len(starts)}")
@@ -54,19 +58,19 @@ def make(store: Store, folder: DatasetFolder, dataset: Dataset, data_dir: str | 
     return objects
 
 
-def raw_sha256(objects: dict[str, dict]) -> str:
+def raw_sha256(objects: dict[str, StoredObject]) -> str:
     """One digest for all pixels and labels: that of the objects' digests, in the order of their names."""
-    return sha256("".join(objects[name]["sha256"] for name in sorted(objects)).encode())
+    return sha256("".join(objects[name].sha256 for name in sorted(objects)).encode())
 
 
 def _dealt(files: Labelled) -> Labelled:
     return [files[i] for i in torch.randperm(len(files), generator=generator_for(0, "shards")).tolist()]
 
 
-def _shard(store: Store, path: str, files: Sequence[Path], side: int) -> tuple[dict, list[str]]:
+def _shard(store: Store, path: str, files: Sequence[Path], side: int) -> tuple[StoredObject | None, list[str]]:
     """The shard's digest and length, or what is wrong with its files."""
     note = path.replace(".npy", ".json")
-    if (done := store.find_json(note)) is not None:
+    if (done := store.find_record(StoredObject, note)) is not None:
         return done, []
     data, images_NHWC = blank((len(files), side, side, 3), np.uint8)
     wrong = []
@@ -76,7 +80,7 @@ def _shard(store: Store, path: str, files: Sequence[Path], side: int) -> tuple[d
         else:
             images_NHWC[at] = image
     if wrong:
-        return {}, wrong
+        return None, wrong
     made = kept(store, path, data)
-    store.write_json(note, made)
+    store.write_json(note, made.plain())
     return made, []

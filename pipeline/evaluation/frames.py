@@ -1,5 +1,6 @@
 """A study's tables, from its results and the paper's numbers: pandas frames with the columns of schema.py."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pandas as pd
 from pipeline.evaluation import table_4, table_claims, table_errors, table_rates, table_readings
 from pipeline.evaluation.schema import TABLES, Column
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
 DIGITS = 4  # decimals kept of percent, seconds and cost
@@ -29,7 +31,7 @@ def manifest(study: Study) -> dict:
     }
 
 
-def make(study: Study, results: dict[str, dict], price: float | None = None) -> dict[str, pd.DataFrame]:
+def make(study: Study, results: Mapping[str, Result], price: float | None = None) -> dict[str, pd.DataFrame]:
     """Every table of a study by its kind; a pure function of the results, by run id."""
     if study.every_run:
         return {"readings": frame(table_readings.reading_rows(study, results), TABLES["readings"])}

@@ -15,6 +15,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, test_proportions_2indep
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from pipeline.records.result import error_percent
+
 CONFIDENCE = 0.95
 ROUNDING = 1e-9  # percentage points
 SEEDS = "t over seeds"
@@ -42,7 +44,7 @@ class Count:
 
     @property
     def error(self) -> float:
-        return 100 * self.wrong / self.seen
+        return error_percent(self.wrong, self.seen)
 
 
 class Difference:

@@ -3,22 +3,23 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from pipeline.records.result import Evaluation, Result
 from pipeline.store.objects import AT_ONCE, RunFolder, Store
 
 
-def proof_of(result: dict) -> dict:
+def proof_of(result: Result) -> Evaluation:
     """What an evaluation of a run's stored weights has confirmed."""
-    return {"digests": result["digests"], "wrong": result["wrong"], "seen": result["seen"]}
+    return Evaluation(result.digests, result.wrong, result.seen)
 
 
 def is_verified(store: Store, run: RunFolder) -> bool:
     """Whether these very weights were evaluated again and made the errors that the run reported."""
-    return store.find_json(run.evaluation) == proof_of(store.read_json(run.result))
+    return store.find_record(Evaluation, run.evaluation) == proof_of(store.read_record(Result, run.result))
 
 
-def unverified(store: Store, results: Mapping[str, dict]) -> list[str]:
+def unverified(store: Store, results: Mapping[str, Result]) -> list[str]:
     """The finished runs, by id, whose weights nobody has evaluated again."""
-    done = [id for id, result in results.items() if result["outcome"] == "done"]
+    done = [id for id, result in results.items() if result.outcome == "done"]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        proofs = pool.map(lambda id: store.find_json(RunFolder(id).evaluation), done)
-        return [id for id, proof in zip(done, proofs, strict=True) if proof is None or proof != proof_of(results[id])]
+        proofs = pool.map(lambda id: store.find_record(Evaluation, RunFolder(id).evaluation), done)
+        return [id for id, proof in zip(done, proofs, strict=True) if proof != proof_of(results[id])]

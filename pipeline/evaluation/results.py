@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from pipeline.evaluation.intervals import Count, better_than_chance
 from pipeline.plan.experiment import Experiment
+from pipeline.records.result import Result, Summary
 from pipeline.store.objects import AT_ONCE, RunFolder, Store
 
 CHANCE_LEVEL = 0.001
@@ -17,17 +17,17 @@ class Run:
     """An experiment and what came of it so far."""
 
     experiment: Experiment
-    result: dict[str, Any] = field(default_factory=dict)
+    result: Result | None = None
 
     @property
     def outcome(self) -> str:
         """done, diverged, crashed, or not run."""
-        return self.result.get("outcome", "not run")
+        return self.result.outcome if self.result else "not run"
 
     @property
     def count(self) -> Count | None:
         """Errors of a finished run."""
-        return Count(self.result["wrong"], self.result["seen"]) if self.outcome == "done" else None
+        return Count(self.result.wrong, self.result.seen) if self.result and self.outcome == "done" else None
 
     @property
     def at_chance(self) -> bool:
@@ -36,17 +36,21 @@ class Run:
         return count is not None and better_than_chance(count, classes) > CHANCE_LEVEL
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """Its summary; the plan knows the rest of runs that were finished before there were summaries."""
-        planned = {"raw_sha256": self.experiment.dataset.sha256, "revision": self.experiment.revision}
-        return planned | {name: fact for name, fact in self.result.get("summary", {}).items() if fact is not None}
+    def facts(self) -> Summary:
+        """The result's summary; results without one are of the data and the revision that the plan names."""
+        found = self.result.summary if self.result else Summary()
+        return replace(
+            found,
+            raw_sha256=self.experiment.dataset.sha256 if found.raw_sha256 is None else found.raw_sha256,
+            revision=self.experiment.revision if found.revision is None else found.revision,
+        )
 
 
-def collect(store: Store, experiments: Iterable[Experiment]) -> dict[str, dict]:
+def collect(store: Store, experiments: Iterable[Experiment]) -> dict[str, Result]:
     """The results there are, by run id."""
     ids = [e.id for e in experiments]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: store.find_json(RunFolder(id).result), ids)
+        found = pool.map(lambda id: store.find_record(Result, RunFolder(id).result), ids)
         return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
 
 

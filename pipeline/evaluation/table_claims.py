@@ -13,6 +13,7 @@ from pipeline.paper.networks import NETWORKS
 from pipeline.paper.shapes import parameters
 from pipeline.plan.schedule import RULES, Cell
 from pipeline.plan.studies import Relation, Study
+from pipeline.records.result import Result
 
 AT_THIS_SCALE = " at this scale"
 Sides = Mapping[Setting, Sequence[Run]]  # the settled runs at the chosen rate
@@ -43,7 +44,7 @@ class Tested:
         return "contradicted" if self.p_against < SIGNIFICANT else "inconclusive"
 
 
-def sides(study: Study, results: dict[str, dict]) -> dict[str, dict[Cell, list[Run]]]:
+def sides(study: Study, results: Mapping[str, Result]) -> dict[str, dict[Cell, list[Run]]]:
     """By rule and cell, the settled runs that stand for the cell, or those for which it has no rate; cells without any
     are left out."""
     found: dict[str, dict[Cell, list[Run]]] = {rule: {} for rule in RULES}
@@ -112,7 +113,7 @@ def _verdict(statement: Claim, tested: list[Tested], small: bool | None) -> tupl
     return "holds", said
 
 
-def claim_rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
+def claim_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """One row for each comparison by each rule, and one for a claim that no number decides; none on another task."""
     if study.relation is Relation.OTHER:
         return []
@@ -126,7 +127,7 @@ def claim_rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
     return sorted(out, key=lambda row: row["claim"])
 
 
-def _by_rule(study: Study, results: dict[str, dict]) -> dict[str, dict[Setting, list[Run]]]:
+def _by_rule(study: Study, results: Mapping[str, Result]) -> dict[str, dict[Setting, list[Run]]]:
     """The runs by rule; one entry where no cell has a choice. At a smaller scale cells stand in for CIFAR-10's."""
     by_rule = sides(study, results)
     if by_rule[RULES[0]] == by_rule[RULES[1]] and not any(p.search for p in study.parts or (study,)):

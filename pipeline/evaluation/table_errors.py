@@ -1,7 +1,7 @@
 """The rows of a study's main table: every cell by every rule of choosing its rate, beside the paper's number."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.paper.shapes import parameters
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import RULES, Cell, candidates, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result, Summary
 
 ONE_RATE = "one rate"
 OUTCOMES = ("done", "diverged", "dead", "crashed", "not run")
@@ -33,7 +34,7 @@ def answering_parts(study: Study) -> list[Study]:
     return [part for part in study.parts if not searched.issuperset(part.experiments)] or [study]
 
 
-def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], list[Run]]:
+def chosen(study: Study, results: Mapping[str, Result]) -> dict[tuple[Cell, str], list[Run]]:
     """The runs that stand for each cell by each rule; none where the rule cannot choose yet."""
     by_rule = {rule: chosen_learning_rates(study, results, rule) for rule in RULES}
     out = {}
@@ -41,11 +42,11 @@ def chosen(study: Study, results: dict[str, dict]) -> dict[tuple[Cell, str], lis
         one = len({e.recipe.lr for e in planned}) == 1
         for rule in (ONE_RATE,) if one else RULES if study.search else RULES[:1]:
             lr = by_rule[RULES[0] if one else rule].get(this)
-            out[this, rule] = [Run(e, results.get(e.id, {})) for e in planned if e.recipe.lr == lr]
+            out[this, rule] = [Run(e, results.get(e.id)) for e in planned if e.recipe.lr == lr]
     return out
 
 
-def error_rows(study: Study, results: dict[str, dict], price: float | None = None) -> list[dict[str, Any]]:
+def error_rows(study: Study, results: Mapping[str, Result], price: float | None = None) -> list[dict[str, Any]]:
     """One row for each cell and rule; `price` is that of a device-hour."""
     if study.parts:
         parts = [row for part in answering_parts(study) for row in error_rows(part, results, price)]
@@ -55,18 +56,18 @@ def error_rows(study: Study, results: dict[str, dict], price: float | None = Non
     return [_row(study, planned[this], this, rule, runs, results, price) for (this, rule), runs in found]
 
 
-def blocked_by(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+def blocked_by(study: Study, this: Cell, rule: str, results: Mapping[str, Result]) -> list[Run]:
     """The runs for which a rule cannot choose a rate, though they came out: the crashed ones; all, if none learned."""
     tried = candidate_runs(study, this, rule, results)
     crashed = [run for run in tried if run.outcome == "crashed"]
     return crashed or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
 
 
-def candidate_runs(study: Study, this: Cell, rule: str, results: dict[str, dict]) -> list[Run]:
+def candidate_runs(study: Study, this: Cell, rule: str, results: Mapping[str, Result]) -> list[Run]:
     """The runs among which a rule chooses."""
     if rule == ONE_RATE:
         return []
-    return [Run(e, results.get(e.id, {})) for e in candidates(study, this, rule)]
+    return [Run(e, results.get(e.id)) for e in candidates(study, this, rule)]
 
 
 def _row(
@@ -75,7 +76,7 @@ def _row(
     this: Cell,
     rule: str,
     runs: list[Run],
-    results: dict[str, dict],
+    results: Mapping[str, Result],
     price: float | None,
 ) -> dict[str, Any]:
     claim = published_for(this, study)
@@ -144,27 +145,18 @@ def _measured(study: Study, claim, runs: list[Run]) -> dict[str, Any]:
 
 
 def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
-    settled, whole = ([run.result for run in runs if run.outcome in kinds] for kinds in (OUTCOMES[:-1], OUTCOMES[:1]))
+    settled = [run.result for run in runs if run.result]
+    whole = [result for result in settled if result.outcome == "done"]
     if not settled:
         return {}
-    spent = sum(device_seconds(result) for result in settled)
+    spent = sum(result.device_seconds for result in settled)
     return {
-        "epochs": max((result["epochs"] for result in settled if "epochs" in result), default=None),
-        "seconds": mean(result["seconds"] for result in whole) if whole else None,
+        "epochs": max((result.epochs for result in settled if result.is_measured), default=None),
+        "seconds": mean(result.seconds for result in whole) if whole else None,
         "device_seconds": spent,
-        "wasted_seconds": sum(wasted_seconds(result) for result in settled),
+        "wasted_seconds": sum(result.summary.wasted_seconds for result in settled),
         "cost": None if price is None else spent / 3600 * price,
     }
-
-
-def device_seconds(result: dict) -> float:
-    """What a settled run took of its devices; runs from before there were summaries had one."""
-    return result.get("summary", {}).get("device_seconds", result.get("seconds", 0.0))
-
-
-def wasted_seconds(result: dict) -> float:
-    """What attempts on it that were lost took besides."""
-    return result.get("summary", {}).get("wasted_seconds", 0.0)
 
 
 def _provenance(runs: list[Run]) -> dict[str, Any]:
@@ -174,18 +166,18 @@ def _provenance(runs: list[Run]) -> dict[str, Any]:
         "modes": _each(facts, "mode"),
         "commits": " ".join(sorted({commit_of(fact) for fact in facts} - {""})),
         "raw_sha256": _each(facts, "raw_sha256"),
-        "revision": facts[0]["revision"] if facts else None,
+        "revision": facts[0].revision if facts else None,
         "whitening_sha256": _each(facts, "whitening_sha256"),
     }
 
 
-def commit_of(fact: dict) -> str:
+def commit_of(fact: Summary) -> str:
     """The commit, short, with a + where the checkout had changes."""
-    return f"{fact['commit'][:12]}{'+' if fact.get('dirty') else ''}" if fact.get("commit") else ""
+    return f"{fact.commit[:12]}{'+' if fact.dirty else ''}" if fact.commit else ""
 
 
-def _each(facts: list[dict], name: str) -> str:
-    return ", ".join(sorted({str(fact[name]) for fact in facts if name in fact}))
+def _each(facts: list[Summary], name: str) -> str:
+    return ", ".join(sorted({str(value) for fact in facts if (value := getattr(fact, name)) is not None}))
 
 
 def counted(runs: Sequence[Run]) -> str:
@@ -201,7 +193,7 @@ def inconsistent(runs: Iterable[Run]) -> str:
     for name in ALIKE:
         kinds: dict[str, list[str]] = {}
         for run in settled:
-            if (value := run.facts.get(name)) is not None:  # a crashed run has not told
+            if (value := getattr(run.facts, name)) is not None:  # a crashed run has not told
                 kinds.setdefault(str(value), []).append(run.experiment.id)
         if len(kinds) > 1:
             told = "; ".join(f"{value[:12]}: {' '.join(ids)}" for value, ids in sorted(kinds.items()))

@@ -1,5 +1,6 @@
 """The rows of the learning-rate table: every rate of every cell, who chooses it, what choosing on test data adds."""
 
+from collections.abc import Mapping
 from statistics import mean
 from typing import Any
 
@@ -8,9 +9,10 @@ from pipeline.evaluation.table_errors import answering_parts, counted, grouped, 
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import RULES, Cell, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result
 
 
-def learning_rate_rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
+def learning_rate_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """One row for each cell and rate, the largest rate first."""
     if study.parts:
         parts = [row for part in answering_parts(study) for row in learning_rate_rows(part, results)]
@@ -21,7 +23,7 @@ def learning_rate_rows(study: Study, results: dict[str, dict]) -> list[dict[str,
         rates_here = sorted({e.recipe.lr for e in planned}, reverse=True)
         choice = len(rates_here) > 1
         for lr in rates_here:
-            runs = [Run(e, results.get(e.id, {})) for e in planned if e.recipe.lr == lr]
+            runs = [Run(e, results.get(e.id)) for e in planned if e.recipe.lr == lr]
             by = {rule: choice and picks[rule].get(this) == lr for rule in RULES}
             # tuned on another data set, nothing was chosen on these errors, nor searched for beside them
             held_out = None if study.tuned_on else _held_out(study, this, lr, results)
@@ -54,7 +56,7 @@ def _row(
     return row
 
 
-def _held_out(study: Study, this: Cell, lr: float, results: dict[str, dict]) -> Run | None:
+def _held_out(study: Study, this: Cell, lr: float, results: Mapping[str, Result]) -> Run | None:
     """The search run that speaks for a rate."""
 
     def speaks(e: Experiment) -> bool:
@@ -62,4 +64,4 @@ def _held_out(study: Study, this: Cell, lr: float, results: dict[str, dict]) -> 
         return (other.network, other.augmented, e.recipe.lr) == (this.network, this.augmented, lr)
 
     found = next((e for e in study.search if speaks(e)), None)
-    return Run(found, results.get(found.id, {})) if found else None
+    return Run(found, results.get(found.id)) if found else None

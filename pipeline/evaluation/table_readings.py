@@ -5,7 +5,7 @@ mean training loss of its last epoch is below LEFT_PLATEAU nats, where guessing 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -15,6 +15,7 @@ from pipeline.paper.networks import NETWORKS
 from pipeline.paper.recipes import LEARNING_RATES
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result
 
 LEFT_PLATEAU = 2.2  # nats
 WIDTHS = ("1/4", "1")
@@ -37,12 +38,12 @@ def reading_of(experiment: Experiment) -> Reading:
     return Reading("1" if by == 1 else f"1/{by}", recipe.initialization, recipe.score_bias, recipe.batch)
 
 
-def reading_rows(study: Study, results: dict[str, dict]) -> list[dict[str, Any]]:
+def reading_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """One row a reading, the whole ones first and of these the best: finished runs, how many left the plateau, their
     mean training loss, and at each of the paper's learning rates how many of how many left it."""
     groups: dict[Reading, list[Run]] = {}
     for experiment in study.experiments:
-        groups.setdefault(reading_of(experiment), []).append(Run(experiment, results.get(experiment.id, {})))
+        groups.setdefault(reading_of(experiment), []).append(Run(experiment, results.get(experiment.id)))
     names = {reading: {run.experiment.network.name for run in runs} for reading, runs in groups.items()}
     shared = {width: set.intersection(*(n for r, n in names.items() if r.width == width)) for width in WIDTHS}
     rows = [row for reading, runs in groups.items() if (row := _row(reading, runs, shared[reading.width]))]
@@ -86,7 +87,7 @@ def has_left(run: Run) -> bool:
 
 def loss_of(run: Run) -> float:
     """Mean training loss of the last epoch, in nats; ln(classes) for a run that diverged or did not learn."""
-    loss = run.result.get("train_loss")
+    loss = run.result.train_loss if run.result else None
     return loss if run.outcome == "done" and loss is not None else math.log(run.experiment.network.classes)
 
 

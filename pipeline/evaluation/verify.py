@@ -12,6 +12,7 @@ from pipeline.numerics.evaluate import count_ties, count_wrong
 from pipeline.numerics.fast.precision import Mode, set_backend_flags
 from pipeline.numerics.model import build
 from pipeline.plan.experiment import Experiment, experiment
+from pipeline.records.result import Result
 from pipeline.runtime.provenance import processor
 from pipeline.store.objects import RunFolder, Store, sha256
 from pipeline.training import checkpoint
@@ -26,7 +27,7 @@ class Trained:
 
     experiment: Experiment
     model: nn.Module
-    result: dict
+    result: Result
     rounded: bool  # to half precision: the store holds no more
 
 
@@ -36,11 +37,11 @@ def load_model(store: Store, id: str) -> Trained:
     ValueError when they are not those of the result.
     """
     folder = RunFolder(id)
-    result = store.read_json(folder.result)
+    result = store.read_record(Result, folder.result)
     weights = store.find(folder.model)
     if rounded := weights is None:
         weights = store.read(folder.halved)
-    if (_rounded_from(weights) if rounded else sha256(weights)) != result["digests"]["model"]:
+    if (_rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
         raise ValueError(
             f"{store.url_of(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
             f"it was damaged or replaced. Delete {store.url_of(folder.top)} and train the run again."
@@ -51,7 +52,7 @@ def load_model(store: Store, id: str) -> Trained:
     return Trained(this, model.eval(), result, rounded)
 
 
-def verify(store: Store, id: str) -> dict:
+def verify(store: Store, id: str) -> Result:
     """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
 
     Where another machine, or a GPU, is at work, as many images may differ as it may round the other way. What was
@@ -59,7 +60,7 @@ def verify(store: Store, id: str) -> dict:
     """
     folder = RunFolder(id)
     if is_verified(store, folder):
-        return store.read_json(folder.result)
+        return store.read_record(Result, folder.result)
     torch.set_num_threads(1)
     set_backend_flags(Mode())
     trained = load_model(store, id)
@@ -73,21 +74,21 @@ def verify(store: Store, id: str) -> dict:
     _, test_feed = data.feeds(this.recipe, device())
     model = trained.model.to(device())
     wrong, seen = count_wrong(model, test_feed)
-    apart = abs(wrong - result["wrong"])
+    apart = abs(wrong - result.wrong)
     ties = count_ties(model, test_feed) if apart and not _same_bits(result) else 0
-    if seen != result["seen"] or apart > ties:
+    if seen != result.seen or apart > ties:
         raise ValueError(
-            f"run {id} reported {result['wrong']} wrong of {result['seen']}, but its stored weights get {wrong} wrong "
+            f"run {id} reported {result.wrong} wrong of {result.seen}, but its stored weights get {wrong} wrong "
             f"of {seen}{f', and {ties} ties explain no more' if ties else ''}: do not trust this run"
         )
-    store.write_json(folder.evaluation, proof_of(result))
+    store.write_json(folder.evaluation, proof_of(result).plain())
     return result
 
 
-def _same_bits(result: dict) -> bool:
+def _same_bits(result: Result) -> bool:
     """Whether this process computes what the one that trained the run did; a GPU chooses its algorithms anew."""
-    facts = result.get("summary", {})
-    return device() == facts.get("device", "cpu") == "cpu" and facts.get("processor", processor()) == processor()
+    made = result.summary
+    return device() == (made.device or "cpu") == "cpu" and (made.processor or processor()) == processor()
 
 
 def publish_float16(store: Store, id: str) -> None:

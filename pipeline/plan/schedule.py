@@ -1,5 +1,5 @@
 """Pure views of a study and its results: what it costs, which learning rate either rule chooses, what is missing and in
-which order. A result is the content of a run's result.json, by the run's id."""
+which order. Results are given by the run's id."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pipeline.paper.shapes import training_flops
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result
 
-Results = Mapping[str, dict]
+Results = Mapping[str, Result]
 
 # paper: the best error on the test images, as the authors most likely chose (READING.md)
 # held-out: the best error on 5,000 training images, after training on the other 45,000
@@ -98,13 +99,9 @@ def _candidates(study: Study) -> tuple[Experiment, ...]:
 
 
 def _best(candidates: list[Experiment], results: Results) -> float | None:
-    if not candidates or any(e.id not in results or results[e.id]["outcome"] == "crashed" for e in candidates):
+    if not candidates or any(e.id not in results or results[e.id].outcome == "crashed" for e in candidates):
         return None
-    errors = [
-        (result["wrong"] / result["seen"], e.recipe.lr)
-        for e in candidates
-        if (result := results[e.id])["outcome"] == "done"
-    ]
+    errors = [(error, e.recipe.lr) for e in candidates if (error := results[e.id].error_percent) is not None]
     return min(errors)[1] if errors else None
 
 

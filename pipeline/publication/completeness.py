@@ -10,11 +10,12 @@ from pipeline.evaluation.proofs import unverified
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result
 from pipeline.store.objects import AT_ONCE, DatasetFolder, RunFolder, Store, StudyFolder, sha256
 from pipeline.visualization.catalogue import RenderRequest, chosen_runs, missing
 
 # whatever decides a byte of what is published
-ROOMS = ("errors.py", "paper", "plan", "store", "evaluation", "visualization", "publication")
+ROOMS = ("errors.py", "records", "paper", "plan", "store", "evaluation", "visualization", "publication")
 LIBRARIES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "statsmodels", "tabulate")
 
 
@@ -35,11 +36,12 @@ def is_complete(store: Store, study: Study, wanted: RenderRequest, price: float 
     )
 
 
-def inputs(store: Store, study: Study, results: Mapping[str, dict], price: float | None) -> dict:
+def inputs(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> dict:
     """What the published tables, page and list follow from, as JSON: they are made anew where it has changed."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pictures = dict(zip(results, pool.map(lambda id: store.names(RunFolder(id).figures), results), strict=True))
-    found = {"results": dict(results), "pictures": pictures, "unverified": unverified(store, results)}
+    plain = {id: result.plain() for id, result in results.items()}
+    found = {"results": plain, "pictures": pictures, "unverified": unverified(store, results)}
     return {
         "code": _code(),
         "runs": len(study.wanted),
@@ -49,16 +51,16 @@ def inputs(store: Store, study: Study, results: Mapping[str, dict], price: float
     }
 
 
-def record(store: Store, study: Study, results: Mapping[str, dict], price: float | None) -> None:
+def record(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> None:
     """Note what the study's publication was made from, once all of it is in the store."""
     store.write_json(StudyFolder(study.name).inputs, inputs(store, study, results, price))
 
 
-def read_results(store: Store, experiments: Iterable[Experiment]) -> dict[str, dict]:
+def read_results(store: Store, experiments: Iterable[Experiment]) -> dict[str, Result]:
     """The results there are, by run id."""
     ids = [e.id for e in experiments]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: store.find_json(RunFolder(id).result), ids)
+        found = pool.map(lambda id: store.find_record(Result, RunFolder(id).result), ids)
         return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
 
 
@@ -67,9 +69,9 @@ def _has_data(store: Store, experiments: Iterable[Experiment]) -> bool:
     return all(store.exists(DatasetFolder(dataset, how).manifest) for dataset, how in kinds)
 
 
-def _has_pictures(store: Store, study: Study, results: Mapping[str, dict], wanted: RenderRequest) -> bool:
+def _has_pictures(store: Store, study: Study, results: Mapping[str, Result], wanted: RenderRequest) -> bool:
     drawn = chosen_runs(study, results)
-    return not any(missing(store, e, results[e.id]["digests"], wanted) for e in drawn)
+    return not any(missing(store, e, results[e.id].digests, wanted) for e in drawn)
 
 
 def _is_whole(store: Store, folder: StudyFolder) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from pipeline.records.result import Result, error_percent
 from pipeline.store.objects import AT_ONCE, RunFolder, Store
 
 COLUMNS = ["epoch", "train_wrong", "train_seen", "test_wrong", "test_seen"]
@@ -23,11 +24,11 @@ class Curve:
     test: tuple[np.ndarray, np.ndarray]
 
 
-def curves(store: Store, results: Mapping[str, dict], ids: Iterable[str]) -> dict[str, Curve]:
+def curves(store: Store, results: Mapping[str, Result], ids: Iterable[str]) -> dict[str, Curve]:
     """The curve of every run whose history is there and whole, by id."""
-    asked = [id for id in ids if "digests" in results.get(id, {})]
+    asked = [id for id in ids if id in results and results[id].is_measured]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: _read(store, id, results[id]["attempt"]), asked)
+        found = pool.map(lambda id: _read(store, id, results[id].attempt), asked)
         return {id: curve for id, curve in zip(asked, found, strict=True) if curve is not None}
 
 
@@ -46,7 +47,7 @@ def _errors(table: dict[str, list], part: str) -> tuple[np.ndarray, np.ndarray]:
     columns = (table["epoch"], table[f"{part}_wrong"], table[f"{part}_seen"])
     known = [row for row in zip(*columns, strict=True) if None not in row]
     epoch, wrong, seen = np.array(_thinned(known), dtype=float).reshape(-1, 3).T
-    return epoch + 1, 100 * wrong / seen
+    return epoch + 1, error_percent(wrong, seen)
 
 
 def _thinned(rows: list) -> list:

@@ -77,7 +77,7 @@ def _entry(store: Store, study: Study, there: set[str]) -> Entry:
     statuses = Progress(store, [e for e in waiting if e.id in there]).statuses()
     return Entry(
         study,
-        dict(Counter(result["outcome"] for result in own)),
+        dict(Counter(result.outcome for result in own)),
         len(waiting),
         tuple(_begun(status) for status in statuses),
         headline(study, tables),

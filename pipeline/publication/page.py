@@ -13,13 +13,14 @@ from pipeline.evaluation.headline import headline
 from pipeline.evaluation.proofs import unverified
 from pipeline.evaluation.results import Run
 from pipeline.evaluation.schema import FILES, SCHEMA, TABLES
-from pipeline.evaluation.table_errors import commit_of, device_seconds, wasted_seconds
+from pipeline.evaluation.table_errors import commit_of
 from pipeline.paper.published_errors import CONTRADICTIONS
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
 from pipeline.publication.display import merge_rules, readable, records
+from pipeline.records.result import Result, Summary
 from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder
 from pipeline.visualization.catalogue import RenderRequest, pictures
 
@@ -40,7 +41,7 @@ def make(
     store: Store,
     study: Study,
     made: Mapping[str, pd.DataFrame],
-    results: Mapping[str, dict],
+    results: Mapping[str, Result],
     edition: str,
     price: float | None = None,
 ) -> tuple[bytes, list[plots.Plot]]:
@@ -69,7 +70,7 @@ def make(
             gallery=store.exists(StudyFolder(study.name).gallery),
             cost=_cost(study, own, price),
             facts=_facts(study, results),
-            finished=sum(result["outcome"] == "done" for result in own.values()),
+            finished=sum(result.outcome == "done" for result in own.values()),
             unproved=len(unverified(store, own)),
             reading=formats.pandas_line(store, study.name),
             files={kind: FILES[kind] for kind in made},
@@ -86,7 +87,7 @@ def _environment() -> Environment:
 
 
 def _plots(
-    store: Store, study: Study, rows: dict[str, list[dict[str, Any]]], results: Mapping[str, dict]
+    store: Store, study: Study, rows: dict[str, list[dict[str, Any]]], results: Mapping[str, Result]
 ) -> list[plots.Plot]:
     cells = rows["cells"]
     read = curves(store, results, dict.fromkeys(id for row in cells for id in row["runs"].split()))
@@ -137,7 +138,7 @@ def _claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _pictures(
-    store: Store, study: Study, cells: list[dict[str, Any]], results: Mapping[str, dict]
+    store: Store, study: Study, cells: list[dict[str, Any]], results: Mapping[str, Result]
 ) -> list[dict[str, str]]:
     """Pictures of the best cells' first runs, as data in the page."""
     experiments = {e.id: e for e in study.experiments}
@@ -148,14 +149,14 @@ def _pictures(
         return [picture for picture in found if picture]
 
 
-def _picture(store: Store, experiment: Experiment, result: dict) -> dict[str, str] | None:
+def _picture(store: Store, experiment: Experiment, result: Result) -> dict[str, str] | None:
     """The picture of a run that says most, with the words of the note beside it; as every study draws them first."""
     id, top = experiment.id, RunFolder(experiment.id).figures
     there = [name for name in store.names(top) if name.endswith(".png")]
-    digests = result.get("digests")
+    digests = result.digests
     usual = (
         {f"{p.name(digests)}.png" for p in pictures(experiment.network, RenderRequest())}
-        if there and digests
+        if there and digests.model
         else set()
     )
     names = [name for name in there if name in usual] or there
@@ -171,12 +172,13 @@ def _picture(store: Store, experiment: Experiment, result: dict) -> dict[str, st
     }
 
 
-def _cost(study: Study, results: Mapping[str, dict], price: float | None) -> dict[str, Any]:
+def _cost(study: Study, results: Mapping[str, Result], price: float | None) -> dict[str, Any]:
     """What the study has taken so far, those runs included that only chose a rate."""
-    spent, wasted = (sum(count(result) for result in results.values()) for count in (device_seconds, wasted_seconds))
+    spent = sum(result.device_seconds for result in results.values())
+    wasted = sum(result.summary.wasted_seconds for result in results.values())
     return {
         "planned": len(study.wanted),
-        "outcomes": Counter(result["outcome"] for result in results.values()),
+        "outcomes": Counter(result.outcome for result in results.values()),
         "device_hours": spent / 3600,
         "wasted_hours": wasted / 3600,
         "price": price,
@@ -184,15 +186,15 @@ def _cost(study: Study, results: Mapping[str, dict], price: float | None) -> dic
     }
 
 
-def _facts(study: Study, results: Mapping[str, dict]) -> list[tuple[str, list[tuple[str, int]]]]:
+def _facts(study: Study, results: Mapping[str, Result]) -> list[tuple[str, list[tuple[str, int]]]]:
     """What the results rest on: every value of every fact, with the number of runs that have it."""
     facts = [Run(e, results[e.id]).facts for e in study.read if e.id in results]
     counted = [(label, Counter(_fact(fact, name) for fact in facts)) for name, label in FACTS.items()]
     return [(label, sorted((v, n) for v, n in values.items() if v)) for label, values in counted if any(values)]
 
 
-def _fact(fact: dict[str, Any], name: str) -> str:
+def _fact(fact: Summary, name: str) -> str:
     if name == "commit":
         return commit_of(fact)
-    value = str(fact.get(name) or "")
+    value = str(getattr(fact, name) or "")
     return value[:16] if name.endswith("sha256") else value

@@ -12,8 +12,10 @@ from pipeline.errors import UserError
 from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
+from pipeline.records.record import Record
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 Buffer = bytearray | mmap  # bytes that may be worked on in place, to no effect on the object
 AT_ONCE = 32  # objects that are asked for side by side where many are wanted
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
@@ -96,6 +98,15 @@ class Store:
     def find_json(self, path: str) -> Any | None:
         data = self.find(path)
         return None if data is None else json.loads(data)
+
+    def read_record(self, kind: type[R], path: str) -> R:
+        """The record at `path`; FileNotFoundError when there is none, DamagedRecord when it is not one of its kind."""
+        return kind.from_json(self.read(path), self.url_of(path))
+
+    def find_record(self, kind: type[R], path: str) -> R | None:
+        """The record at `path`, or None; DamagedRecord when it is not one of its kind."""
+        data = self.find(path)
+        return None if data is None else kind.from_json(data, self.url_of(path))
 
     def write_json(self, path: str, value: Any) -> None:
         self.write(path, to_json(value))
@@ -191,6 +202,15 @@ class RunFolder:
         self.claims = f"{self.top}/claims"
         self.attempts = f"{self.top}/attempts"
         self.figures = f"{self.top}/figures"
+
+    def lease(self, number: int) -> str:
+        return f"{self.claims}/{number}.json"
+
+    def heartbeat(self, number: int) -> str:
+        return f"{self.claims}/{number}.beat.json"
+
+    def attempt_end(self, number: int) -> str:
+        return f"{self.claims}/{number}.end.json"
 
     def attempt(self, number: int) -> str:
         return f"{self.attempts}/{number}"

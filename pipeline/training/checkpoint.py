@@ -10,6 +10,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from pipeline.numerics.reference_loop import PartialEpoch
+from pipeline.records.attempt import CheckpointNote
 from pipeline.store.objects import RunFolder, Store, sha256
 
 KEEP = 2
@@ -46,9 +47,11 @@ def save(
     data = save_tensors(_tensors(model, optimizer))
     folder = f"{run.attempt(attempt)}/checkpoint"
     name = f"{epochs_done}-{part.seen}" if part else f"{epochs_done}"
-    note = {"epochs_done": epochs_done, "sha256": sha256(data), "bytes": len(data)}
+    note = CheckpointNote(
+        epochs_done=epochs_done, sha256=sha256(data), bytes=len(data), part=asdict(part) if part else None
+    )
     store.write(f"{folder}/{name}.safetensors", data)
-    store.write_json(f"{folder}/{name}.json", note | ({"part": asdict(part)} if part else {}))
+    store.write_json(f"{folder}/{name}.json", note.plain())
     names = [name.removesuffix(".json") for name in store.names(folder) if name.endswith(".json")]
     for old in sorted(names, key=_place)[:-KEEP]:
         store.delete(f"{folder}/{old}.json")
@@ -107,10 +110,10 @@ def _place(name: str) -> tuple[int, int]:
 
 def _read(store: Store, path: str, attempt: int) -> Checkpoint | None:
     try:
-        note, data = store.read_json(f"{path}.json"), store.read(f"{path}.safetensors")
-        if sha256(data) == note["sha256"]:
-            part = PartialEpoch(**note["part"]) if "part" in note else None
-            return Checkpoint(note["epochs_done"], attempt, load_tensors(data), part)
+        note, data = store.read_record(CheckpointNote, f"{path}.json"), store.read(f"{path}.safetensors")
+        if sha256(data) == note.sha256:
+            part = PartialEpoch(**note.part) if note.part else None
+            return Checkpoint(note.epochs_done, attempt, load_tensors(data), part)
         why = "its digest is not the one noted"
     except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError) as error:
         why = repr(error)

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ from pipeline.numerics.model import build, count_parameters
 from pipeline.numerics.model_check import check_model
 from pipeline.numerics.process_group import ALONE, ProcessGroup
 from pipeline.plan.experiment import Experiment
+from pipeline.records.result import Digests, Outcome, Result
 from pipeline.runtime.allocator import keep_freed
 from pipeline.runtime.provenance import provenance
 from pipeline.runtime.settings import settings
@@ -33,24 +34,6 @@ from pipeline.training.summary import summary
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 10.0  # an epoch that ends this long after the last checkpoint writes one
 PART_SECONDS = 45.0  # inside an epoch; saving and a slow step included, a minute of work is lost at most
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run came out. Errors are counts; percent is for tables."""
-
-    experiment_id: str
-    outcome: str  # done, diverged or dead; leases.py records crashed
-    why: list[str]  # it ended early
-    attempt: int
-    epochs: int  # that were trained
-    wrong: int
-    seen: int
-    train_loss: float | None  # of the last epoch
-    parameters: int
-    seconds: float  # of all epochs, those before a resume included
-    digests: dict[str, str]  # of what the result rests on
-    summary: dict  # what tables read of it (summary.py)
 
 
 @dataclass(frozen=True)
@@ -160,8 +143,8 @@ def _begin(claim: Lease, store: Store, workers: ProcessGroup) -> _Begun:
     this, folder = claim.experiment, claim.run
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(folder.experiment, this.plain())
-    facts = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(_mode(this)), workers.count)
-    store.write_json(folder.provenance(claim.attempt), facts)
+    origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(_mode(this)), workers.count)
+    store.write_json(folder.provenance(claim.attempt), origin.plain())
     lane = _lane(this, data, workers)
     rows, lane.part = _resume(store, folder, lane.model, lane.weights)
     lane.epoch, lane.flat = (
@@ -222,7 +205,7 @@ def _finish(one: _Begun, store: Store) -> Result:
     result = Result(
         experiment_id=claim.experiment.id,
         outcome=outcome,
-        why=[why] if why else [],
+        why=(why,) if why else (),
         attempt=claim.attempt,
         epochs=len(rows),
         wrong=last.test_wrong,
@@ -230,16 +213,16 @@ def _finish(one: _Begun, store: Store) -> Result:
         train_loss=last.train_loss if math.isfinite(last.train_loss) else None,
         parameters=count_parameters(model),
         seconds=round(sum(row.seconds for row in rows), 3),
-        digests={"model": sha256(weights), "history": sha256(curve), "dataset": one.dataset},
+        digests=Digests(model=sha256(weights), history=sha256(curve), dataset=one.dataset),
         summary=summary(store, claim.experiment, claim.attempt, rows),
     )
-    if not store.create_json(claim.run.result, asdict(result)):
+    if not store.create_json(claim.run.result, result.plain()):
         raise LeaseLost(f"{claim.run.id} has a result of another attempt than {claim.attempt}")
     claim.finished = True
     return result
 
 
-def _outcome(lane: Trainer, epoch: int) -> tuple[str, str]:
+def _outcome(lane: Trainer, epoch: int) -> tuple[Outcome, str]:
     """The outcome of a run whose last epoch was `epoch`, and why it ended early, if it did."""
     if lane.diverged:
         return "diverged", f"diverged at epoch {epoch}"

@@ -8,12 +8,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
+from pipeline.records.attempt import AttemptEnd, Heartbeat, LeaseRecord, Owner
+from pipeline.records.result import Result, Retry, Summary
 from pipeline.runtime.process_identity import boot_id, host_name, process_started
 from pipeline.store.objects import RunFolder, Store
 from pipeline.training.attempt_time import device_seconds
@@ -24,17 +27,17 @@ MAX_FAILURES = 3  # ends of this kind make a run "crashed"
 FAILURE_KINDS = ("died", "failed")  # the run took its process down, or raised an error
 
 
-@dataclass(frozen=True)
-class Owner:
-    """A process that takes claims, as every other process can check it."""
-
-    token: str = field(default_factory=lambda: uuid4().hex)
-    host: str = field(default_factory=host_name)
-    boot: str = field(default_factory=boot_id)
-    pid: int = field(default_factory=os.getpid)
-    started: str = field(default_factory=lambda: process_started(os.getpid()) or "")
-    fleet: str = ""  # the fleet it belongs to, and its rank there
-    rank: int = 0
+def this_process(fleet: str = "", rank: int = 0) -> Owner:
+    """This process as an owner of leases, with its fleet and its rank there; no two calls give equal owners."""
+    return Owner(
+        token=uuid4().hex,
+        host=host_name(),
+        boot=boot_id(),
+        pid=os.getpid(),
+        started=process_started(os.getpid()) or "",
+        fleet=fleet,
+        rank=rank,
+    )
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Lease:
         self.run = RunFolder(experiment.id)
         self.running = False  # set once the run itself is at work, whose errors are then its own
         self.finished = False  # set once the run has its outcome
-        self._progress: dict = {}
+        self._progress: dict[str, Any] = {}  # fields of the heartbeat
         self._beats = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name=f"heartbeat {experiment.id}", daemon=True)
@@ -100,14 +103,14 @@ class Lease:
 
     def check(self) -> None:
         """Raise Lost when somebody has taken the run over, as happens to a process that slept too long."""
-        if self.store.exists(f"{self.run.claims}/{self.attempt + 1}.json"):
+        if self.store.exists(self.run.lease(self.attempt + 1)):
             raise LeaseLost(f"attempt {self.attempt} on {self.run.id} was taken over")
 
     def beat(self) -> None:
         """Rewrite the heartbeat."""
         self._beats += 1
-        body = {"beat": self._beats, "at": _now(), **self._progress}
-        self.store.write_json(f"{self.run.claims}/{self.attempt}.beat.json", body)
+        beat = Heartbeat(beat=self._beats, at=_now(), **self._progress)
+        self.store.write_json(self.run.heartbeat(self.attempt), beat.plain())
 
     def _live(self) -> None:
         shown, due = {}, 0.0
@@ -124,13 +127,13 @@ class Lease:
 
 def is_local(store: Store, run: RunFolder) -> bool:
     """Whether the last attempt's owner is a process of this host, whose life needs no minute to judge."""
-    owner = store.find_json(f"{run.claims}/{attempts(store, run).last}.json") or {}
-    return (owner.get("host"), owner.get("boot")) == (host_name(), boot_id())
+    owner = store.find_record(LeaseRecord, run.lease(attempts(store, run).last))
+    return owner is not None and (owner.host, owner.boot) == (host_name(), boot_id())
 
 
 def end_attempt(store: Store, run: RunFolder, attempt: int, how: str, why: str) -> None:
     """Record once that an attempt is over without a result: released, died or failed."""
-    store.create_json(f"{run.claims}/{attempt}.end.json", {"how": how, "why": why, "at": _now()})
+    store.create_json(run.attempt_end(attempt), AttemptEnd(how=how, why=why, at=_now()).plain())
 
 
 class LeaseObserver:
@@ -142,10 +145,10 @@ class LeaseObserver:
 
     def alive(self, run: RunFolder, attempt: int) -> bool:
         """Whether the owner of this open attempt still works on it."""
-        owner = self.store.find_json(f"{run.claims}/{attempt}.json")
+        owner = self.store.find_record(LeaseRecord, run.lease(attempt))
         if owner is None or owner_exited(owner):
             return False
-        path = f"{run.claims}/{attempt}.beat.json"
+        path = run.heartbeat(attempt)
         beat, now = self.store.find(path), self._clock()
         before = self._seen.get(path)
         if before is None or before[0] != beat:
@@ -154,14 +157,14 @@ class LeaseObserver:
         return now - before[1] < SILENCE_SECONDS
 
 
-def owner_exited(owner: dict) -> bool:
+def owner_exited(owner: Owner) -> bool:
     """Whether the owner's process is known to have ended: it was on this host in this boot, and is not there.
 
     Host names repeat between machines; a name with its boot does not.
     """
-    if (owner["host"], owner["boot"]) != (host_name(), boot_id()):
+    if (owner.host, owner.boot) != (host_name(), boot_id()):
         return False
-    return process_started(owner["pid"]) != owner["started"]
+    return process_started(owner.pid) != owner.started
 
 
 def acquire(
@@ -183,7 +186,8 @@ def acquire(
             continue
         settled = False
         number = found.last + 1
-        if store.create_json(f"{run.claims}/{number}.json", asdict(owner) | {"attempt": number, "at": _now()}):
+        record = LeaseRecord(**owner.plain(), attempt=number, at=_now())
+        if store.create_json(run.lease(number), record.plain()):
             taken.append(Lease(store, experiment, number, owner))
             if len(taken) == most:
                 break
@@ -192,9 +196,10 @@ def acquire(
 
 def failures(store: Store, run: RunFolder, found: Attempts) -> list[str]:
     """Why attempts since the last `strive retry` ended by the run's own fault."""
-    after = (store.find_json(run.retry) or {"after": 0})["after"]
-    ends = [store.read_json(f"{run.claims}/{n}.end.json") for n in found.ended if n > after]
-    return [end["why"] for end in ends if end["how"] in FAILURE_KINDS]
+    retried = store.find_record(Retry, run.retry)
+    after = retried.after if retried else 0
+    ends = [store.read_record(AttemptEnd, run.attempt_end(n)) for n in found.ended if n > after]
+    return [end.why for end in ends if end.how in FAILURE_KINDS]
 
 
 def record_worker_death(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
@@ -204,39 +209,39 @@ def record_worker_death(store: Store, experiments: Iterable[Experiment], fleet: 
         found = attempts(store, run)
         if not found.open or store.exists(run.result):
             continue
-        owner = store.read_json(f"{run.claims}/{found.last}.json")
-        if (owner["fleet"], owner["rank"]) == (fleet, rank):
+        owner = store.read_record(LeaseRecord, run.lease(found.last))
+        if (owner.fleet, owner.rank) == (fleet, rank):
             end_attempt(store, run, found.last, "died", why)
 
 
 def failure_reason(store: Store, run: RunFolder) -> str:
     """Why the last attempt on a run ended without a result, as far as it could say."""
-    end = store.find_json(f"{run.claims}/{attempts(store, run).last}.end.json")
-    return end["why"] if end else "nobody has said why"
+    end = store.find_record(AttemptEnd, run.attempt_end(attempts(store, run).last))
+    return end.why if end else "nobody has said why"
 
 
 def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:
     """The outcome of a run that ended its process, or failed, time after time; all that it took was wasted."""
     run = RunFolder(experiment.id)
     wasted = sum(device_seconds(store, run, number) for number in range(1, attempt + 1))
-    outcome = {
-        "outcome": "crashed",
-        "experiment_id": experiment.id,
-        "attempt": attempt,
-        "why": causes,
-        "summary": {"device_seconds": 0.0, "wasted_seconds": round(wasted, 3)},
-    }
-    store.create_json(run.result, outcome)
+    result = Result(
+        experiment_id=experiment.id,
+        outcome="crashed",
+        why=tuple(causes),
+        attempt=attempt,
+        summary=Summary(device_seconds=0.0, wasted_seconds=round(wasted, 3)),
+    )
+    store.create_json(run.result, result.plain())
 
 
 def retry(store: Store, run: RunFolder) -> bool:
     """Make a crashed or diverged run one that is missing; False when its outcome is neither."""
-    result = store.find_json(run.result)
-    if result is None or result["outcome"] == "done":
+    result = store.find_record(Result, run.result)
+    if result is None or result.outcome == "done":
         return False
     last = attempts(store, run).last
-    end_attempt(store, run, last, "settled", result["outcome"])
-    store.write_json(run.retry, {"after": last, "at": _now(), "was": result})
+    end_attempt(store, run, last, "settled", result.outcome)
+    store.write_json(run.retry, Retry(last, _now(), store.read_json(run.result)).plain())
     store.delete(run.result)
     return True
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import flops, gpu_seconds, needed
 from pipeline.plan.studies import Study
+from pipeline.records.attempt import Heartbeat, LeaseRecord
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store
 from pipeline.training.leases import LeaseObserver, attempts
 
@@ -22,15 +24,21 @@ class RunStatus:
     epoch: int = 0  # epochs done; of a stopped run, those that its furthest checkpoint holds
     epoch_seconds: float | None = None
     where: str | None = None  # who is at work on it
-    result: dict | None = None
+    result: Result | None = None
 
     @property
     def has_outcome(self) -> bool:
         return self.state in OUTCOMES
 
+    @property
+    def error_percent(self) -> float | None:
+        """The test error of a run that is done."""
+        return self.result.error_percent if self.result else None
+
     def plain(self) -> dict:
         """As `--json` prints it."""
-        result = self.result or {}
+        result = self.result
+        measured = result if result and result.is_measured else None
         return {
             "id": self.experiment.id,
             "network": self.experiment.network.name,
@@ -42,10 +50,10 @@ class RunStatus:
             "epoch": self.epoch,
             "epochs": self.experiment.recipe.epochs,
             "where": self.where,
-            "wrong": result.get("wrong"),
-            "seen": result.get("seen"),
-            "seconds": result.get("seconds"),
-            "why": result.get("why"),
+            "wrong": measured and measured.wrong,
+            "seen": measured and measured.seen,
+            "seconds": measured and measured.seconds,
+            "why": list(result.why) if result else None,
             "flops": flops(self.experiment),
             "gpu_seconds": round(gpu_seconds(self.experiment), 1),
         }
@@ -65,20 +73,19 @@ class Progress:
 
     def _look(self, experiment: Experiment) -> RunStatus:
         run = RunFolder(experiment.id)
-        result = self.store.find_json(run.result)
+        result = self.store.find_record(Result, run.result)
         if result is not None:
-            epoch = result.get("epochs", 0)
-            standing = RunStatus(experiment, result["outcome"], result["attempt"], epoch, result=result)
+            standing = RunStatus(experiment, result.outcome, result.attempt, result.epochs, result=result)
             self._settled[experiment.id] = standing
             return standing
         found = attempts(self.store, run)
         if not found.open or not self._watch.alive(run, found.last):
             saved = _saved_epochs(self.store, run) if found.numbers else None
             return RunStatus(experiment, "missing" if saved is None else "stopped", found.last, saved or 0)
-        owner = self.store.find_json(f"{run.claims}/{found.last}.json") or {}
-        beat = self.store.find_json(f"{run.claims}/{found.last}.beat.json") or {}
-        where = f"{owner['host'].split()[0]} pid {owner['pid']}" if owner else None
-        epoch, seconds = beat.get("epoch", 0), beat.get("epoch_seconds")
+        owner = self.store.find_record(LeaseRecord, run.lease(found.last))
+        beat = self.store.find_record(Heartbeat, run.heartbeat(found.last))
+        where = f"{owner.host.split()[0]} pid {owner.pid}" if owner else None
+        epoch, seconds = (beat.epoch or 0, beat.epoch_seconds) if beat else (0, None)
         return RunStatus(experiment, "running", found.last, epoch, seconds, where)
 
 
@@ -89,7 +96,7 @@ def _saved_epochs(store: Store, run: RunFolder) -> int | None:
     return max((int(name.partition("-")[0]) for name in notes), default=None)
 
 
-def results(standings: list[RunStatus]) -> dict[str, dict]:
+def results(standings: list[RunStatus]) -> dict[str, Result]:
     """What has come out, by the run's id."""
     return {s.experiment.id: s.result for s in standings if s.result is not None}
 
@@ -110,6 +117,6 @@ def seconds_left(standings: list[RunStatus], workers: int) -> float:
 
 
 def _seconds_per_flop(standings: list[RunStatus]) -> float:
-    took = [(s.result["seconds"], flops(s.experiment)) for s in standings if s.state == "done" and s.result]
+    took = [(s.result.seconds, flops(s.experiment)) for s in standings if s.state == "done" and s.result]
     took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in standings if s.epoch_seconds]
     return sum(seconds for seconds, _ in took) / sum(work for _, work in took) if took else SECONDS_PER_FLOP

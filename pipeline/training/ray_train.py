@@ -104,7 +104,7 @@ def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callabl
 
 def _wait_for_lease(fleet: str, experiment: Experiment, store: Store) -> list[leases.Lease]:
     """The claim on it, once nobody else is at work on it; none when it has an outcome."""
-    owner, watch = leases.Owner(fleet=fleet, rank=0), leases.LeaseObserver(store)
+    owner, watch = leases.this_process(fleet=fleet, rank=0), leases.LeaseObserver(store)
     while True:
         held, settled = leases.acquire(store, [experiment], 1, owner, watch)
         if held or settled:
@@ -117,7 +117,7 @@ def _worker(fleet: str, experiments: list[Experiment], store_url: str, together:
         from pipeline.training import job  # torch: only workers need it
 
         store = open_store(store_url)
-        owner = leases.Owner(fleet=fleet, rank=get_context().get_world_rank())
+        owner = leases.this_process(fleet=fleet, rank=get_context().get_world_rank())
         watch = leases.LeaseObserver(store)
         settled = False
         while not settled:

@@ -2,35 +2,38 @@
 
 from pipeline.numerics.reference_loop import Epoch
 from pipeline.plan.experiment import Experiment
+from pipeline.records.attempt import Provenance
+from pipeline.records.dataset import DatasetManifest
+from pipeline.records.result import Summary
 from pipeline.store.objects import DatasetFolder, RunFolder, Store
 from pipeline.training import history
 from pipeline.training.attempt_time import attempt_seconds
 
-COPIED = ("commit", "dirty", "lock_sha256", "python", "host", "processor", "device")  # from the attempt's provenance
+COPIED = (  # from the attempt's provenance
+    "commit", "dirty", "lock_sha256", "python", "host", "processor", "device", "mode", "devices",
+)  # fmt: skip
 
 
-def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> dict:
-    """Identity, data, place and cost of a run whose epochs were `rows`, as JSON."""
+def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> Summary:
+    """Identity, data, place and cost of a run whose epochs were `rows`."""
     run = RunFolder(this.id)
-    facts = store.read_json(run.provenance(attempt))
-    manifest = store.read_json(DatasetFolder(this.dataset, this.recipe.preprocess).manifest)
-    devices = facts.get("devices", 1)
-    return {
-        "network": this.network.name,
-        "dataset": this.dataset.name,
-        "augmented": this.recipe.augment is not None,
-        "lr": this.recipe.lr,
-        "seed": this.seed,
-        "revision": this.revision,
-        "raw_sha256": this.dataset.sha256 or manifest.get("raw_sha256"),
-        "whitening_sha256": manifest["objects"].get("whitening.safetensors", {}).get("sha256"),
-        **{name: facts.get(name) for name in COPIED},
-        "torch": facts["versions"]["torch"],
-        "mode": facts.get("mode", "float32"),
-        "devices": devices,
-        "device_seconds": round(devices * sum(row.seconds for row in rows), 3),
-        "wasted_seconds": round(devices * _wasted(store, run, attempt, rows), 3),
-    }
+    origin = store.read_record(Provenance, run.provenance(attempt))
+    manifest = store.read_record(DatasetManifest, DatasetFolder(this.dataset, this.recipe.preprocess).manifest)
+    whitening = manifest.objects.get("whitening.safetensors")
+    return Summary(
+        network=this.network.name,
+        dataset=this.dataset.name,
+        augmented=this.recipe.augment is not None,
+        lr=this.recipe.lr,
+        seed=this.seed,
+        revision=this.revision,
+        raw_sha256=this.dataset.sha256 or manifest.raw_sha256,
+        whitening_sha256=whitening and whitening.sha256,
+        torch=origin.versions.get("torch"),
+        device_seconds=round(origin.devices * sum(row.seconds for row in rows), 3),
+        wasted_seconds=round(origin.devices * _wasted(store, run, attempt, rows), 3),
+        **{name: getattr(origin, name) for name in COPIED},
+    )
 
 
 def _wasted(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> float:

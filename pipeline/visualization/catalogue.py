@@ -14,6 +14,7 @@ from pipeline.paper.shapes import multiplications
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import Cell, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
+from pipeline.records.result import Digests, Result
 from pipeline.store.objects import RunFolder, Store
 
 DRAWING = 1  # raise it when the same picture would come out otherwise
@@ -40,9 +41,9 @@ class Picture:
     images: int | tuple[int, ...] = ()  # test images; a number: as many, of every class in turn
     precision: str = "float32"
 
-    def name(self, digests: dict) -> str:
+    def name(self, digests: Digests) -> str:
         """Readable first, unique last, as the run's digests make it: strongest.conv4.guided.1f2e3d4c"""
-        spec = json.dumps([DRAWING, asdict(self), digests["model"], digests["dataset"]], sort_keys=True)
+        spec = json.dumps([DRAWING, asdict(self), digests.model, digests.dataset], sort_keys=True)
         key = hashlib.sha256(spec.encode()).hexdigest()[:8]
         block = f"{self.images[0]:05d}-{self.images[-1]:05d}" if isinstance(self.images, tuple) and self.images else ""
         pools = "" if self.switches else "no-switches"
@@ -138,11 +139,11 @@ def runs_of(study: Study) -> list[Experiment]:
     return list(dict.fromkeys([*study.experiments, *(e for part in study.parts for e in runs_of(part))]))
 
 
-def chosen_runs(study: Study, results: Mapping[str, dict]) -> list[Experiment]:
+def chosen_runs(study: Study, results: Mapping[str, Result]) -> list[Experiment]:
     """One finished run for every number of the study's table: the chosen rate's, and of its seeds the lowest."""
     chosen = chosen_learning_rates(study, results, "paper")
     best: dict[Cell, Experiment] = {}
-    done = [e for e in study.experiments if results.get(e.id, {}).get("outcome") == "done"]
+    done = [e for e in study.experiments if e.id in results and results[e.id].outcome == "done"]
     for e in sorted(done, key=lambda e: e.seed):
         if e.recipe.lr == chosen.get(cell(e), e.recipe.lr):
             best.setdefault(cell(e), e)
@@ -165,7 +166,7 @@ def check_request(experiments: Sequence[Experiment], wanted: RenderRequest) -> N
             )
 
 
-def missing(store: Store, experiment: Experiment, digests: dict, wanted: RenderRequest) -> list[Picture]:
+def missing(store: Store, experiment: Experiment, digests: Digests, wanted: RenderRequest) -> list[Picture]:
     """The pictures that the store does not hold yet; a picture's note is written last."""
     there = set(store.names(RunFolder(experiment.id).figures))
     return [p for p in pictures(experiment.network, wanted) if f"{p.name(digests)}.json" not in there]

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.datasets import class_names
 from pipeline.plan.experiment import Experiment
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store, StudyFolder
 from pipeline.visualization.catalogue import KINDS
 from pipeline.visualization.png import SCALING
@@ -32,24 +33,24 @@ def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
     """Every finished run that has pictures of the weights it ended with, with the notes of these."""
     runs = []
     with ThreadPoolExecutor(READERS) as readers:
-        results = readers.map(lambda e: store.find_json(RunFolder(e.id).result), experiments)
+        results = readers.map(lambda e: store.find_record(Result, RunFolder(e.id).result), experiments)
         for experiment, result in zip(experiments, results, strict=True):
-            if result is None or result["outcome"] != "done":
+            if result is None or result.outcome != "done":
                 continue
             folder = RunFolder(experiment.id)
             names = [name for name in store.names(folder.figures) if name.endswith(".json")]
             notes = list(readers.map(lambda name, at=folder: store.read_json(at.figure(name)), names))
-            if kept := _kept([note for note in notes if note.get("weights") == result["digests"]["model"]]):
+            if kept := _kept([note for note in notes if note.get("weights") == result.digests.model]):
                 runs.append(_run(experiment, result, kept))
     return runs
 
 
-def _run(experiment: Experiment, result: dict, notes: list[dict]) -> dict:
+def _run(experiment: Experiment, result: Result, notes: list[dict]) -> dict:
     return {
         "id": experiment.id,
         "label": f"{experiment.network.name}, lr {experiment.recipe.lr:g}, seed {experiment.seed}",
         "network": experiment.network.name,
-        "error": f"{100 * result['wrong'] / result['seen']:.2f} % error",
+        "error": f"{result.error_percent:.2f} % error",
         "names": class_names(experiment.dataset),
         "pictures": [_without_twins(note) for note in notes],
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
+from pipeline.records.result import Result
 from pipeline.runtime.driver import Driver, serve_parent
 from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store
 from pipeline.training.progress import SECONDS_PER_FLOP, Progress
@@ -35,7 +36,9 @@ def explained(store: Store, study: Study) -> list[Experiment]:
 def to_draw(store: Store, experiments: Sequence[Experiment], wanted: RenderRequest) -> Work:
     """Every run with the pictures that it lacks; refused when what is wanted does not fit the runs."""
     check_request(experiments, wanted)
-    lacking = ((e, missing(store, e, store.read_json(RunFolder(e.id).result)["digests"], wanted)) for e in experiments)
+    lacking = (
+        (e, missing(store, e, store.read_record(Result, RunFolder(e.id).result).digests, wanted)) for e in experiments
+    )
     work = [(experiment, pictures) for experiment, pictures in lacking if pictures]
     for dataset, how in dict.fromkeys((e.dataset, e.recipe.preprocess) for e, _ in work):
         if not store.exists(DatasetFolder(dataset, how).manifest):

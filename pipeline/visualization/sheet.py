@@ -34,9 +34,9 @@ def on_sheet(
         "precision": picture.precision,
         "run": subject.experiment.id,
         "network": subject.network.name,
-        "weights": subject.result["digests"]["model"],
+        "weights": subject.result.digests.model,
         "rounded": subject.rounded,  # whether these weights were halved before
-        "data": subject.result["digests"]["dataset"],
+        "data": subject.result.digests.dataset,
         "scaling": None if picture.method == "image" else SCALING,
         "grid": grid.plain(),
     }

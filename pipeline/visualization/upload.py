@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
+from pipeline.records.result import Digests
 from pipeline.store.objects import RunFolder, Store, to_json
 from pipeline.visualization.catalogue import Picture
 from pipeline.visualization.draw import render_picture
@@ -47,7 +48,7 @@ def render(store: Store, id: str, pictures: Sequence[Picture]) -> Rate:
     maps = sheets = 0
     for precision in dict.fromkeys(picture.precision for picture in pictures):
         subject = ExplainedModel(store, id, precision)
-        with Uploads(store, RunFolder(id), subject.result["digests"]) as uploads:
+        with Uploads(store, RunFolder(id), subject.result.digests) as uploads:
             for sheet in render_picture(subject, [picture for picture in pictures if picture.precision == precision]):
                 uploads.put(sheet)
                 maps, sheets = maps + sheet.maps, sheets + 1
@@ -60,7 +61,7 @@ class Uploads:
 
     store: Store
     run: RunFolder
-    digests: dict
+    digests: Digests
     _queue: queue.Queue = field(default_factory=lambda: queue.Queue(WAITING))
     _failed: list[BaseException] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)

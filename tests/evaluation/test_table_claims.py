@@ -10,6 +10,7 @@ from pipeline.evaluation import table_claims
 from pipeline.paper.claims import CLAIMS
 from pipeline.paper.networks import TWELVE
 from pipeline.plan.studies import study
+from pipeline.records.result import Result, Summary
 
 
 def test_the_claims_stand_when_the_papers_numbers_are_the_truth():
@@ -48,7 +49,7 @@ def test_a_claim_is_not_decided_by_the_runs_that_outlived_others():
     have = results(more.wanted, papers(), 0.05)
     assert claims(tables.make(more, have))[3] == "holds"
     lost = next(e for e in more.experiments if e.network.name == "all-cnn-c" and (e.recipe.lr, e.seed) == (BEST, 5))
-    have[lost.id] |= {"outcome": "crashed"}
+    have[lost.id] = replace(have[lost.id], outcome="crashed")
     found = tables.make(more, have)
     assert claims(found)[3] == "inconclusive"
     [because] = set(found["claims"].query("claim == 3 and rule == 'paper'")["because"])
@@ -96,7 +97,7 @@ def test_the_ids_of_both_sides_of_a_comparison_and_what_crashed_runs_took():
         e.id for e in TABLE_3.experiments if e.network.name in ("all-cnn-a", "model-a") and e.recipe.lr == BEST
     }
     lost = next(e for e in of("all-cnn-c") if (e.recipe.lr, e.seed) == (BEST, 4))
-    have[lost.id] = {"outcome": "crashed", "why": [], "summary": {"device_seconds": 0.0, "wasted_seconds": 7.0}}
+    have[lost.id] = Result(outcome="crashed", attempt=3, summary=Summary(device_seconds=0.0, wasted_seconds=7.0))
     row = cell_of(tables.make(TABLE_3, have))
     assert (row["device_seconds"], row["wasted_seconds"], row["seconds"]) == (80, 4 * 5 + 7, 10)
 

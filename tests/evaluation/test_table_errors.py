@@ -1,5 +1,7 @@
 """Studies whose truth is known: the verdicts come out as they must; what is missing, broken or mixed is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from pipeline.paper.published_errors import published_error
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import study
 from pipeline.publication.display import records
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder
 
 
@@ -98,7 +101,7 @@ def test_a_verdict_says_what_was_lost(lost, outcomes):
     have = results(TABLE_3.wanted, papers(), 0.1)
     for e in TABLE_3.experiments:
         if e.network.name == "all-cnn-c" and e.recipe.lr == BEST and e.seed > 4 - lost:
-            have[e.id] |= {"outcome": "diverged"}
+            have[e.id] = replace(have[e.id], outcome="diverged")
     row = cell_of(tables.make(TABLE_3, have))
     assert (row["verdict"], row["outcomes"]) == ("inconclusive", outcomes)
     assert row["because"] == f"{5 - lost} of 5 seeds have an error, {lost} diverged"
@@ -172,7 +175,7 @@ def test_a_diverged_seed_is_not_forgotten():
     more = study("table-3", 6)
     have = results(more.wanted, papers(), 0.1)
     lost = next(e for e in more.experiments if e.network.name == "all-cnn-c" and (e.recipe.lr, e.seed) == (BEST, 4))
-    have[lost.id] |= {"outcome": "diverged"}
+    have[lost.id] = replace(have[lost.id], outcome="diverged")
     row = cell_of(tables.make(more, have))
     assert (row["verdict"], row["outcomes"]) == ("inconclusive", "5 done, 1 diverged")
     assert row["because"] == "5 of 6 seeds have an error, 1 diverged"
@@ -234,7 +237,7 @@ def test_a_crash_says_nothing_of_a_learning_rate():
     """The best rate's run with seed 0 crashed: no other is chosen in its place."""
     have = results(TABLE_3.wanted, papers(), 0.1)
     lost = next(e for e in of("all-cnn-c") if (e.recipe.lr, e.seed) == (BEST, 0))
-    have[lost.id] = {"outcome": "crashed", "attempt": 3, "why": ["no memory"]}
+    have[lost.id] = Result(outcome="crashed", attempt=3, why=("no memory",))
     found = tables.make(TABLE_3, have)
     row = cell_of(found)
     assert (row["verdict"], row["outcomes"]) == ("crashed", "3 done, 1 crashed")
@@ -267,7 +270,7 @@ def test_the_large_network_is_compared_with_a_recipe_of_our_choice_and_that_is_s
 
 def test_results_are_those_the_store_holds(store):
     one, two = study("smoke").experiments
-    store.write_json(RunFolder(one.id).result, result(one, 3.0))
+    store.write_json(RunFolder(one.id).result, result(one, 3.0).plain())
     assert collect(store, [one, two]) == {one.id: result(one, 3.0)}
 
 

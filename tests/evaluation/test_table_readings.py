@@ -1,5 +1,7 @@
 """The readings' table by hand: three readings whose losses are chosen, counted on paper."""
 
+from dataclasses import replace
+
 from support.synthetic import result
 
 from pipeline.evaluation import frames
@@ -8,6 +10,7 @@ from pipeline.evaluation.table_readings import reading_of, reading_rows
 from pipeline.plan.studies import THREE, study
 from pipeline.publication.display import records
 from pipeline.publication.publish import publish
+from pipeline.records.result import Digests
 from pipeline.store.objects import RunFolder, open_store
 
 READINGS = study("readings", 1)
@@ -30,9 +33,8 @@ def outcomes():
             case _:
                 continue
         diverged = reading.initialization == "he" and e.recipe.lr == 0.25
-        found[e.id] = result(e, 90.0, train_loss=None if diverged else loss) | (
-            {"outcome": "diverged"} if diverged else {}
-        )
+        outcome = "diverged" if diverged else "done"
+        found[e.id] = result(e, 90.0, train_loss=None if diverged else loss, outcome=outcome)
     return found
 
 
@@ -50,7 +52,7 @@ def test_readings_are_counted_and_the_best_comes_first():
 def test_the_study_is_published_with_its_table_alone(tmp_path):
     store = open_store(str(tmp_path))
     for id, one in outcomes().items():
-        store.write_json(RunFolder(id).result, one | {"digests": {"model": "m", "dataset": "d"}})
+        store.write_json(RunFolder(id).result, replace(one, digests=Digests(model="m", dataset="d")).plain())
     publish(store, READINGS)
     assert "| 1/4     | xavier" in store.read("studies/readings/table.md").decode()
     page = store.read("studies/readings/report.html").decode()

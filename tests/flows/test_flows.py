@@ -284,3 +284,35 @@ def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_pa
 
 
 NOTHING = SimpleNamespace(has_outcome=False, state="missing")
+
+
+def _foreseen(kind):
+    raise kind("the disk is full")
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("kind", [UserError, OSError])
+def test_a_foreseen_error_is_one_sentence_in_the_log_and_in_the_state(harness, kind, silent, caplog, monkeypatch):
+    from prefect import flow, task
+
+    from flows.foreseen import ONE_SENTENCE
+
+    monkeypatch.setattr(ONE_SENTENCE, "silent", silent)
+    inner = task(_foreseen)
+    state = flow(lambda: inner(kind), name="outer")(return_state=True)
+    assert state.is_failed()
+    assert state.message.endswith(f"{kind.__name__}: the disk is full")
+    failed = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert not any(record.exc_info for record in failed)
+    said = {record.getMessage() for record in failed if "Finished in state" not in record.getMessage()}
+    assert said == (set() if silent else {"the disk is full"})
+
+
+@pytest.mark.prefect
+def test_an_error_of_our_own_keeps_its_traceback(harness, caplog):
+    from prefect import flow
+
+    state = flow(lambda: _foreseen(KeyError), name="outer")(return_state=True)
+    assert state.is_failed()
+    assert any(record.exc_info for record in caplog.records)

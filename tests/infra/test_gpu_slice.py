@@ -46,9 +46,9 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
     assert "nothing is left to train" in ended.stdout
 
     for experiment, run in zip(wanted.experiments, runs, strict=True):
-        held, _ = leases.acquire(unbroken, [experiment], 1, leases.Owner(), leases.LeaseObserver(unbroken))
+        held, _ = leases.acquire(unbroken, [experiment], 1, leases.this_process(), leases.LeaseObserver(unbroken))
         [expected] = job.run(held, unbroken)
-        assert results.read_json(run.result)["digests"]["model"] == expected.digests["model"]
+        assert results.read_json(run.result)["digests"]["model"] == expected.digests.model
         assert results.read_json(run.evaluation)["wrong"] == expected.wrong
         half, whole = (len(results.read(path)) for path in (run.halved, run.model))
         assert 0.4 < half / whole < 0.8

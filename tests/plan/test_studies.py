@@ -6,6 +6,7 @@ from pipeline.errors import UserError
 from pipeline.paper.networks import TWELVE
 from pipeline.plan.schedule import Cell, cell, chosen_learning_rates, flops, needed
 from pipeline.plan.studies import STUDIES, part_of, study
+from pipeline.records.result import Result
 
 
 def test_digits_are_the_twelve_networks_for_each_seed():
@@ -61,7 +62,7 @@ def test_the_budget_is_that_of_the_networks_layers():
 
 
 def result(wrong, outcome="done"):
-    return {"outcome": outcome, "wrong": wrong, "seen": 1000}
+    return Result(outcome=outcome, attempt=1, wrong=wrong, seen=1000)
 
 
 def outcomes(experiments, errors):

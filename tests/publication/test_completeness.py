@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.synthetic import result
@@ -11,13 +12,14 @@ from pipeline.evaluation.proofs import proof_of
 from pipeline.plan.studies import study
 from pipeline.publication import completeness
 from pipeline.publication.publish import publish
+from pipeline.records.result import Digests
 from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, missing
 
 SMOKE = study("smoke")
 FIRST = SMOKE.experiments[0]
 RUN, FOLDER = RunFolder(FIRST.id), StudyFolder("smoke")
-DIGESTS = {"model": "m", "dataset": "d"}
+DIGESTS = Digests(model="m", dataset="d")
 
 
 def is_complete(store, study=SMOKE, wanted=REPRODUCTION, price=None):
@@ -26,9 +28,9 @@ def is_complete(store, study=SMOKE, wanted=REPRODUCTION, price=None):
 
 def finish(store, experiment):
     """A verified run with all its pictures, without training or drawing."""
-    run, of = RunFolder(experiment.id), result(experiment, 3.0) | {"digests": DIGESTS}
-    store.write_json(run.result, of)
-    store.write_json(run.evaluation, proof_of(of))
+    run, of = RunFolder(experiment.id), replace(result(experiment, 3.0), digests=DIGESTS)
+    store.write_json(run.result, of.plain())
+    store.write_json(run.evaluation, proof_of(of).plain())
     for picture in missing(store, experiment, DIGESTS, REPRODUCTION):
         store.write_json(run.figure(f"{picture.name(DIGESTS)}.json"), {})
         store.write(run.figure(f"{picture.name(DIGESTS)}.png"), b"a picture")

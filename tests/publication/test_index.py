@@ -1,6 +1,7 @@
 """The front page of a store: what is there is told, with its epoch, and every link leads somewhere."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from support.synthetic import papers, result, results
 from pipeline.plan.studies import study
 from pipeline.publication.index import entries, markdown, write_index
 from pipeline.publication.publish import publish
+from pipeline.records.result import Digests
 from pipeline.store.objects import RunFolder, open_store
-from pipeline.training.leases import LeaseObserver, Owner, acquire
+from pipeline.training.leases import LeaseObserver, acquire, this_process
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def store(tmp_path):
 
 def put(store, found):
     for id, one in found.items():
-        store.write_json(RunFolder(id).result, one | {"digests": {"model": "m", "dataset": "d"}})
+        store.write_json(RunFolder(id).result, replace(one, digests=Digests(model="m", dataset="d")).plain())
 
 
 def test_an_empty_store_says_what_to_do(store):
@@ -47,7 +49,7 @@ def test_every_study_with_runs_is_told_with_its_relation_headline_and_claims(sto
 
 def test_a_run_that_has_only_begun_is_named_with_its_epoch(store):
     one = study("digits").experiments[0]
-    [lease], _ = acquire(store, [one], 1, Owner(), LeaseObserver(store))
+    [lease], _ = acquire(store, [one], 1, this_process(), LeaseObserver(store))
     store.create_json(RunFolder(one.id).experiment, one.plain())
     with lease:
         lease.progress(3, 1.0)

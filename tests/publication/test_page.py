@@ -22,6 +22,7 @@ from pipeline.plan.studies import study
 from pipeline.publication import curves, formats, plots, pull
 from pipeline.publication import page as report
 from pipeline.publication.publish import publish as publish_study
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, StudyFolder, open_store
 from pipeline.training import history
 
@@ -33,7 +34,7 @@ def train(store, experiment, error):
     epochs = [Epoch(n, 0.05, 1.0, 500 - n, 1000, *((90 - n, 100) if n % 2 else (None, None)), 1.0) for n in range(20)]
     run = RunFolder(experiment.id)
     history.write(store, run, 1, epochs)
-    store.write_json(run.result, result(experiment, error) | {"digests": {"model": "m", "dataset": "d"}})
+    store.write_json(run.result, result(experiment, error, digests={"model": "m", "dataset": "d"}).plain())
     store.write(f"{run.top}/figures/guided-backprop.png", b"a picture")
 
 
@@ -73,7 +74,7 @@ def test_publishing_twice_changes_no_byte(smoke):
 
 def test_the_page_says_how_many_runs_were_evaluated_again(smoke):
     one = RunFolder(SMOKE.experiments[0].id)
-    smoke.write_json(one.evaluation, proof_of(smoke.read_json(one.result)))
+    smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
     assert "1 of 2 finished runs" in publish(smoke, SMOKE)[1]
     smoke.write_json(one.result, smoke.read_json(one.result) | {"wrong": 1})
     assert "0 of 2 finished runs" in publish(smoke, SMOKE)[1]
@@ -83,7 +84,7 @@ def test_an_earlier_edition_stays_and_is_listed(smoke):
     first, *_ = publish(smoke, SMOKE)
     folder = StudyFolder("smoke")
     table = smoke.read(folder.table("parquet"))
-    smoke.write_json(RunFolder(SMOKE.experiments[0].id).result, result(SMOKE.experiments[0], 9.0))
+    smoke.write_json(RunFolder(SMOKE.experiments[0].id).result, result(SMOKE.experiments[0], 9.0).plain())
     second, *_ = publish(smoke, SMOKE)
     assert [edition["digest"] for edition in smoke.read_json(folder.editions)] == [first, second]
     assert smoke.read(folder.edition(first, "table.parquet")) == table
@@ -242,7 +243,9 @@ def test_a_page_without_any_result_says_so(tmp_path):
 
 def test_a_hostile_name_is_text_on_the_page(smoke):
     first = SMOKE.experiments[0]
-    smoke.write_json(RunFolder(first.id).result, result(first, 3.0, summary={"device": "<img src=x onerror=y>"}))
+    smoke.write_json(
+        RunFolder(first.id).result, result(first, 3.0, summary={"device": "<img src=x onerror=y>"}).plain()
+    )
     _, text, _ = publish(smoke, SMOKE)
     assert "<img src=x" not in text
     assert "&lt;img src=x" in text
@@ -261,7 +264,7 @@ def test_curves_are_the_histories(smoke):
 def test_long_curves_are_thinned_and_keep_their_ends(store):
     one = SMOKE.experiments[0]
     history.write(store, RunFolder(one.id), 1, [Epoch(n, 0.1, 1.0, n, 1000, n, 1000, 1.0) for n in range(350)])
-    epochs, errors = curves.curves(store, {one.id: {"attempt": 1, "digests": {}}}, [one.id])[one.id].test
+    epochs, errors = curves.curves(store, {one.id: result(one, 3.0)}, [one.id])[one.id].test
     assert len(epochs) <= curves.POINTS
     assert (epochs[0], epochs[-1], errors[-1]) == (1, 350, 34.9)
 

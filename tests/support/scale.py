@@ -29,7 +29,11 @@ def main(url: str) -> None:
     every = tuple(replace(e, seed=seed) for seed in range(seeds) for e in grid.experiments)[:RUNS]
     big = replace(grid, experiments=every, search=())
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda e: store.write(RunFolder(e.id).result, to_json(result(e, 10 + e.seed % 7 / 10))), every))
+        list(
+            pool.map(
+                lambda e: store.write(RunFolder(e.id).result, to_json(result(e, 10 + e.seed % 7 / 10).plain())), every
+            )
+        )
     began, cpu = time.perf_counter(), time.process_time()
     results = collect(store, big.wanted)
     read = time.perf_counter() - began

@@ -8,14 +8,15 @@ from pipeline.evaluation import frames
 from pipeline.paper.published_errors import published_error
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
+from pipeline.records.result import Result
 
 SEEN = 10_000
 TABLE_3 = study("table-3", 5)
 BEST = 0.05  # the learning rate that both rules choose below
 
 
-def result(experiment: Experiment, error: float, **more) -> dict:
-    """A result.json with this error, in percent."""
+def result(experiment: Experiment, error: float, **more) -> Result:
+    """A result with this error, in percent; `more` are other fields of result.json."""
     summary = {
         "raw_sha256": experiment.dataset.sha256,
         "revision": experiment.revision,
@@ -36,10 +37,11 @@ def result(experiment: Experiment, error: float, **more) -> dict:
         "parameters": 1,
         "seconds": 10.0,
     }
-    return done | {"experiment_id": experiment.id, "summary": summary | more.pop("summary", {})} | more
+    done |= {"experiment_id": experiment.id, "summary": summary | more.pop("summary", {})} | more
+    return Result.from_plain(done, experiment.id)
 
 
-def results(experiments, truth: Callable[[Experiment], float], std: float, seed: int = 0) -> dict[str, dict]:
+def results(experiments, truth: Callable[[Experiment], float], std: float, seed: int = 0) -> dict[str, Result]:
     """One for each experiment, its error drawn around `truth`."""
     rng = np.random.default_rng(seed)
     return {e.id: result(e, truth(e) + rng.normal(0, std)) for e in experiments}

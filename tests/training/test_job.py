@@ -19,9 +19,10 @@ from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
+from pipeline.records.result import Result
 from pipeline.store.objects import DatasetFolder, RunFolder, open_store, sha256
 from pipeline.training import checkpoint, history, job, leases
-from pipeline.training.leases import LeaseObserver, Owner, acquire
+from pipeline.training.leases import LeaseObserver, acquire, this_process
 
 RAW = sources.Raw(
     *(
@@ -53,7 +54,7 @@ def prepared(store):
 
 
 def claim(store, experiment=ONE):
-    [held], _ = acquire(store, [experiment], 1, Owner(), LeaseObserver(store))
+    [held], _ = acquire(store, [experiment], 1, this_process(), LeaseObserver(store))
     return held
 
 
@@ -64,23 +65,22 @@ def train(store, experiment=ONE):
 
 def test_a_result_rests_on_what_it_names(prepared):
     result, run = train(prepared), RunFolder(ONE.id)
-    assert prepared.read_json(run.result)["digests"] == result.digests
-    assert sha256(prepared.read(run.model)) == result.digests["model"]
-    assert sha256(prepared.read(run.history(1))) == result.digests["history"]
+    assert prepared.read_record(Result, run.result) == result
+    assert sha256(prepared.read(run.model)) == result.digests.model
+    assert sha256(prepared.read(run.history(1))) == result.digests.history
     rows = history.read(prepared, run, 1)
     assert [row.epoch for row in rows] == [0, 1, 2, 3]
     assert (result.wrong, result.seen, result.epochs) == (rows[-1].test_wrong, 40, 4)
     said = result.summary
-    assert prepared.read_json(run.result)["summary"] == said
-    assert (said["network"], said["raw_sha256"], said["wasted_seconds"]) == ("strided-cnn-a", RAW.sha256, 0)
+    assert (said.network, said.raw_sha256, said.wasted_seconds) == ("strided-cnn-a", RAW.sha256, 0)
     facts = prepared.read_json(run.provenance(1))
     assert facts["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert facts["dataset_manifest_sha256"] == result.digests["dataset"]
+    assert facts["dataset_manifest_sha256"] == result.digests.dataset
 
 
 def test_stored_weights_make_the_errors_that_were_reported(prepared):
     result = train(prepared)
-    assert verify.verify(prepared, ONE.id)["wrong"] == result.wrong
+    assert verify.verify(prepared, ONE.id).wrong == result.wrong
     run = RunFolder(ONE.id)
     prepared.write_json(run.result, prepared.read_json(run.result) | {"wrong": result.wrong - 1})
     with pytest.raises(ValueError, match=f"{result.wrong} wrong of 40"):
@@ -102,8 +102,8 @@ def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared)
 
     own = prepared.read(run.model)
     level = checkpoint.weights(verify.load_model(prepared, ONE.id).model.apply(_level))
-    assert verified(level, 3, processor="another")["wrong"] == 3
-    assert verified(level, 4, device="a GPU")["wrong"] == 4
+    assert verified(level, 3, processor="another").wrong == 3
+    assert verified(level, 4, device="a GPU").wrong == 4
     with pytest.raises(ValueError, match="reported 3 wrong"):
         verified(level, 3)
     with pytest.raises(ValueError, match="do not trust"):
@@ -184,7 +184,7 @@ def test_a_broken_run_ends_like_an_unbroken_one_bit_for_bit(prepared, tmp_path, 
     interrupted(prepared, monkeypatch, after=2)
     result = train(prepared)
     assert result.attempt == 3
-    assert result.digests["model"] == whole.digests["model"]
+    assert result.digests.model == whole.digests.model
     run = RunFolder(ONE.id)
     assert without_time(history.read(prepared, run, 3)) == without_time(history.read(other, run, 1))
 
@@ -228,7 +228,7 @@ def test_a_result_of_another_attempt_stands(prepared, monkeypatch):
 
 def test_several_claims_are_alive_while_one_is_trained(prepared):
     two = replace(ONE, seed=1)
-    held, _ = acquire(prepared, [ONE, two], 2, Owner(), LeaseObserver(prepared))
+    held, _ = acquire(prepared, [ONE, two], 2, this_process(), LeaseObserver(prepared))
     results = job.run(held, prepared, checkpoint_seconds=0)
     assert [r.experiment_id for r in results] == [ONE.id, two.id]
     assert not any(name.endswith("end.json") for name in prepared.names("runs"))
@@ -245,7 +245,7 @@ def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
         return chunks(lanes)
 
     monkeypatch.setattr(job, "chunks", crowded)
-    held, _ = acquire(prepared, [ONE, two, bad], 3, Owner(), LeaseObserver(prepared))
+    held, _ = acquire(prepared, [ONE, two, bad], 3, this_process(), LeaseObserver(prepared))
     with pytest.raises(RuntimeError, match="out of memory"):
         job.run(held, prepared, checkpoint_seconds=0)
     assert [prepared.exists(RunFolder(e.id).result) for e in (ONE, two, bad)] == [True, True, False]
@@ -315,9 +315,9 @@ def test_a_loss_that_is_not_finite_is_an_outcome(prepared):
     wild = replace(ONE, recipe=replace(ONE.recipe, lr=1e30))
     result = train(prepared, wild)
     assert result.outcome == "diverged"
-    assert result.why == [f"diverged at epoch {result.epochs - 1}"]
+    assert result.why == (f"diverged at epoch {result.epochs - 1}",)
     assert result.epochs < 4
-    assert acquire(prepared, [wild], 1, Owner(), LeaseObserver(prepared)) == ([], True)
+    assert acquire(prepared, [wild], 1, this_process(), LeaseObserver(prepared)) == ([], True)
 
 
 def test_a_damaged_data_set_is_refused(prepared):
@@ -369,7 +369,7 @@ def test_kill_9_at_random_moments_changes_no_number(tmp_path):
         "sources._SOURCES['noise'] = lambda: t.RAW\n"
         "store = open_store(sys.argv[1]); prepare.make(store, t.NOISE, t.ONE.recipe.preprocess)\n"
         "print('training', flush=True)\n"
-        "held, _ = t.acquire(store, [t.LONG], 1, t.Owner(), t.LeaseObserver(store)); t.job.run(held, store, 0)\n"
+        "held, _ = t.acquire(store, [t.LONG], 1, t.this_process(), t.LeaseObserver(store)); t.job.run(held, store, 0)\n"
     )
     models, hits = [], 0
     for name, kills in (("unbroken", 0), ("killed", 3)):

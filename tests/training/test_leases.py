@@ -15,7 +15,6 @@ from pipeline.training import leases
 from pipeline.training.leases import (
     LeaseLost,
     LeaseObserver,
-    Owner,
     acquire,
     attempts,
     end_attempt,
@@ -23,6 +22,7 @@ from pipeline.training.leases import (
     owner_exited,
     record_worker_death,
     retry,
+    this_process,
 )
 
 ONE, TWO = study("smoke").experiments
@@ -46,46 +46,45 @@ def watch(store, clock):
     return LeaseObserver(store, clock)
 
 
-def elsewhere(**changes) -> Owner:
-    return replace(Owner(), host="another machine", **changes)
+def elsewhere(**changes):
+    return replace(this_process(), host="another machine", **changes)
 
 
-def dead_process() -> Owner:
+def dead_process():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     started = process_started(ended.pid)
     ended.wait()
-    return replace(Owner(), pid=ended.pid, started=started)
+    return replace(this_process(), pid=ended.pid, started=started)
 
 
 def test_a_run_is_held_by_one(store, watch):
-    held, settled = acquire(store, [ONE, TWO], 1, Owner(), watch)
+    held, settled = acquire(store, [ONE, TWO], 1, this_process(), watch)
     assert [(c.experiment, c.attempt) for c in held] == [(ONE, 1)]
-    others, _ = acquire(store, [ONE, TWO], 9, Owner(), watch)
+    others, _ = acquire(store, [ONE, TWO], 9, this_process(), watch)
     assert [(c.experiment, c.attempt) for c in others] == [(TWO, 1)]
-    assert acquire(store, [ONE, TWO], 9, Owner(), watch) == ([], False)
+    assert acquire(store, [ONE, TWO], 9, this_process(), watch) == ([], False)
     assert not settled
 
 
 def test_what_has_an_outcome_is_settled(store, watch):
     for e in (ONE, TWO):
         store.write_json(RunFolder(e.id).result, {"outcome": "done"})
-    assert acquire(store, [ONE, TWO], 9, Owner(), watch) == ([], True)
+    assert acquire(store, [ONE, TWO], 9, this_process(), watch) == ([], True)
 
 
 def test_a_claim_is_dead_at_once_when_its_process_is_gone_on_this_host(store, watch):
     acquire(store, [ONE], 1, dead_process(), watch)
-    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
     assert claim.attempt == 2
 
 
 def test_a_pid_that_was_given_away_again_is_not_the_owner():
-    me = Owner()
-    facts = {"host": me.host, "boot": me.boot, "pid": me.pid, "started": me.started}
-    assert not owner_exited(facts)
-    assert owner_exited(facts | {"started": "1"})
+    me = this_process()
+    assert not owner_exited(me)
+    assert owner_exited(replace(me, started="1"))
     # a machine of the same name, or this one before it was started anew: nothing is known at once
-    assert not owner_exited(facts | {"boot": "another", "started": "1"})
-    assert not owner_exited(facts | {"host": "another machine", "started": "1"})
+    assert not owner_exited(replace(me, boot="another", started="1"))
+    assert not owner_exited(replace(me, host="another machine", started="1"))
 
 
 def test_a_zombie_is_gone():
@@ -98,11 +97,11 @@ def test_a_zombie_is_gone():
 
 def test_a_claim_from_elsewhere_dies_of_60_silent_seconds_by_the_observers_clock(store, watch, clock):
     acquire(store, [ONE], 1, elsewhere(), watch)
-    assert acquire(store, [ONE], 1, Owner(), watch) == ([], False)
+    assert acquire(store, [ONE], 1, this_process(), watch) == ([], False)
     clock.now = 59.9
-    assert acquire(store, [ONE], 1, Owner(), watch) == ([], False)
+    assert acquire(store, [ONE], 1, this_process(), watch) == ([], False)
     clock.now = 60.0
-    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
     assert claim.attempt == 2
 
 
@@ -124,7 +123,7 @@ def test_an_observer_who_has_just_come_must_wait_himself(store, clock):
 
 def test_a_living_claim_beats_by_itself_and_shows_progress(store, watch, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
-    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
     with claim:
         claim.progress(1, 0.5)
         while (beat := store.find_json(f"{RUN.claims}/1.beat.json")) is None or beat["beat"] < 2:
@@ -136,7 +135,7 @@ def test_a_living_claim_beats_by_itself_and_shows_progress(store, watch, monkeyp
 def test_who_was_replaced_must_not_go_on(store, watch):
     [claim], _ = acquire(store, [ONE], 1, dead_process(), watch)
     claim.check()
-    acquire(store, [ONE], 1, Owner(), watch)
+    acquire(store, [ONE], 1, this_process(), watch)
     with pytest.raises(LeaseLost, match="attempt 1"):
         claim.check()
 
@@ -145,7 +144,7 @@ def test_leaving_without_a_result_releases_the_run_at_once(store, watch):
     [claim], _ = acquire(store, [ONE], 1, elsewhere(), watch)
     with pytest.raises(KeyboardInterrupt), claim:
         raise KeyboardInterrupt
-    [again], _ = acquire(store, [ONE], 1, Owner(), watch)
+    [again], _ = acquire(store, [ONE], 1, this_process(), watch)
     assert again.attempt == 2
     assert failures(store, RUN, attempts(store, RUN)) == []
 
@@ -157,26 +156,26 @@ def _before(claim, seconds):
 
 def test_three_errors_of_its_own_crash_a_run_until_it_is_retried(store, watch):
     for number in (1, 2, 3):
-        [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+        [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
         assert claim.attempt == number
         claim.running = True
         store.write_json(RUN.provenance(number), {"at": _before(claim, 5), "devices": 2})
         with pytest.raises(ZeroDivisionError), claim:
             raise ZeroDivisionError(f"number {number}")
-    assert acquire(store, [ONE], 1, Owner(), watch) == ([], True)
+    assert acquire(store, [ONE], 1, this_process(), watch) == ([], True)
     result = store.read_json(RUN.result)
     assert result["outcome"] == "crashed"
     assert "number 3" in result["why"][-1]
     assert 3 * 2 * 5 <= result["summary"]["wasted_seconds"] < 3 * 2 * 60
     assert retry(store, RUN)
-    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
     assert claim.attempt == 4
     assert not retry(store, RUN)
 
 
 def test_a_full_disk_is_no_fault_of_the_run(store, watch):
     for _ in range(5):
-        [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+        [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
         claim.running = True
         with pytest.raises(OSError, match="No space"), claim:
             raise OSError(28, "No space left on device")
@@ -195,21 +194,21 @@ def test_only_the_worker_that_died_is_blamed(store, watch):
 def test_processes_killed_from_outside_do_not_crash_a_run(store, watch):
     for _ in range(5):
         [_], _ = acquire(store, [ONE], 1, dead_process(), watch)
-    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
+    [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
     assert claim.attempt == 6
 
 
 def test_a_diverged_run_is_tried_again_only_after_retry(store, watch):
-    [claim], _ = acquire(store, [ONE], 1, Owner(), watch)
-    store.write_json(RUN.result, {"outcome": "diverged", "attempt": 1})
-    assert acquire(store, [ONE], 1, Owner(), watch) == ([], True)
+    [claim], _ = acquire(store, [ONE], 1, this_process(), watch)
+    store.write_json(RUN.result, {"outcome": "diverged", "attempt": 1, "wrong": 9, "seen": 9})
+    assert acquire(store, [ONE], 1, this_process(), watch) == ([], True)
     assert retry(store, RUN)
-    [again], _ = acquire(store, [ONE], 1, Owner(), watch)  # at once, though the process of attempt 1 still lives
+    [again], _ = acquire(store, [ONE], 1, this_process(), watch)  # at once, though the process of attempt 1 still lives
     assert (claim.attempt, again.attempt) == (1, 2)
 
 
 def test_a_finished_run_is_not_retried(store):
-    store.write_json(RUN.result, {"outcome": "done", "attempt": 1})
+    store.write_json(RUN.result, {"outcome": "done", "attempt": 1, "wrong": 1, "seen": 9})
     assert not retry(store, RUN)
     assert store.exists(RUN.result)
 
@@ -221,5 +220,5 @@ def test_the_first_end_of_an_attempt_stands(store):
 
 
 def test_an_owner_is_this_process():
-    assert Owner().pid == os.getpid()
-    assert Owner().token != Owner().token
+    assert this_process().pid == os.getpid()
+    assert this_process().token != this_process().token

@@ -96,7 +96,7 @@ from pipeline.store.objects import open_store
 store = open_store(sys.argv[1])
 placement = ray_cluster.connect(2)
 try:
-    ray_train.group(experiment(store.read_json("plan.json")), store.url, placement)
+    ray_train.train_together(experiment(store.read_json("plan.json")), store.url, placement)
 finally:
     ray_cluster.disconnect()
 """
@@ -112,7 +112,7 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     shared.write_json("plan.json", one.plain())
     done = reach(dict(os.environ), GROUP, shared.url)
     assert done.returncode == 0, done.stderr
-    held, _ = leases.acquire(single, [one], 1, leases.Owner(), leases.LeaseObserver(single))
+    held, _ = leases.acquire(single, [one], 1, leases.this_process(), leases.LeaseObserver(single))
     [alone] = job.run(held, single)
     run = RunFolder(one.id)
     together = shared.read_json(run.result)

@@ -14,13 +14,14 @@ ONE = study("smoke").experiments[0]
 RUN = RunFolder(ONE.id)
 ROWS = [Epoch(n, 0.05, 2.0, 9, 64, 9, 40, 12.0) for n in range(4)]
 FACTS = {"at": "2026-01-01T00:00:00+00:00", "versions": {"torch": "2"}, "device": "one", "devices": 2}
+PIXELS = {"dataset": {}, "preprocess": {}}  # of a manifest, not read here
 
 
 @pytest.fixture
 def store(tmp_path):
     store = open_store(str(tmp_path))
     objects = {"whitening.safetensors": {"sha256": "w"}}
-    store.write_json(DatasetFolder(ONE.dataset, ONE.recipe.preprocess).manifest, {"objects": objects})
+    store.write_json(DatasetFolder(ONE.dataset, ONE.recipe.preprocess).manifest, PIXELS | {"objects": objects})
     store.write_json(RUN.provenance(3), FACTS)
     return store
 
@@ -28,10 +29,10 @@ def store(tmp_path):
 def test_a_run_without_accidents_wastes_nothing(store):
     store.write_json(RUN.provenance(1), FACTS)
     said = summary(store, ONE, 1, ROWS)
-    assert said["wasted_seconds"] == 0
-    assert said["device_seconds"] == 2 * 4 * 12
-    assert (said["network"], said["dataset"], said["seed"]) == ("strided-cnn-a", "digits", 0)
-    assert (said["raw_sha256"], said["whitening_sha256"]) == (ONE.dataset.sha256, "w")
+    assert said.wasted_seconds == 0
+    assert said.device_seconds == 2 * 4 * 12
+    assert (said.network, said.dataset, said.seed) == ("strided-cnn-a", "digits", 0)
+    assert (said.raw_sha256, said.whitening_sha256) == (ONE.dataset.sha256, "w")
 
 
 @pytest.mark.parametrize(("how", "worked"), [("died", 50), ("released", 60)])
@@ -46,5 +47,5 @@ def test_lost_work_is_the_time_at_work_less_the_epochs_taken_over(store, how, wo
     history.write(store, RUN, 1, ROWS[:2])
     own = [replace(row, seconds=10.0) for row in ROWS[2:]]
     said = summary(store, ONE, 3, ROWS[:2] + own)
-    assert said["wasted_seconds"] == 2 * (worked - 24)
-    assert said["device_seconds"] == 2 * (24 + 20)
+    assert said.wasted_seconds == 2 * (worked - 24)
+    assert said.device_seconds == 2 * (24 + 20)

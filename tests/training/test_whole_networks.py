@@ -29,17 +29,17 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.training import job
-from pipeline.training.leases import LeaseObserver, Owner, acquire
+from pipeline.training.leases import LeaseObserver, acquire, this_process
 
 FEW = Dataset("cifar10-512", 32, 10, 512, 100, None)
 CHILD = """
 import json, sys
 from pipeline.plan.experiment import experiment
 from pipeline.training import job
-from pipeline.training.leases import LeaseObserver, Owner, acquire
+from pipeline.training.leases import LeaseObserver, acquire, this_process
 from pipeline.store.objects import open_store
 store = open_store(sys.argv[1])
-held, _ = acquire(store, [experiment(json.loads(sys.stdin.read()))], 1, Owner(), LeaseObserver(store))
+held, _ = acquire(store, [experiment(json.loads(sys.stdin.read()))], 1, this_process(), LeaseObserver(store))
 job.run(held, store, checkpoint_seconds=0)
 """
 
@@ -63,7 +63,7 @@ def few(cifar, tmp_path_factory):
 
 
 def finish(store, experiment):
-    held, _ = acquire(store, [experiment], 1, Owner(), LeaseObserver(store))
+    held, _ = acquire(store, [experiment], 1, this_process(), LeaseObserver(store))
     [result] = job.run(held, store, checkpoint_seconds=0)
     return result
 

@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.numerics.saliency.attribution import Target
 from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.plan.studies import study
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import gallery, render, sanity_checks, upload
 from pipeline.visualization.catalogue import (
@@ -53,7 +54,7 @@ def finished(tmp_path_factory):
 
 
 def digests(store, this=ONE):
-    return store.read_json(RunFolder(this.id).result)["digests"]
+    return store.read_record(Result, RunFolder(this.id).result).digests
 
 
 def notes(store):
@@ -75,7 +76,7 @@ def test_every_picture_has_its_note_and_nothing_is_drawn_again(finished):
     assert len(notes(store)) == len(pictures(ONE.network, SMALL)) == rate.sheets
     assert missing(store, ONE, digests(store), SMALL) == []
     for note in notes(store):
-        assert (note["run"], note["weights"]) == (ONE.id, digests(store)["model"])
+        assert (note["run"], note["weights"]) == (ONE.id, digests(store).model)
         pixels, grid = picture_of(store, note), note["grid"]
         step = grid["tile"] + grid["gap"]
         assert pixels.shape == (grid["rows"] * step + grid["gap"], grid["columns"] * step + grid["gap"], 4)
@@ -85,7 +86,7 @@ def test_every_picture_has_its_note_and_nothing_is_drawn_again(finished):
 def test_a_name_follows_from_what_is_shown_and_the_weights_it_was_drawn_from(finished):
     store, _ = finished
     one = pictures(ONE.network, SMALL)[0]
-    assert one.name(digests(store)) != one.name(digests(store) | {"model": "other"})
+    assert one.name(digests(store)) != one.name(replace(digests(store), model="other"))
     assert one.name(digests(store)) != replace(one, precision="bfloat16").name(digests(store))
     assert picture(json.loads(json.dumps(one.__dict__))) == one
     more = missing(store, ONE, digests(store), replace(SMALL, top=4))
@@ -318,7 +319,7 @@ def test_what_cannot_be_drawn_is_refused(change, hint):
 
 def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
     digits = study("digits", 3)
-    results = {e.id: {"outcome": "done", "wrong": 3, "seen": 355} for e in digits.experiments if e.seed > 0}
+    results = {e.id: Result(outcome="done", attempt=1, wrong=3, seen=355) for e in digits.experiments if e.seed > 0}
     assert [e.seed for e in chosen_runs(digits, results)] == [1] * 12
     table = study("table-3", 1)
     some = {e.id: {"outcome": "done", "wrong": int(1000 * e.recipe.lr), "seen": 1000} for e in table.experiments}

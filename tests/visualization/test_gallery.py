@@ -11,6 +11,7 @@ from support.real_data import real_data
 from pipeline.data import sources
 from pipeline.data.unpickling import unpickle
 from pipeline.plan.datasets import DATASETS, class_names
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import gallery, render
 from pipeline.visualization.catalogue import RenderRequest, missing
@@ -27,7 +28,9 @@ def hung(tmp_path_factory):
         store = open_store(str(tmp_path_factory.mktemp("store")))
         for run in RUNS:
             finish(store, run)
-        work = [(r, missing(store, r, store.read_json(RunFolder(r.id).result)["digests"], WANTED)) for r in RUNS[:2]]
+        work = [
+            (r, missing(store, r, store.read_record(Result, RunFolder(r.id).result).digests, WANTED)) for r in RUNS[:2]
+        ]
         render.render_here(store, work)
     return store, gallery.publish_gallery(store, "noise", RUNS)
 
@@ -61,7 +64,7 @@ def test_the_larger_of_two_sheets_of_the_same_is_shown(hung, monkeypatch):
     monkeypatch.setitem(sources._SOURCES, "noise", raw)
     run = RunFolder(RUNS[0].id)
     more = RenderRequest(channels=3, top=4, kinds=("strongest",))
-    render.render_here(store, [(RUNS[0], missing(store, RUNS[0], store.read_json(run.result)["digests"], more))])
+    render.render_here(store, [(RUNS[0], missing(store, RUNS[0], store.read_record(Result, run.result).digests, more))])
     [first, _] = gallery.index(store, RUNS)
     grids = [p["grid"] for p in first["pictures"] if p["kind"] == "strongest"]
     assert [(g["rows"], g["columns"]) for g in grids] == [(3, 4)] * 8

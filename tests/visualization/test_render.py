@@ -4,6 +4,7 @@ import pytest
 from support.looked import experiment, finish, raw
 
 from pipeline.data import sources
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import render
 from pipeline.visualization.catalogue import RenderRequest, missing
@@ -19,7 +20,7 @@ def test_on_a_cluster_they_are_the_same(tmp_path, monkeypatch):
     for store in (here, there):
         for run in RUNS:
             finish(store, run)
-    work = [(r, missing(here, r, here.read_json(RunFolder(r.id).result)["digests"], WANTED)) for r in RUNS]
+    work = [(r, missing(here, r, here.read_record(Result, RunFolder(r.id).result).digests, WANTED)) for r in RUNS]
     alone = render.render_here(here, work)
     together = render.Rendering(work, there.url, workers=2).rate()
     assert (together.maps, together.sheets) == (alone.maps, alone.sheets)

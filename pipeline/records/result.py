@@ -1,0 +1,118 @@
+"""How a run came out, and what was proved of it."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pipeline.records.record import Mismatch, Record
+
+Outcome = Literal["done", "diverged", "dead", "crashed"]
+
+
+def error_percent(wrong: Any, seen: Any) -> Any:
+    """The share of images classified wrongly, in percent; numbers or arrays of equal shape."""
+    return 100 * wrong / seen
+
+
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of what a result rests on; empty where the run left none."""
+
+    model: str = ""  # model.safetensors
+    history: str = ""  # history.parquet of the attempt
+    dataset: str = ""  # the data set's manifest
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What tables read of a run besides its counts, so that nothing else of it is read. None: not known."""
+
+    network: str | None = None
+    dataset: str | None = None
+    augmented: bool | None = None
+    lr: float | None = None
+    seed: int | None = None
+    revision: int | None = None  # of the numerics
+    raw_sha256: str | None = None  # of the raw data
+    whitening_sha256: str | None = None  # of the whitening as computed
+    commit: str | None = None
+    dirty: bool | None = None  # whether the checkout had changes
+    lock_sha256: str | None = None  # of uv.lock
+    python: str | None = None
+    host: str | None = None
+    processor: str | None = None
+    device: str | None = None
+    torch: str | None = None
+    mode: str | None = None  # number format of the computation
+    devices: int | None = None
+    device_seconds: float | None = None  # devices x seconds of training
+    wasted_seconds: float = 0.0  # device-seconds of attempts whose work was lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Record):
+    """How a run came out. Errors are counts of images. Of a crashed run only the attempts and their cost are known."""
+
+    REMEDY: ClassVar[str] = "Delete it: the run is then trained again, from its last checkpoint."
+
+    outcome: Outcome
+    attempt: int  # the one that ended the run
+    experiment_id: str = ""
+    why: tuple[str, ...] = ()  # it ended early: one sentence, or one for each attempt that failed
+    epochs: int = 0  # trained
+    wrong: int = 0  # test images classified wrongly after the last epoch
+    seen: int = 0  # test images
+    train_loss: float | None = None  # of the last epoch; None where it is not finite
+    parameters: int = 0  # weights and biases
+    seconds: float = 0.0  # of all epochs, those of earlier attempts that this one took over included
+    digests: Digests = Digests()
+    summary: Summary = Summary()
+
+    def __post_init__(self):
+        if self.is_measured and not 0 <= self.wrong <= self.seen != 0:
+            raise Mismatch(f"a run that is {self.outcome} cannot have {self.wrong} wrong of {self.seen} images")
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the run was trained and its errors counted."""
+        return self.outcome != "crashed"
+
+    @property
+    def error_percent(self) -> float | None:
+        """The test error of a run that is done; None for every other outcome."""
+        return error_percent(self.wrong, self.seen) if self.outcome == "done" else None
+
+    @property
+    def device_seconds(self) -> float:
+        """What the training took, in device-seconds; results without a summary are of one device."""
+        return self.seconds if self.summary.device_seconds is None else self.summary.device_seconds
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it: of a crashed run without the fields that only training can fill."""
+        whole = super().plain()
+        whole["why"] = list(self.why)
+        if self.is_measured:
+            return whole
+        cost = {name: whole["summary"][name] for name in ("device_seconds", "wasted_seconds")}
+        return {name: whole[name] for name in ("outcome", "attempt", "experiment_id", "why")} | {"summary": cost}
+
+
+@dataclass(frozen=True)
+class Evaluation(Record):
+    """The counts that stored weights were proved to make, in an evaluation after the training."""
+
+    REMEDY: ClassVar[str] = "Delete it: the run's weights are then evaluated again."
+
+    digests: Digests
+    wrong: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class Retry(Record):
+    """A person's wish to train a run again whose outcome was not an error."""
+
+    REMEDY: ClassVar[str] = "Delete it: the failures of all attempts on the run then count."
+
+    after: int  # failures of attempts up to this one no longer count
+    at: str = ""  # ISO 8601, UTC
+    was: Any = None  # the result that was taken away, as it lay in the store
