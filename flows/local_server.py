@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import UserError
+from pipeline.runtime.environment import bypass_proxies_on_loopback, child_environment, without_socks
 
 START_SECONDS = 180.0  # a first start migrates an empty database, on a busy machine
 QUIET = {
@@ -36,6 +37,7 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
     for name, value in QUIET.items():
         if not (loud and "LOGGING" in name):
             os.environ.setdefault(name, value)
+    bypass_proxies_on_loopback()
     server = None if os.environ.get("PREFECT_API_URL") else _Server()
     try:
         # seconds, while the server starts
@@ -46,7 +48,8 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
         else:
             server.ready()
             # nobody will read the log of a server that is about to go
-            with temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+            ours = {PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}
+            with without_socks(), temporary_settings(ours):
                 yield
     finally:
         if server:
@@ -63,10 +66,11 @@ class _Server:
         self.url = f"http://127.0.0.1:{port}/api"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would stop it one day
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.local_server", str(port)],
+            [sys.executable, "-P", "-m", "flows.local_server", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
+            env=child_environment(),
             start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
         )
 

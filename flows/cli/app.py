@@ -26,6 +26,8 @@ from flows.cli.results import figures, gallery, pull, table
 from pipeline.errors import UserError
 from pipeline.paper.networks import NETWORKS, find_network
 from pipeline.plan.studies import Study, part_of, study
+from pipeline.runtime.environment import bypass_proxies_on_loopback
+from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, open_store
 
@@ -59,7 +61,9 @@ def _before_any_command(
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print version and commit.")
     ] = False,
-) -> None: ...
+) -> None:
+    limit_threads()
+    bypass_proxies_on_loopback()  # of S3 clients and Ray
 
 
 @app.command(epilog="Examples: `strive reproduce`, `strive reproduce table-3 --seeds 2 --store s3://bucket/strive`")

@@ -12,7 +12,9 @@ from uuid import uuid4
 
 from pipeline.errors import UserError
 from pipeline.plan.datasets import DATASETS, Dataset
-from pipeline.runtime.settings import cores, settings
+from pipeline.runtime.limits import cores, free_memory
+from pipeline.runtime.ray_check import ray_trouble
+from pipeline.runtime.settings import settings
 from pipeline.store.objects import open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
@@ -51,10 +53,12 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
 
 
 def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = ()) -> None:
-    """Refused unless the store takes what is put there, and the data directory is as it must be for these data sets."""
+    """Refused unless the store takes what is put there, Ray can run, and the data directory has these data sets."""
     check = _look("store", lambda: _store(store_url))
     if not check.ok:
         raise UserError(": ".join(part for part in (check.found, check.mend) if part))
+    if trouble := ray_trouble():
+        raise UserError(trouble)
     if datasets:
         from pipeline.data.sources import reach
 
@@ -115,14 +119,14 @@ def _devices() -> Check:
 
 
 def _memory() -> Check:
-    import psutil
-
-    free = psutil.virtual_memory().available
+    free = free_memory()
     ok = free >= MEMORY_BYTES
     return Check("memory", ok, f"{free / 1e9:.1f} GB free", "" if ok else "free 3 GB, or train with --workers 1")
 
 
 def _ray() -> Check:
+    if trouble := ray_trouble():
+        return Check("ray", False, trouble)
     address = os.environ.get("RAY_ADDRESS")
     try:
         found = f"ray {version('ray')}, " + (f"cluster at {address}" if address else "started locally when needed")

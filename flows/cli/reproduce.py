@@ -8,7 +8,8 @@ from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness
-from pipeline.runtime.settings import cores, settings
+from pipeline.runtime.limits import cores
+from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, Store, StudyFolder
 from pipeline.training.progress import Progress, trainable
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, parse_images

@@ -11,7 +11,7 @@ from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
 from pipeline.plan.studies import Study
-from pipeline.runtime.settings import cores
+from pipeline.runtime.limits import cores
 from pipeline.store.objects import Store
 from pipeline.training.progress import RunStatus, seconds_left, trainable
 

@@ -17,8 +17,8 @@ from pipeline.bench.workload import Workload
 from pipeline.numerics.fast.precision import bfloat16_gain
 from pipeline.paper.networks import TWELVE, Network, narrow
 from pipeline.runtime.allocator import keep_freed
+from pipeline.runtime.limits import cores
 from pipeline.runtime.provenance import provenance
-from pipeline.runtime.settings import cores
 from pipeline.store.objects import Store
 
 WIDTHS = {"1/4": 4, "1": 1}  # of the paper's: what they are divided by

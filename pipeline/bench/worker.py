@@ -15,7 +15,7 @@ from pipeline.bench.workload import Fast, Workload, drawn
 from pipeline.numerics.fast.precision import Mode
 from pipeline.paper.networks import Network
 from pipeline.runtime.allocator import keep_freed
-from pipeline.runtime.settings import cores
+from pipeline.runtime.limits import cores
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.runtime.settings import cores
+from pipeline.runtime.limits import cores
 
 MOST_PIXELS = 80_000_000  # 240 MB as RGB; Pillow warns from 89 million on
 LONGEST = 16  # times the short side: what lies beyond is cut off before resizing

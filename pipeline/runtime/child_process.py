@@ -21,7 +21,7 @@ def end_with_parent() -> None:
     if _guard is None:
         # its end of this pipe closes when we end, however that happens; a session of its own keeps Ctrl-C from it
         _guard = subprocess.Popen(
-            [sys.executable, __file__, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-P", __file__, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
         )
 
 

@@ -39,7 +39,10 @@ def _git(*words: str) -> str:
     """What git prints; OSError with its complaint."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook sets GIT_DIR
     command = ["git", "-C", str(ROOT), "-c", f"safe.directory={ROOT}", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ours)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=ours)
+    except FileNotFoundError:
+        raise OSError("git is not installed") from None
     if done.returncode != 0:
         raise OSError((done.stderr.strip().splitlines() or ["git failed"])[0])
     return done.stdout.strip()

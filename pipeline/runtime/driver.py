@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipeline.runtime.child_process import end_with_parent
+from pipeline.runtime.environment import child_environment
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
@@ -33,10 +34,11 @@ class Driver:
         end_with_parent()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=self._said,
+            env=child_environment(),
             start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
         )
         assert self._process.stdin is not None

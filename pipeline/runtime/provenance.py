@@ -1,9 +1,7 @@
 """Fact beside intent: the code, versions and machine an attempt ran on. Shown, never compared."""
 
 import hashlib
-import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,9 +11,9 @@ import torch
 
 from pipeline.plan.experiment import REVISION
 from pipeline.records.attempt import Provenance
+from pipeline.runtime.commit import ROOT, code_commit
 
 PACKAGES = ("strive", "torch", "ray", "prefect", "s3fs", "pandas", "numpy", "scikit-learn")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance(
@@ -24,8 +22,8 @@ def provenance(
     """What this attempt rests on."""
     return Provenance(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=_git("rev-parse", "HEAD") or os.environ.get("STRIVE_COMMIT"),  # an image has no checkout
-        dirty=None if (status := _git("status", "--porcelain")) is None else bool(status),
+        commit=code_commit().id,
+        dirty=code_commit().dirty,
         lock_sha256=_digest(ROOT / "uv.lock"),
         revision=REVISION,
         dataset_manifest_sha256=dataset_sha256,
@@ -39,18 +37,6 @@ def provenance(
         mode=mode,
         threads=torch.get_num_threads(),
     )
-
-
-@cache
-def _git(*words: str) -> str | None:
-    """What git says of the checkout this code stands in; None where there is none."""
-    if not (ROOT / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
-    except OSError:  # git is not installed
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _digest(file: Path) -> str | None:

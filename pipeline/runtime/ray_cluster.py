@@ -13,12 +13,16 @@ os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # 30 s are too few on a busy machine
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # under `uv run` it would send workers a copy of the folder, without its commit: they have this very code already
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 import ray
 
+from pipeline.errors import UserError
+from pipeline.runtime.limits import cores
+from pipeline.runtime.ray_check import ray_trouble
 from pipeline.runtime.settings import TOGETHER
 
 T = TypeVar("T")
@@ -38,14 +42,43 @@ class Placement:
 
 def connect(workers: int | None = None) -> Placement:
     """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it."""
-    address = os.environ.get("RAY_ADDRESS", "local")
-    local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    if trouble := ray_trouble():
+        raise UserError(trouble)
+    if not (address := os.environ.get("RAY_ADDRESS")):
+        os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for a cluster to join
+    if address and address != "local":
+        _join(address)
+    else:
+        _start(workers or cores())
     cpus, gpus = _resources_within(NODE_SECONDS)
-    count = workers or gpus or cpus
+    count = workers or min(gpus, cpus) or cpus
     if count > cpus:
         raise RuntimeError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
     return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1)
+
+
+def _start(cpus: int) -> None:
+    for last in (False, True):
+        try:
+            local = {"num_cpus": cpus, "include_dashboard": False}
+            ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, **local)
+            return
+        except Exception as error:  # Ray raises a bare Exception
+            if last or "timed out" not in str(error):
+                raise
+            ray.shutdown()
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError) as error:
+        if os.environ.get("RAY_AUTH_MODE") == "token":
+            raise
+        raise UserError(
+            f"the Ray cluster at RAY_ADDRESS={address} did not let us in. If it asks for tokens, as `ray start` makes "
+            "it do, set RAY_AUTH_MODE=token, and its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+        ) from error
 
 
 def _resources_within(seconds: float) -> tuple[int, int]:

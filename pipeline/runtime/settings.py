@@ -37,13 +37,6 @@ def endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
-def cores() -> int:
-    """The CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def settings(store: str | None = None, workers: int | None = None, data_dir: str | None = None) -> Settings:
     """The settings in force: what is given here, else the environment, else the defaults."""
     if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
