@@ -5,6 +5,7 @@ server running for ever when this process is killed.
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from pipeline.errors import UserError
 from pipeline.runtime.environment import bypass_proxies_on_loopback, child_environment, without_socks
+from pipeline.runtime.settings import cache
 
 START_SECONDS = 180.0  # a first start migrates an empty database, on a busy machine
 QUIET = {
@@ -70,7 +73,7 @@ class _Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
-            env=child_environment(),
+            env=_environment(),
             start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
         )
 
@@ -85,8 +88,7 @@ class _Server:
                 time.sleep(0.1)
         self._process.kill()
         self._said.seek(0)
-        said = self._said.read().decode(errors="replace").strip().splitlines()
-        why = said[-1] if said else f"no answer in {START_SECONDS:.0f} s"
+        why = _cause(self._said.read().decode(errors="replace")) or f"no answer in {START_SECONDS:.0f} s"
         raise UserError(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
 
     def stop(self) -> None:
@@ -96,6 +98,19 @@ class _Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+
+
+def _environment() -> dict[str, str]:
+    """The server is ours: its database is not the user's, nor that of another version, and no setting is inherited."""
+    ours = {n: v for n, v in child_environment().items() if n in QUIET or not n.startswith("PREFECT_")}
+    return ours | {"PREFECT_HOME": str(cache().parent / f"prefect-{version('prefect')}")}
+
+
+def _cause(said: str) -> str:
+    """The last error that it said; uvicorn's own last line is the same whatever the cause."""
+    lines = [line.strip() for line in said.strip().splitlines()]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line) or "[Errno" in line]
+    return (errors or lines or [""])[-1]
 
 
 def _serve(port: int) -> None:

@@ -36,7 +36,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerParameters=batch_sched_delay=1,sched_min_interval=0
-KillWait=20
+KillWait=30
 ReturnToService=2
 MpiDefault=none
 {nodes}
