@@ -51,8 +51,10 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
         else:
             server.ready()
             # nobody will read the log of a server that is about to go
-            ours = {PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}
-            with without_socks(), temporary_settings(ours):
+            with (
+                without_socks(),
+                temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}),
+            ):
                 yield
     finally:
         if server:

@@ -155,7 +155,7 @@ def test_prefect_yaml_is_what_the_deployments_write(root):
 
 @pytest.mark.parametrize(("words", "column"), [(["imagenet"], 1), (["large", "--seeds", "5"], 2)])
 def test_the_years_plan_has_the_numbers_of_strive_plan(root, tmp_path, words, column):
-    from processes import strive
+    from support.processes import strive
 
     rows = [
         line.split("|")[1:-1] for line in (root / "infra/SCALE.md").read_text().splitlines() if line.startswith("| ")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from slurm_cluster import Slurm, missing
+from support.slurm_cluster import Slurm, missing
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 BIN = Path(sys.executable).parent

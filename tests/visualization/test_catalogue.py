@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.numerics.saliency.attribution import Target
 from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.plan.studies import study
-from pipeline.records.result import Result
+from pipeline.records.result import Digests, Result
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.visualization import gallery, render, sanity_checks, upload
 from pipeline.visualization.catalogue import (
@@ -35,6 +35,7 @@ from pipeline.visualization.png import around_grey, of_images, of_maps, sheet, w
 
 ONE = experiment()
 SMALL = RenderRequest(images=4, channels=2, top=3, sanity=3)
+NONE = Digests(model="", dataset="")
 
 
 @pytest.fixture(autouse=True)
@@ -290,10 +291,7 @@ def test_images_are_named_in_three_ways():
 
 def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
     short, long = (
-        {
-            p.name({"model": "", "dataset": ""})
-            for p in pictures(ONE.network, RenderRequest(tuple(range(n)), kinds=("maps",)))
-        }
+        {p.name(NONE) for p in pictures(ONE.network, RenderRequest(tuple(range(n)), kinds=("maps",)))}
         for n in (200, 300)
     )
     assert len(short) == 2 * 4
@@ -341,9 +339,7 @@ def test_small_work_stays_in_this_process_and_large_work_is_split():
     work = [(full, pictures(full.network, many))]
     assert not render.is_small(work)
     portions = list(render._portions(work))
-    assert sorted(p.name({"model": "", "dataset": ""}) for _, part in portions for p in part) == sorted(
-        p.name({"model": "", "dataset": ""}) for p in work[0][1]
-    )
+    assert sorted(p.name(NONE) for _, part in portions for p in part) == sorted(p.name(NONE) for p in work[0][1])
     assert len(portions) == 2000 // (100 * render.BLOCKS) + 1
 
 

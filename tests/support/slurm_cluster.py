@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from processes import free_port
+from support.processes import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "sinfo")
 SBIN = "/usr/sbin"
