@@ -22,6 +22,7 @@ class Column:
     shown: str = ""
     form: str = ""  # of numbers, where people read
     once: bool = False  # people see it only where it differs from the row above
+    until: str = ""  # of an interval's lower end: the column of the upper one; people see "3.1 to 4.2"
 
 
 PERCENT = ".2f"
@@ -32,18 +33,20 @@ CELLS = (
     Column("dataset", "text", "data set it is trained and tested on", "data"),
     Column("augmented", "flag", "whether its training images are varied", "augmented"),
     Column("rule", "text", "how the learning rate was chosen: paper (best test error of seed 0), held-out (best error "
-           "on held-out training images), or one rate (nothing to choose)", "rate by"),
-    Column("lr", "number", "the learning rate chosen", "rate", "g"),
+           "on held-out training images), or one rate (nothing to choose)", "rate chosen by"),
+    Column("lr", "number", "the learning rate chosen", "learning rate", "g"),
     Column("paper_error", "number", "error in print, percent", "paper %", PERCENT),
     Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
     Column("std", "number", "standard deviation over seeds, percentage points; none for one seed", "std", PERCENT),
     Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
-    Column("low", "number", "lower end of the 95 % interval of the error, percent", "95 % from", PERCENT),
-    Column("high", "number", "upper end", "to", PERCENT),
+    Column("low", "number", "lower end of the 95 % interval of the error, percent", "95 % CI", PERCENT,
+           until="high"),
+    Column("high", "number", "upper end"),
     Column("difference", "number", "error less the paper's, percentage points; the paper's is taken as exact",
            "difference", "+.2f"),
-    Column("difference_low", "number", "lower end of its 95 % interval", "diff. from", "+.2f"),
-    Column("difference_high", "number", "upper end", "up to", "+.2f"),
+    Column("difference_low", "number", "lower end of its 95 % interval", "difference, 95 % CI", "+.2f",
+           until="difference_high"),
+    Column("difference_high", "number", "upper end"),
     Column("verdict", "text", "reproduced, better, worse, inconclusive, did not learn, diverged, crashed, not "
            "run, refused, not comparable, or no number", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
@@ -54,7 +57,7 @@ CELLS = (
     Column("parameters", "count", "weights and biases of our network", "parameters", ",d"),
     Column("paper_parameters", "text", "as the paper prints them"),
     Column("epochs", "count", "epochs trained, the most of any run"),
-    Column("seconds", "number", "training time of a finished run, mean", "s a run", ".1f"),
+    Column("seconds", "number", "training time of a finished run, mean", "seconds per run", ".1f"),
     Column("device_seconds", "number", f"devices x seconds {OF_THE_RUNS}, wasted work apart"),
     Column("wasted_seconds", "number", "device-seconds of attempts that were lost"),
     Column("cost", "number", "device_seconds at STRIVE_PRICE_PER_DEVICE_HOUR; none without a price"),
@@ -72,17 +75,17 @@ RATES = (
     Column("network", "text", "name of the network", "network"),
     Column("dataset", "text", "data set", "data"),
     Column("augmented", "flag", "whether its training images are varied", "augmented"),
-    Column("lr", "number", "learning rate", "rate", "g"),
-    Column("held_out_error", "number", "error on held-out training images, percent", "held-out %", PERCENT),
+    Column("lr", "number", "learning rate", "learning rate", "g"),
+    Column("held_out_error", "number", "error on held-out training images, percent", "validation %", PERCENT),
     Column("first_error", "number", "test error of seed 0, by which the paper's rule chooses, percent", "seed 0 %",
            PERCENT),
     Column("error", "number", "mean test error over seeds, percent", "error %", PERCENT),
     Column("seeds", "count", "finished runs behind the mean", "seeds", "d"),
     Column("outcomes", "text", "outcomes of the runs with this rate", "outcomes"),
-    Column("by_paper", "flag", "whether the best test error chooses this rate", "by test"),
-    Column("by_held_out", "flag", "whether the held-out error chooses it", "by held-out"),
+    Column("by_paper", "flag", "whether the best test error chooses this rate", "best on test"),
+    Column("by_held_out", "flag", "whether the held-out error chooses it", "best on validation"),
     Column("flatters", "number", "of the rate that test errors chose: mean of the further seeds less the error that "
-           "chose it, percentage points: what choosing on test images makes look better than it is", "flatters",
+           "chose it, percentage points: what choosing on test images makes look better than it is", "selection bias",
            "+.2f"),
     Column("because", "text", "why a row is refused"),
 )  # fmt: skip
@@ -90,7 +93,7 @@ RATES = (
 CLAIMS = (
     Column("claim", "count", "number of the claim, 1 to 14", "no.", "d"),
     Column("sentence", "text", "what the paper says, in our words", "the paper says", once=True),
-    Column("rule", "text", "how learning rates were chosen", "rate by"),
+    Column("rule", "text", "how learning rates were chosen", "rate chosen by"),
     Column("comparison", "text", "the difference that decides", "comparison"),
     Column("holds_when", "text", "where the difference must lie, percentage points", "holds when"),
     Column("effect", "number", "the difference found, percentage points", "effect", "+.2f"),
@@ -101,9 +104,10 @@ CLAIMS = (
     Column("p", "number", "p-value of the comparison holding (one-sided; two one-sided for a range), after Holm over "
            "all comparisons of the table by one rule, each counted once", "p", ".3g"),
     Column("p_against", "number", "p-value of its contrary, adjusted alike"),
-    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable", "it"),
+    Column("comparison_verdict", "text", "holds, contradicted, inconclusive, refused, not run or not comparable",
+           "comparison holds"),
     Column("verdict", "text", "of the whole claim: holds when every comparison does; 'at this scale' where the "
-           "networks are smaller than the paper's", "claim"),
+           "networks are smaller than the paper's", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
     Column("runs", "text", "ids of the runs on both sides, separated by blanks"),
 )  # fmt: skip

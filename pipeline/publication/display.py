@@ -1,11 +1,16 @@
 """A table as people read it: the columns that have a heading, numbers to their digits."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from pipeline.evaluation.schema import TABLES, Column
+from pipeline.paper.networks import PRINTED_NAMES
+
+NAMES = PRINTED_NAMES | {"held-out": "validation"}  # as they are stored, as people read them
+NAMED = ("network", "rule", "comparison", "source")  # columns whose text has such names
 
 
 def markdown(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> str:
@@ -22,7 +27,7 @@ def readable(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> pd.Da
     Headings in `first` come first, in this order, where a page is too narrow for all.
     """
     table = merge_rules(table)
-    shown = pd.DataFrame({c.shown: [format_value(c, v) for v in table[c.name]] for c in _there(kind, table)}, dtype=str)
+    shown = pd.DataFrame({c.shown: _cells(c, table) for c in _there(kind, table)}, dtype=str)
     for column in (c.shown for c in _there(kind, table) if c.once):
         shown[column] = shown[column].mask(shown[column] == shown[column].shift(), "")
     there = shown.loc[:, (shown != "").any()]
@@ -43,13 +48,29 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{name: _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
+def _cells(column: Column, table: pd.DataFrame) -> list[str]:
+    """A column as people read it; an interval's two ends as one: 3.1 to 4.2."""
+    values = [format_value(column, value) for value in table[column.name]]
+    if not column.until or column.until not in table:
+        return values
+    ends = (format_value(column, value) for value in table[column.until])
+    return [f"{low} to {high}" if low else "" for low, high in zip(values, ends, strict=True)]
+
+
+def in_print(text: str) -> str:
+    """The text with names as people read them: networks as the paper prints them, validation for held-out."""
+    return re.sub(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", lambda found: NAMES.get(found[0], found[0]), text)
+
+
 def format_value(column: Column, value: Any) -> str:
     """A value as people read it."""
     if pd.isna(value):
         return ""
     if column.type == "flag":
         return "yes" if value else ""
-    return format(value, column.form) if column.form else str(value)
+    if column.form:
+        return format(value, column.form)
+    return in_print(str(value)) if column.name in NAMED else str(value)
 
 
 def _there(kind: str, table: pd.DataFrame) -> list[Column]:

@@ -21,7 +21,7 @@ from pipeline.publication import display, formats
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_format_holds_the_same_table(kind):
-    table = made()[kind]
+    table = (made(study=study("readings")) if kind == "readings" else made())[kind]
     files = formats.files(kind, table, "table-3")
     assert list(table.columns) == [c.name for c in TABLES[kind]]
     read = pd.read_parquet(io.BytesIO(files["parquet"]))
@@ -103,3 +103,15 @@ def test_the_schema_is_what_it_was():
         "panel:text", "method:text", "source:text", "error:number", "low:number", "high:number", "seeds:count",
         "parameters:text", "support:text", "verdict:text",
     ]  # fmt: skip
+
+
+def test_people_read_one_interval_and_names_as_the_paper_prints_them():
+    shown = display.readable("cells", made()["cells"])
+    row = shown[shown["network"] == "All-CNN-C"].iloc[0]
+    low, high = (float(text) for text in row["95 % CI"].split(" to "))
+    assert low < float(row["error %"]) < high
+    assert re.fullmatch(r"[+-]\d+\.\d\d to [+-]\d+\.\d\d", row["difference, 95 % CI"])
+    assert {"learning rate", "rate chosen by", "seconds per run"} <= set(shown)
+    assert set(shown["rate chosen by"]) == {"paper, validation"}  # both rules choose the same rate
+    assert made()["cells"]["network"].str.fullmatch("[a-z-]+").all()  # programs read the ids' names
+    assert display.in_print("model-c-fc less held-out") == "Model C, fully connected head less validation"
