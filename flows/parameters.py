@@ -40,7 +40,7 @@ class Request(BaseModel):
 
     study: StudyName = Field(default=StudyName("digits"), description="The study: a fixed list of experiments.")
     seeds: int | None = Field(
-        default=None, ge=1, le=100, description="Seeds 0 to this less one; empty: as many as the study asks for."
+        default=None, ge=1, le=100, description="Number of seeds: 0 to N-1; empty: as many as the study asks for."
     )
     store: str | None = Field(
         default=None, description="A folder or s3://bucket/prefix; empty: STRIVE_STORE where the flow runs."
@@ -79,10 +79,10 @@ class ExplainRequest(Request):
     )
     layers: list[str] | None = Field(
         default=None,
-        description="Layers whose strongest patches to show, conv1 and on; empty: half and three quarters up.",
+        description="Layers whose top-activating patches to show, conv1 and on; empty: half and three quarters up.",
     )
     channels: int = Field(default=8, ge=1, le=1000, description="Most active channels of each of these layers.")
-    top: int = Field(default=10, ge=1, le=100, description="Strongest patches of each of these channels.")
+    top: int = Field(default=10, ge=1, le=100, description="Top-activating patches of each of these channels.")
     part: Part = Field(default=Part("test"), description="Whose images these patches are of: test or train.")
     methods: list[str] = Field(
         default=list(RULES), description="Ways back through a ReLU: backprop, deconvnet, guided."

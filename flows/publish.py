@@ -37,16 +37,17 @@ def publish(request: Request) -> str:
     for id in unverified(store, collect(store, study.read)):
         verify(id, store.url)
     published = publish_study(store, study, settings().price)
-    _show_table(store, study, published.tables["cells"])
+    kind, main = next(iter(published.tables.items()))
+    _show_table(store, study, kind, main)
     _show_report(study, published)
-    return display.markdown("cells", published.tables["cells"])
+    return display.markdown(kind, main)
 
 
-def _show_table(store: Store, study: Study, cells: pd.DataFrame) -> None:
+def _show_table(store: Store, study: Study, kind: str, main: pd.DataFrame) -> None:
     """The main table as artifacts; the UI shows a few columns at once, so those come first that say most."""
-    rows = display.readable("cells", cells, FIRST).to_dict("records")
+    rows = display.readable(kind, main, FIRST).to_dict("records")
     create_table_artifact(rows, key=f"{study.name}-table", description=study.question)
-    table = display.markdown("cells", cells, FIRST)
+    table = display.markdown(kind, main, FIRST)
     about = f"the errors of {study.name}, and where its tables lie"
     create_markdown_artifact(
         f"{table}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results", description=about

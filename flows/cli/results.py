@@ -1,11 +1,12 @@
 """The commands that look at what runs have left: tables, pulls, pictures, their page."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli import output
+from flows.cli import layout, output
 from flows.cli.options import (
     ImagesOption,
     JsonOption,
@@ -34,7 +35,9 @@ ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 def table(
     name: StudyArgument,
     ending: Annotated[str, typer.Option("--format", help="md, csv, json, tex or html.")] = "md",
-    kind: Annotated[str, typer.Option(help="cells (the errors), rates, claims or neighbours (Table 4).")] = "cells",
+    kind: Annotated[
+        str, typer.Option(help="cells (the errors), rates, claims, baselines (Table 4) or readings.")
+    ] = "cells",
     fresh: Annotated[bool, typer.Option("--fresh", help="Make it anew from the results first.")] = False,
     seeds: PublishedSeedsOption = None,
     store: StoreOption = None,
@@ -64,10 +67,11 @@ def figures(
     seeds: SeedsOption = None,
     images: ImagesOption = "10",
     layers: Annotated[
-        str | None, typer.Option(help="Whose strongest patches, conv1,conv6.  [default: half and three quarters up]")
+        str | None,
+        typer.Option(help="Layers of the top-activating patches: conv1,conv6.  [default: half and three quarters up]"),
     ] = None,
     channels: Annotated[int, typer.Option(help="Most active channels of each layer.")] = 8,
-    top: Annotated[int, typer.Option(help="Strongest patches of each channel.")] = 10,
+    top: Annotated[int, typer.Option(help="Top-activating patches of each channel.")] = 10,
     part: Annotated[str, typer.Option(help="Whose images these patches are of: test or train.")] = "test",
     methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided.")] = ",".join(RULES),
     precision: Annotated[str, typer.Option(help="float32, or bfloat16: quicker where it is native.")] = "float32",
@@ -75,7 +79,7 @@ def figures(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw what finished runs have learned: filters, strongest patches, saliency maps and how far to trust them.
+    """Draw what finished runs have learned: filters, top-activating patches, saliency maps and how far to trust them.
 
     What is there is not drawn again. About a minute's work is done in this process, more of it on Ray.
     """
@@ -126,8 +130,10 @@ def _table(
     store: Store, folder: StudyFolder, kind: str, ending: str, fresh: bool, seeds: int | None, as_json: bool
 ) -> None:
     """The latest table of a kind."""
+    kind = {"baselines": "neighbours"}.get(kind, kind)  # as it is called in the store
     if kind not in FILES:
-        raise UserError(f"--kind must be one of {', '.join(FILES)}, not {kind!r}")
+        known = ", ".join(FILES).replace("neighbours", "baselines")
+        raise UserError(f"--kind must be one of {known}, not {kind!r}")
     if ending not in ENDINGS:
         where = store.url_of(folder.object(f"{FILES[kind]}.parquet"))
         raise UserError(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
@@ -142,7 +148,8 @@ def _table(
         )
     if as_json:
         return output.print_answer({"store": store.url} | store.read_json(path), "", True)
-    typer.echo(text.decode().rstrip("\n"))
+    shown = text.decode().rstrip("\n")
+    typer.echo(layout.markdown(shown) if ending == "md" and sys.stdout.isatty() else shown)
 
 
 def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:

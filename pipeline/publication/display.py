@@ -1,11 +1,15 @@
 """A table as people read it: the columns that have a heading, numbers to their digits."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from pipeline.evaluation.schema import TABLES, Column, rule_words
+from pipeline.paper.networks import PRINTED_NAMES
+
+NAMED = ("network", "comparison", "source")  # columns whose text has names of networks
 
 
 def markdown(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> str:
@@ -60,7 +64,14 @@ def format_value(column: Column, value: Any) -> str:
         return "yes" if value else ""
     if column.name == "rule":
         return rule_words(value)
-    return format(value, column.form) if column.form else str(value)
+    if column.form:
+        return format(value, column.form)
+    return in_print(str(value)) if column.name in NAMED else str(value)
+
+
+def in_print(text: str) -> str:
+    """The text with networks as the paper prints them: All-CNN-C."""
+    return re.sub(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", lambda found: PRINTED_NAMES.get(found[0], found[0]), text)
 
 
 def _there(kind: str, table: pd.DataFrame) -> list[Column]:

@@ -18,9 +18,9 @@ from pipeline.store.objects import Store, StudyFolder
 
 TITLES = {
     "cells": "Errors beside the paper's",
-    "rates": "Learning rates and who chose them",
+    "rates": "Learning rates and which were chosen",
     "claims": "The paper's fourteen claims",
-    "neighbours": "Table 4 with our row",
+    "neighbours": "Baselines of Table 4, with our row",
     "readings": "Readings of what the paper does not state",
 }
 

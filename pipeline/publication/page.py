@@ -12,14 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.proofs import unverified
 from pipeline.evaluation.results import Run
-from pipeline.evaluation.schema import FILES, SCHEMA, TABLES
+from pipeline.evaluation.schema import FILES, SCHEMA, TABLES, rule_words
 from pipeline.evaluation.table_errors import commit_of
 from pipeline.paper.published_errors import CONTRADICTIONS
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
-from pipeline.publication.display import merge_rules, readable, records
+from pipeline.publication.display import in_print, merge_rules, readable, records
 from pipeline.records.result import Result, Summary
 from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder
 from pipeline.visualization.catalogue import RenderRequest, pictures
@@ -81,9 +81,11 @@ def make(
 
 def _environment() -> Environment:
     loader = PackageLoader("pipeline.publication", ".")
-    return Environment(
+    environment = Environment(
         loader=loader, autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters.update(in_print=in_print, in_words=rule_words)
+    return environment
 
 
 def _plots(
@@ -166,7 +168,7 @@ def _picture(store: Store, experiment: Experiment, result: Result) -> dict[str, 
     note = store.find_json(f"{top}/{ranked[0].removesuffix('.png')}.json") or {}
     columns = f"; from the left: {', '.join(note['columns'])}" if note.get("columns") else ""
     return {
-        "title": f"{id.split('.')[0]}. {note.get('title', ranked[0])}{columns}",
+        "title": f"{in_print(id.split('.')[0])}. {note.get('title', ranked[0])}{columns}",
         "data": f"data:image/png;base64,{base64.b64encode(store.read(f'{top}/{ranked[0]}')).decode()}",
         "href": f"../../{top}/{ranked[0]}",
     }

@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from pipeline.evaluation.schema import rule_words
 from pipeline.paper.claims import MARGIN
 from pipeline.plan.schedule import RULES
 from pipeline.publication.curves import Curve
+from pipeline.publication.display import in_print
 
 # what matplotlib draws with stands for a variable of the page; the second colour is for where there is no page
 COLOURS = {
@@ -158,7 +160,7 @@ def _learning(axes: Axes, panel: Panel) -> None:
 def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
     for column, label, marker, colour in (
         ("error", "test images", "o", SERIES[0]),
-        ("held_out_error", "held-out images", "s", SERIES[1]),
+        ("held_out_error", "validation images", "s", SERIES[1]),
     ):
         known = [row for row in rows if row[column] is not None]
         x, y = [row["lr"] for row in known], [row[column] for row in known]
@@ -210,11 +212,11 @@ def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) ->
 def cell_name(row: Row) -> str:
     more = "" if row["dataset"] in ("cifar10", "digits", "imagenet") else f", {row['dataset']}"
     augmented = row["augmented"] and row["dataset"] != "imagenet"
-    return f"{row['network']}{more}{', augmented' if augmented else ''}"
+    return f"{in_print(row['network'])}{more}{', augmented' if augmented else ''}"
 
 
 def row_name(row: Row) -> str:
-    return f"{cell_name(row)}, by {row['rule']}" if row["rule"] in RULES else cell_name(row)
+    return f"{cell_name(row)}, by {rule_words(row['rule'])}" if row["rule"] in RULES else cell_name(row)
 
 
 def _described(rows: list[Row], middle: str, low: str, high: str, unit: str) -> str:

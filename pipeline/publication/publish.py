@@ -18,7 +18,7 @@ class Published:
     """What was put into the store."""
 
     report: str  # the page's address
-    tables: Mapping[str, pd.DataFrame]  # by kind
+    tables: Mapping[str, pd.DataFrame]  # by kind, the main one first
     plots: Sequence[Plot]
 
 

@@ -62,7 +62,7 @@ class RenderRequest:
     """What somebody wants to see of every run."""
 
     images: int | tuple[int, ...] = 10  # test images to map; a number: as many, of every class in turn
-    layers: tuple[str, ...] | None = None  # whose strongest patches to show; None: half and three quarters of the way
+    layers: tuple[str, ...] | None = None  # of the top-activating patches; None: half and three quarters of the way
     channels: int = 8  # most active ones of each
     top: int = 10
     part: str = "test"  # of the data set, whose patches these are; train is the other

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from pipeline.paper.networks import printed_name
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.datasets import class_names
 from pipeline.plan.experiment import Experiment
@@ -46,9 +47,10 @@ def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
 
 
 def _run(experiment: Experiment, result: Result, notes: list[dict]) -> dict:
+    name = printed_name(experiment.network.name)
     return {
         "id": experiment.id,
-        "label": f"{experiment.network.name}, lr {experiment.recipe.lr:g}, seed {experiment.seed}",
+        "label": f"{name}, learning rate {experiment.recipe.lr:g}, seed {experiment.seed}",
         "network": experiment.network.name,
         "error": f"{result.error_percent:.2f} % error",
         "names": class_names(experiment.dataset),

@@ -23,7 +23,7 @@ def test_people_see_an_interval_in_one_column_and_the_rules_in_the_fields_words(
     """Errors 9.0 to 9.4 over five seeds: 9.2 plus and minus t(0.975, 4) = 2.776 x 0.158 / sqrt(5) = 0.196."""
     runs = [e for e in study("table-3", 5).experiments if e.network.name == "all-cnn-c" and e.recipe.lr == BEST]
     shown = display.readable("cells", made(std=0.0, **{e.id: result(e, 9.0 + e.seed / 10) for e in runs})["cells"])
-    row = shown[shown["network"] == "all-cnn-c"].iloc[0]
+    row = shown[shown["network"] == "All-CNN-C"].iloc[0]
     assert (row["error %"], row["95 % CI"]) == ("9.20", "9.00 to 9.40")
     assert row["95 % CI of the difference"] == "-0.08 to +0.32"
     assert row["learning rate by"] == "paper, validation"

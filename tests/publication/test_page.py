@@ -229,7 +229,7 @@ def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):
     text = html.decode()
     whole(text)
     assert [plot.name for plot in drawn] == ["forest", "sensitivity"]  # there are no histories
-    assert "all-cnn-c" in drawn[0].svg
+    assert "All-CNN-C" in drawn[0].svg
     assert re.search(r'class="reproduced">12</b>reproduced', text)
     assert "at 2.00 a device-hour" in text
     assert text.count('class="claim"') == 14
