@@ -105,7 +105,14 @@ class _Server:
 def _environment() -> dict[str, str]:
     """The server is ours: its database is not the user's, nor that of another version, and no setting is inherited."""
     ours = {n: v for n, v in child_environment().items() if n in QUIET or not n.startswith("PREFECT_")}
-    return ours | {"PREFECT_HOME": str(cache().parent / f"prefect-{version('prefect')}")}
+    home = cache().parent / f"prefect-{version('prefect')}"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Prefect's embedded server needs the folder {home}: {error.strerror}; set XDG_CACHE_HOME"
+        ) from None
+    return ours | {"PREFECT_HOME": str(home)}
 
 
 def _cause(said: str) -> str:

@@ -183,9 +183,11 @@ def run(
     configured = settings(store, data_dir=data_dir)
     opened = open_store(configured.store)
     experiment = find_run(opened, run)
-    from flows.cli.run import estimate, stopped, train_here
+    from flows.cli.doctor import insist_on_data
+    from flows.cli.run import estimate, stopped, train_here, unprepared
 
     if (seconds := estimate([output.status_of(opened, experiment)])) > 0:
+        insist_on_data(unprepared(opened, [experiment]), configured.data_dir)
         confirm(experiment.id, seconds, yes, quiet=as_json)
     raise_on_sigterm()
     try:
@@ -203,6 +205,9 @@ def run(
 def work(
     name: StudyArgument,
     network: Annotated[str | None, typer.Option(help="Train the runs of this network alone.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Train the runs at this learning rate alone.")
+    ] = None,
     without_validation: Annotated[
         bool, typer.Option("--without-validation", help="Leave out the search on validation images.")
     ] = False,
@@ -217,12 +222,15 @@ def work(
     estimated time first, and asks before more than an hour of work.
     """
     configured = settings(store, data_dir=data_dir)
-    opened, wanted = open_store(configured.store), part_of(study(name, seeds), network, not without_validation)
-    from flows.cli.run import estimate, work_here
+    opened = open_store(configured.store)
+    wanted = part_of(study(name, seeds), network, learning_rate, not without_validation)
+    from flows.cli.doctor import insist_on_data
+    from flows.cli.run import estimate, unprepared, work_here
     from pipeline.training.progress import Progress, trainable
 
     todo = trainable(wanted, Progress(opened, list(wanted.wanted)).statuses())
     if (seconds := estimate(todo)) > 0:
+        insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
         confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
     raise_on_sigterm()
     work_here(opened, wanted, configured.data_dir, typer.echo)

@@ -59,11 +59,15 @@ def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Datas
         raise UserError(": ".join(part for part in (check.found, check.mend) if part))
     if trouble := ray_trouble():
         raise UserError(trouble)
-    if datasets:
+    insist_on_data(datasets, settings(data_dir=data_dir).data_dir)
+
+
+def insist_on_data(datasets: Iterable[Dataset], data_dir: str | None) -> None:
+    """Refused where files of these data sets are there and are not the published ones."""
+    for dataset in datasets:
         from pipeline.data.sources import reach
 
-        for dataset in datasets:
-            reach(dataset, settings(data_dir=data_dir).data_dir)
+        reach(dataset, data_dir, digests=True)
 
 
 def _look(name: str, look: Callable[[], Check]) -> Check:
@@ -107,7 +111,7 @@ def _mend_store(url: str) -> str:
 def _data(name: str, data_dir: str | None) -> Check:
     from pipeline.data.sources import reach
 
-    found, mend = reach(DATASETS[name], data_dir)
+    found, mend = reach(DATASETS[name], data_dir, digests=True)
     return Check(name, True, found, mend)
 
 

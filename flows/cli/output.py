@@ -1,6 +1,7 @@
 """What the commands print, for people and, with --json, for programs. Keys of the JSON are kept stable."""
 
 import json
+import sys
 from typing import Any
 
 import typer
@@ -124,7 +125,8 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         return print_answer({k: v for k, v in summary.items() if k != "markdown"}, "", True)
     if quiet:
         return None
-    typer.echo(f"{layout.markdown(summary['markdown'])}\n")
+    table = summary["markdown"].strip()
+    typer.echo(f"{layout.markdown(table) if sys.stdout.isatty() else table}\n")
     if not study.comparable:
         at = f": {study.scale}" if study.scale else ""
         typer.echo(f"This is {study.relation}{at}. The paper's column is for orientation, not for comparison.\n")

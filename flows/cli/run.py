@@ -1,16 +1,17 @@
 """`strive run`: one experiment in this process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from flows.cli.progress_display import Display, console
 from pipeline.data import prepare
 from pipeline.data.sources import silent
 from pipeline.errors import UserError
+from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import gpu_seconds, needed
 from pipeline.plan.studies import Study
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import DatasetFolder, RunFolder, Store
 from pipeline.training import job, leases
 from pipeline.training.progress import Progress, RunStatus, results, seconds_left
 
@@ -45,6 +46,12 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
         prepare.make(store, this.dataset, this.recipe.preprocess, data_dir, say)
         [result] = job.run(held, store)
         say(f"{this.id} {result.outcome}: {result.wrong} wrong of {result.seen}")
+
+
+def unprepared(store: Store, experiments: Iterable[Experiment]) -> list[Dataset]:
+    """The data sets of these experiments that the store does not hold yet."""
+    wanted = {(e.dataset, e.recipe.preprocess) for e in experiments}
+    return list({dataset for dataset, how in wanted if not store.exists(DatasetFolder(dataset, how).manifest)})
 
 
 def estimate(statuses: list[RunStatus]) -> float:

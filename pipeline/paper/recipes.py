@@ -88,7 +88,7 @@ class Recipe:
 
 
 LEARNING_RATES = (0.25, 0.1, 0.05, 0.01)  # section 3.1: searched for every network
-CIFAR = Recipe(lr=0.05)
+CIFAR = Recipe(lr=0.05, initialization="xavier")  # chosen by study `readings` (READING.md)
 CIFAR_AUGMENTED = replace(CIFAR, augment=Shift())
 
 # Appendix, Table 6: 450,000 updates of 64 images, the rate divided by 10 after every 200,000; an epoch is 1,000.
@@ -100,6 +100,7 @@ IMAGENET = Recipe(
     lr_drops=(200, 400),
     batch=64,
     weight_decay=0.0005,
+    initialization="xavier",
     preprocess=Scale(subtract=(123.0, 117.0, 104.0)),
     augment=Crop(),
 )

@@ -320,13 +320,25 @@ def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> t
     )
 
 
-def part_of(whole: Study, network: str | None = None, validation: bool = True) -> Study:
-    """The runs of one network, or all, with or without the search on validation images; UserError if there are none."""
+def part_of(
+    whole: Study, network: str | None = None, learning_rate: float | None = None, validation: bool = True
+) -> Study:
+    """The runs of one network or all, at one learning rate or all, with or without the search on validation images.
+
+    UserError if there are none.
+    """
     if network is not None:
         names = {e.network.name for e in whole.experiments}
         if network not in names:
             raise unknown_name(f"network of {whole.name}", network, names)
         whole = _only(whole, [network])
+    if learning_rate is not None:
+        rates = {e.recipe.lr for e in whole.experiments}
+        if learning_rate not in rates:
+            known = ", ".join(f"{lr:g}" for lr in sorted(rates))
+            raise UserError(f"no run of {whole.name} has the learning rate {learning_rate:g}: choose {known}")
+        at = [tuple(e for e in runs if e.recipe.lr == learning_rate) for runs in (whole.experiments, whole.search)]
+        whole = replace(whole, experiments=at[0], search=at[1])
     return whole if validation else replace(whole, search=())
 
 

@@ -144,3 +144,7 @@ def test_a_part_of_a_study_is_one_network_with_or_without_the_validation_search(
     assert len(part_of(study("table-3"), "strided-cnn-a").wanted) == 24
     with pytest.raises(UserError, match="Did you mean strided-cnn-a"):
         part_of(study("table-3"), "strided-a")
+    [run] = part_of(study("table-3", 1), "strided-cnn-a", 0.05, validation=False).wanted
+    assert run.recipe.lr == 0.05
+    with pytest.raises(UserError, match=r"0.5: choose 0.01, 0.05, 0.1, 0.25"):
+        part_of(study("table-3"), learning_rate=0.5)

@@ -28,6 +28,9 @@ def test_a_run_is_refused_over_a_poisoned_file_and_leaves_nothing(home, way):
     folder = home / "data" / "cifar-100-python"
     folder.mkdir(parents=True)
     (folder / "train").write_bytes(f"cposix\nsystem\n(S'touch {home}/mark'\ntR.".encode())
+    for name, size in (("train", 155_249_918), ("test", 31_049_707)):  # as long as the published files
+        (folder / name).touch()
+        os.truncate(folder / name, size)
     words = ["run", ONE, "--store", home / "store"]
     if way == "option":
         answer = strive(*words, "--data-dir", home / "data")
@@ -66,7 +69,8 @@ def test_doctor_finds_folders_and_what_is_wrong_with_them(home):
     assert "lacks test_batch" in checks["cifar10"]["found"]
     assert not checks["cifar100"]["ok"]
     assert "is not the published" in checks["cifar100"]["found"]
-    assert checks["imagenet"]["found"] == f"in {home}/data/imagenet"
+    assert not checks["imagenet"]["ok"]
+    assert f"{home}/data/imagenet/train is not imagenet" in checks["imagenet"]["found"]
 
 
 def test_doctor_measures_the_files_of_cifar_10(home):
@@ -78,8 +82,7 @@ def test_doctor_measures_the_files_of_cifar_10(home):
         with open(folder / name, "wb") as file:
             file.truncate(size)  # a hole: it takes no room
     _, checks = looked(home, "--data-dir", home / "data")
-    assert checks["cifar10"]["ok"]
-    assert checks["cifar10"]["found"] == f"in {folder}"
+    assert f"{folder}/data_batch_1 is not the published file: expected SHA-256 54636561" in checks["cifar10"]["found"]
     os.truncate(folder / "data_batch_3", 0)
     os.truncate(folder / "test_batch", 31_035_525)
     code, checks = looked(home, "--data-dir", home / "data")
