@@ -72,11 +72,8 @@ def _join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError) as error:
-        if os.environ.get("RAY_AUTH_MODE") == "token":
-            raise
         raise UserError(
-            f"the Ray cluster at RAY_ADDRESS={address} did not let us in. If it asks for tokens, as `ray start` makes "
-            "it do, set RAY_AUTH_MODE=token, and its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+            f"the Ray cluster at RAY_ADDRESS={address} did not let us in: {str(error).splitlines()[0]}"
         ) from error
 
 
