@@ -7,6 +7,9 @@ import sys
 import tempfile
 import time
 
+from pipeline.runtime.limits import free_memory
+
+LEAST_BYTES = 1.5e9  # Ray's own processes and one worker on small images
 CONNECT_SECONDS = 10.0  # for a cluster's address to answer
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of a path; unix(7)
 # what Ray puts below its folder: the longest of its sockets
@@ -30,6 +33,16 @@ def _local_trouble() -> str:
         return (
             f"Ray's sockets below {folder} would have paths of more than {SOCKET_BYTES} bytes: "
             "set RAY_TMPDIR to a short folder, as /tmp"
+        )
+    for place in (folder, "/dev/shm") if os.path.isdir("/dev/shm") else (folder,):
+        if not os.access(place, os.W_OK):
+            return f"Ray needs to write to {place}, and we may not: give this user the right to" + (
+                ", or set RAY_TMPDIR to another short folder" if place == folder else ""
+            )
+    if (free := free_memory()) < LEAST_BYTES:
+        return (
+            f"{free / 1e9:.1f} GB of memory are free, and Ray with one worker needs {LEAST_BYTES / 1e9:.1f} GB: "
+            "free some, raise the container's limit, or train without Ray by `strive work`"
         )
     return ""
 

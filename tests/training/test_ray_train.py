@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def head(s3, tmp_path):
     with (tmp_path / "ray.log").open("wb") as log:
         server, port = started(folder, env, log)
         yield {**env, "RAY_ADDRESS": f"127.0.0.1:{port}"}
-        server.terminate()
+        os.killpg(server.pid, signal.SIGKILL)  # SIGTERM would drain it for half a minute
         server.wait(60)
     shutil.rmtree(folder, ignore_errors=True)
 
