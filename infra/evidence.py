@@ -6,9 +6,10 @@
 
 `start` makes a checkout of its own of a commit, with its own environment, so that your edits never touch what trains;
 one process for every CPU works through PLAN at the lowest priority. `stop` ends them (they save their state first),
-verifies what has finished, copies it into results/, weights in half precision, and makes tables and pages there. Nothing
-is lost by either: the next `start` goes on from the last checkpoint, and on another machine from results/. A checkpoint
-(7 MB at full width) goes to results/ only for runs named with --checkpoint: for those that would lose over an hour.
+verifies what has finished, copies it into results/, weights in half precision, and makes tables and pages there.
+Nothing is lost by either: the next `start` goes on from the last checkpoint, and on another machine from results/. A
+checkpoint (7 MB at full width) goes to results/ only for runs named with --checkpoint, where losing it would cost more
+than an hour; git ignores checkpoints there, so `git add -f` it.
 """
 
 import argparse
