@@ -1,25 +1,37 @@
 """A real Prefect server: deployments are served, one is triggered through its API, and completes."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from support.postgres import postgres, programs
 from support.processes import free_port, wait_for
 
 pytestmark = pytest.mark.prefect
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    home, port = tmp_path_factory.mktemp("prefect"), free_port()
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def server(request):
+    """The address of a Prefect server, and the environment of its clients."""
+    home, port = Path(tempfile.mkdtemp(prefix="prefect", dir="/tmp")), free_port()
+    home.chmod(0o755)  # for the user that PostgreSQL runs as
     url = f"http://127.0.0.1:{port}/api"
     env = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
-    with (home / "server.log").open("wb") as log:
+    with ExitStack() as stack, (home / "server.log").open("wb") as log:
+        if request.param == "postgres":
+            if not programs():
+                pytest.skip("PostgreSQL is not installed")
+            env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = stack.enter_context(postgres(home))
         command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         try:
@@ -28,6 +40,7 @@ def server(tmp_path_factory):
         finally:
             process.terminate()
             process.wait(30)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +62,35 @@ def served(server):
             process.wait(30)
 
 
+def ended(api: httpx.Client, run: str, seconds: float = 180) -> dict:
+    """The final state of a flow run."""
+    until = time.monotonic() + seconds
+    while (state := api.get(f"/flow_runs/{run}").json()["state"])["type"] not in FINAL:
+        assert time.monotonic() < until, state
+        time.sleep(1)
+    return state
+
+
+def test_an_active_schedule_makes_a_run_that_completes(served, tmp_path):
+    publish = served.get("/deployments/name/publish/publish").json()["id"]
+    parameters = {"request": {"study": "smoke", "store": str(tmp_path)}}
+    schedule = {"schedule": {"interval": 3600, "anchor_date": ago(3595)}, "active": True, "parameters": parameters}
+    made = served.post(f"/deployments/{publish}/schedules", json=[schedule]).json()
+    of_this = {"deployments": {"id": {"any_": [publish]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    until = time.monotonic() + 120
+    while not (runs := served.post("/flow_runs/filter", json=of_this).json()):
+        assert time.monotonic() < until, "the scheduler made no run"
+        time.sleep(1)
+    assert runs[0]["auto_scheduled"]
+    assert ended(served, runs[0]["id"])["type"] == "COMPLETED"
+    assert (tmp_path / "studies/smoke/table.md").exists()
+    served.delete(f"/deployments/{publish}/schedules/{made[0]['id']}")
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
 def test_a_deployment_is_triggered_with_parameters_and_completes(served, reproduced):
     deployments = {d["name"]: d for d in served.post("/deployments/filter", json={}).json()}
     assert set(deployments) == {"prepare", "train", "explain", "publish", "reproduce"}
@@ -68,10 +110,7 @@ def test_a_deployment_is_triggered_with_parameters_and_completes(served, reprodu
         time.sleep(1)
     assert answer.status_code == 201, answer.text
     run = answer.json()["id"]
-    until = time.monotonic() + 180
-    while (state := served.get(f"/flow_runs/{run}").json()["state"])["type"] not in ("COMPLETED", "FAILED", "CRASHED"):
-        assert time.monotonic() < until, state
-        time.sleep(1)
+    state = ended(served, run)
     assert state["type"] == "COMPLETED", state
     assert table.exists()
     artifacts = served.post("/artifacts/filter", json={}).json()
