@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.paper.relu_rules import RULES
-from pipeline.plan.studies import STUDIES, Study, study
+from pipeline.plan.studies import Study, every_study, study
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, open_store
 from pipeline.visualization.catalogue import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a checker knows no enum whose members are computed
 else:  # as enums, the Prefect UI offers them as a choice
     Part = Enum("Part", {name: name for name in PARTS}, type=str)
     Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
-    StudyName = Enum("StudyName", {name: name for name in STUDIES}, type=str)
+    StudyName = Enum("StudyName", {name: name for name in every_study()}, type=str)
 
 
 class Request(BaseModel):

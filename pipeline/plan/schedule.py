@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.paper.shapes import training_flops
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.studies import Study
+from pipeline.plan.study import Study
 from pipeline.records.result import Result
 
 Results = Mapping[str, Result]
