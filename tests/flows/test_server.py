@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +15,11 @@ import pytest
 from support.postgres import postgres, programs
 from support.processes import free_port, wait_for
 
+from pipeline.plan.studies import STUDIES
+
 pytestmark = pytest.mark.prefect
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
@@ -43,23 +46,80 @@ def server(request):
     shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def served(server):
-    """The API while `strive serve` runs beside it."""
-    url, env = server
-    with Path(env["PREFECT_HOME"], "serve.log").open("wb") as log:
+@contextmanager
+def serving(env: dict[str, str]):
+    """`strive serve`, once it serves."""
+    path = Path(env["PREFECT_HOME"], "serve.log")
+    with path.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "flows.cli.app", "serve"], env=env, stdout=log, stderr=log)
         try:
-            with httpx.Client(base_url=url, timeout=30) as api:
-                until = time.monotonic() + 120
-                while len(api.post("/deployments/filter", json={}).json()) < 5:
-                    assert process.poll() is None, log
-                    assert time.monotonic() < until
-                    time.sleep(0.5)
-                yield api
+            until = time.monotonic() + 120
+            while "Serving" not in path.read_text():
+                assert process.poll() is None, path.read_text()
+                assert time.monotonic() < until
+                time.sleep(0.5)
+            yield
         finally:
             process.terminate()
             process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def served(server):
+    """The API while `strive serve` runs beside it, started a second time after a user changed things."""
+    url, env = server
+    with httpx.Client(base_url=url, timeout=30) as api:
+        with serving(env):
+            of_a_user(api)
+        with serving(env):
+            yield api
+
+
+CHANGED = {"schedule": {"cron": "30 4 * * 1", "timezone": "Europe/Berlin"}, "active": True}
+
+
+def of_a_user(api: httpx.Client) -> None:
+    """Change what belongs to the user: schedule, switch, parameters, tags, an automation."""
+    there = api.get("/deployments/name/reproduce/reproduce").json()
+    [weekly] = there["schedules"]
+    assert not weekly["active"]
+    path = f"/deployments/{there['id']}"
+    assert api.patch(f"{path}/schedules/{weekly['id']}", json=CHANGED).is_success
+    parameters = there["parameters"] | {"study": "smoke", "seeds": 3}
+    assert api.patch(path, json={"parameters": parameters, "tags": ["strive", "mine"], "paused": True}).is_success
+    for automation in api.post("/automations/filter", json={}).json():
+        assert api.patch(f"/automations/{automation['id']}", json={"enabled": False}).is_success
+
+
+def test_what_a_user_changed_stays_when_serve_starts_again(served):
+    there = served.get("/deployments/name/reproduce/reproduce").json()
+    [weekly] = there["schedules"]
+    assert {"cron": weekly["schedule"]["cron"], "timezone": weekly["schedule"]["timezone"]} == CHANGED["schedule"]
+    assert weekly["active"]
+    assert there["paused"]
+    assert there["tags"] == ["strive", "mine"]
+    assert (there["parameters"]["study"], there["parameters"]["seeds"]) == ("smoke", 3)
+    automations = served.post("/automations/filter", json={}).json()
+    assert [automation["enabled"] for automation in automations] == [False] * 3
+    served.patch(f"/deployments/{there['id']}", json={"paused": False})
+
+
+def test_prefect_deploy_keeps_what_a_user_changed(served, server):
+    words = [PREFECT, "--no-prompt", "deploy", "--all"]
+    pool = [PREFECT, "work-pool", "create", "strive", "--type", "process", "--overwrite"]
+    before = served.get("/deployments/name/reproduce/reproduce").json()
+    for command in (pool, words):
+        done = subprocess.run(command, env=server[1], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    after = served.get("/deployments/name/reproduce/reproduce").json()
+    assert after["work_pool_name"] == "strive"
+    for name in ("schedules", "parameters", "paused", "tags"):
+        assert after[name] == before[name], name
+
+
+def test_a_study_has_a_limit_of_one(served):
+    limits = served.post("/v2/concurrency_limits/filter", json={"limit": 200}).json()
+    assert {limit["name"]: limit["limit"] for limit in limits} == {f"study {name}": 1 for name in STUDIES}
 
 
 def ended(api: httpx.Client, run: str, seconds: float = 180) -> dict:
@@ -73,7 +133,7 @@ def ended(api: httpx.Client, run: str, seconds: float = 180) -> dict:
 
 def test_an_active_schedule_makes_a_run_that_completes(served, tmp_path):
     publish = served.get("/deployments/name/publish/publish").json()["id"]
-    parameters = {"request": {"study": "smoke", "store": str(tmp_path)}}
+    parameters = {"study": "smoke", "store": str(tmp_path)}
     schedule = {"schedule": {"interval": 3600, "anchor_date": ago(3595)}, "active": True, "parameters": parameters}
     made = served.post(f"/deployments/{publish}/schedules", json=[schedule]).json()
     of_this = {"deployments": {"id": {"any_": [publish]}}, "sort": "EXPECTED_START_TIME_ASC"}
@@ -94,15 +154,14 @@ def ago(seconds: float) -> str:
 def test_a_deployment_is_triggered_with_parameters_and_completes(served, reproduced):
     deployments = {d["name"]: d for d in served.post("/deployments/filter", json={}).json()}
     assert set(deployments) == {"prepare", "train", "explain", "publish", "reproduce"}
-    assert [s["active"] for s in deployments["reproduce"]["schedules"]] == [False]
     path = f"/deployments/{deployments['reproduce']['id']}/create_flow_run"
-    bad = served.post(path, json={"parameters": {"request": {"study": "digist"}}})
+    bad = served.post(path, json={"parameters": {"study": "digist"}})
     assert bad.status_code == 409
 
     store, _ = reproduced
     table = store / "studies/smoke/table.md"
     table.unlink()
-    parameters = {"request": {"study": "smoke", "store": str(store)}}
+    parameters = {"study": "smoke", "store": str(store)}
     for _ in range(5):  # SQLite may be locked for a moment, and clients try again
         answer = served.post(path, json={"parameters": parameters})
         if answer.status_code < 500:

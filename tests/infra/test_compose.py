@@ -173,7 +173,7 @@ def api(house):
 def complete(house: House, api: httpx.Client, by: str, seconds: float) -> None:
     """Trigger `reproduce` of the study smoke and wait for it."""
     deployment = api.get("/deployments/name/reproduce/reproduce").json()["id"]
-    parameters = {"request": {"study": "smoke"}}
+    parameters = {"study": "smoke"}
     run = api.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()["id"]
     until = time.monotonic() + seconds
     while (state := api.get(f"/flow_runs/{run}").json()["state"])["type"] not in ("COMPLETED", "FAILED", "CRASHED"):
