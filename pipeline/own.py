@@ -32,6 +32,7 @@ from pipeline.paper.recipes import Recipe as Recipe
 from pipeline.paper.recipes import Scale as Scale
 from pipeline.paper.recipes import Whiten as Whiten
 from pipeline.plan.datasets import DATASETS as DATASETS
+from pipeline.plan.datasets import Dataset as Dataset
 from pipeline.plan.own_study import OwnStudy as OwnStudy
 from pipeline.plan.own_study import Printed as Printed
 from pipeline.plan.own_study import alike as alike
@@ -44,3 +45,24 @@ from pipeline.plan.usual import DIGITS as DIGITS
 from pipeline.plan.usual import with_epochs as with_epochs
 
 network = find_network  # network("all-cnn-c")
+
+
+def imagefolder(folder: str, side: int = 32, name: str | None = None) -> Dataset:
+    """Photographs as FOLDER/{train,val}/CLASS/FILE, resized to `side` pixels."""
+    from pipeline.data.own_data import own_dataset
+
+    return own_dataset(f"imagefolder:{folder}", side, name)
+
+
+def npz(file: str, name: str | None = None) -> Dataset:
+    """Arrays train_images, train_labels, test_images and test_labels (or Keras's names) in a .npz file."""
+    from pipeline.data.own_data import own_dataset
+
+    return own_dataset(f"npz:{file}", name=name)
+
+
+def cifar_files(folder: str, name: str | None = None) -> Dataset:
+    """Pickles as CIFAR's: data_batch_1 and on with test_batch, or train with test."""
+    from pipeline.data.own_data import own_dataset
+
+    return own_dataset(f"cifar:{folder}", name=name)

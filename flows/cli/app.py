@@ -22,6 +22,7 @@ from flows.cli.options import (
     RunArgument,
     SeedOption,
     SeedsOption,
+    SideOption,
     StoreOption,
     StudyArgument,
     WidthOption,
@@ -196,6 +197,7 @@ def run(
     batch: BatchOption = None,
     learning_rate: LearningRateOption = None,
     data: DataOption = "cifar10",
+    side: SideOption = None,
     augmented: AugmentedOption = False,
     preprocess: PreprocessOption = None,
     seed: SeedOption = 0,
@@ -215,7 +217,7 @@ def run(
     if network is None:
         experiment = find_run(opened, run or "")
     else:
-        dataset = find_dataset(data)
+        dataset = find_dataset(data, side)
         recipe = (width, epochs, batch, learning_rate, augmented, preprocess, seed)
         experiment = one_run(find_network(network), dataset, *recipe)
     from flows.cli.doctor import insist_on_data

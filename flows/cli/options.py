@@ -58,8 +58,15 @@ EpochsOption = Annotated[
 ]
 BatchOption = Annotated[int | None, typer.Option(help="Of your own run: images per update.")]
 LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", help="Of your own run.")]
+SideOption = Annotated[
+    int | None, typer.Option(help="Of your own run: pixels that photographs are resized to.  [default: 32]")
+]
 DataOption = Annotated[
-    str, typer.Option(help=f"Of your own run: {', '.join(name for name in DATASETS if '-' not in name)}.")
+    str,
+    typer.Option(
+        help=f"Of your own run: {', '.join(name for name in DATASETS if '-' not in name)}; or your own as "
+        "imagefolder:DIR, npz:FILE or cifar:DIR (docs/own-data.md)."
+    ),
 ]
 AugmentedOption = Annotated[bool, typer.Option("--augmented", help="Of your own run: flips and small translations.")]
 PreprocessOption = Annotated[
@@ -128,8 +135,16 @@ def find_run(store: Store, text: str) -> Experiment:
     return find(store, text.strip().lower())
 
 
-def find_dataset(text: str) -> Dataset:
-    """The data set of that name, or that alone begins so."""
+def find_dataset(text: str, side: int | None = None) -> Dataset:
+    """The data set of that name, or that alone begins so; or your own, by its kind and place: npz:FILE."""
+    if ":" in text:
+        from pipeline.data.own_data import lines, own_dataset  # numpy: ours need none of it
+
+        found = own_dataset(text, side)
+        typer.echo("\n".join(lines(found)), err=True)
+        return found
+    if side is not None:
+        raise UserError(f"--side is for photographs, imagefolder:DIR, not for {text}")
     return DATASETS[known_name("data set", text, DATASETS)]
 
 

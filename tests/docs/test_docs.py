@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.processes import STRIVE
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -25,8 +27,20 @@ def blocks(page, kind):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with what lies beside the pages."""
+    """A folder with what lies beside the pages, and with data that they name."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", 24), ("val", 6)):
+        for number in range(count):
+            file = tmp_path / "photos" / part / ("cats", "dogs")[number % 2] / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(file)
+        name = {"val": "test"}.get(part, part)
+        arrays[f"{name}_images"] = random.integers(0, 256, (count, 32, 32), np.uint8)
+        arrays[f"{name}_labels"] = np.arange(count) % 3
+    np.savez(tmp_path / "letters.npz", **arrays)
     for file in DOCS.iterdir():
         if file.suffix != ".md":
             shutil.copy(file, tmp_path)
@@ -59,9 +73,10 @@ def test_every_command_of_a_page_does_what_it_says(page, place):
         assert refusal is None or refusal in said, f"{line}: {said}"
 
 
-def test_the_page_shows_the_study_that_lies_beside_it():
-    assert (DOCS / "my_study.py").read_text() in blocks(DOCS / "own-studies.md", "python")
-    assert len((DOCS / "my_study.py").read_text().splitlines()) < 20
+@pytest.mark.parametrize(("page", "file"), [("own-studies.md", "my_study.py"), ("own-data.md", "my_photos.py")])
+def test_a_page_shows_the_study_that_lies_beside_it(page, file):
+    assert (DOCS / file).read_text() in blocks(DOCS / page, "python")
+    assert len((DOCS / file).read_text().splitlines()) < 20
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
