@@ -1,6 +1,6 @@
 """Does All-CNN-C make fewer errors on digits with 5x5 kernels?"""
 
-from strive import DIGITS, OwnStudy, at_width, better, named, with_epochs, with_kernel
+from pipeline.own import DIGITS, OwnStudy, at_width, better, named, with_epochs, with_kernel
 
 small = at_width("all-cnn-c", "1/12", "digits")
 large_kernels = named(with_kernel(small, 3, 5), "all-cnn-c-5x5")

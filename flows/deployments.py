@@ -1,68 +1,154 @@
-"""The deployments: what the Prefect UI offers, with their schedules."""
+"""The deployments: what the Prefect UI offers, with their schedules.
 
-from prefect import Flow, serve
-from prefect.client.schemas.schedules import CronSchedule
+A deployment belongs to the user once it is there: its schedules, parameters, tags and switch are never written again.
+What follows from the code is: where the flow lies, its form, its description.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
-from prefect.schedules import Cron, Schedule
+from prefect.exceptions import ObjectNotFound
+from prefect.schedules import Cron
 
+from flows import automations
 from flows.explain import explain
-from flows.parameters import ExplainRequest, PrepareRequest, ReproduceRequest, Request, TrainRequest
+from flows.hosted import TAG, limit_name
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
+from flows.runner import PatientRunner
 from flows.train import train
+from pipeline.plan.studies import STUDIES
 
+FLOWS: dict[str, Flow[..., Any]] = {
+    "reproduce": reproduce,
+    "prepare": prepare,
+    "train": train,  # pyright: ignore[reportAssignmentType]  # as in flows/train.py
+    "publish": publish,
+    "explain": explain,
+}
 WEEKLY = "0 3 * * 6"  # Saturdays at three in the morning, UTC
+AT_ONCE = 4  # flow runs of one runner
 HEAD = """\
 # Written by `python -m flows.deployments > prefect.yaml`.
 # For a work pool instead of `strive serve`: `prefect work-pool create strive --type process`, `prefect deploy --all`,
-# `prefect worker start --pool strive`. Either way the deployment has the same name: use one of the two.
+# `prefect worker start --pool strive`. Either way the deployments have the same names: use one of the two.
+# Deploying again keeps schedules, parameters and the switch as they are on the server.
 """
 
 
-def deployments() -> list[RunnerDeployment]:
-    """One deployment a flow; `reproduce` has a weekly schedule, which is paused until it is switched on."""
-    weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    every = [
-        (prepare, PrepareRequest()),
-        (train, TrainRequest()),
-        (publish, Request()),
-        (explain, ExplainRequest()),
-    ]
-    return [
-        _deployment(reproduce, ReproduceRequest(), schedule=weekly),
-        *(_deployment(flow, request) for flow, request in every),
-    ]
-
-
-def _deployment(flow: Flow, request: Request, schedule: Schedule | None = None) -> RunnerDeployment:
-    made = flow.to_deployment(flow.name, parameters={"request": request.model_dump(mode="json")}, schedule=schedule)
+def deployment(name: str) -> RunnerDeployment:
+    """The flow's deployment; `reproduce` has a weekly schedule, which is off until it is switched on."""
+    flow = FLOWS[name]
+    schedule = Cron(WEEKLY, timezone="UTC", active=False) if name == "reproduce" else None
+    made = flow.to_deployment(name, schedule=schedule, tags=[TAG])
     assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
+    made.parameters = _defaults(flow)
+    made._parameter_openapi_schema.required = _filled(flow)
     return made
+
+
+def _defaults(flow: Flow) -> dict[str, Any]:
+    """What the form shows before anything is changed."""
+    return {name: field["default"] for name, field in flow.parameters.properties.items()}
+
+
+def _filled(flow: Flow) -> list[str]:
+    """The fields that may not be emptied; the form calls every other one optional."""
+    return [name for name, default in _defaults(flow).items() if default is not None]
+
+
+def register(client: SyncPrefectClient, pool: str | None = None) -> dict[str, DeploymentResponse]:
+    """Make the deployments and the limits that the server lacks, and bring those it has up to this code."""
+    for study in STUDIES:
+        try:
+            client.read_global_concurrency_limit_by_name(limit_name(study))
+        except ObjectNotFound:
+            _create_limit(client, limit_name(study))
+    return {name: _registered(client, name, pool) for name in FLOWS}
+
+
+def _create_limit(client: SyncPrefectClient, name: str) -> None:
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+
+    client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+
+
+def _registered(client: SyncPrefectClient, name: str, pool: str | None) -> DeploymentResponse:
+    made, full_name = deployment(name), f"{name}/{name}"
+    try:
+        there = client.read_deployment_by_name(full_name)
+    except ObjectNotFound:
+        made.apply(work_pool_name=pool)
+        return client.read_deployment_by_name(full_name)
+    change: dict[str, Any] = {
+        "description": made.description,
+        "entrypoint": made.entrypoint,
+        "path": made._path,
+        "version": made.version,
+        "parameter_openapi_schema": made._parameter_openapi_schema.model_dump(exclude_unset=True),
+    }
+    if (fitting := _fitting(made, there.parameters)) != there.parameters:
+        change["parameters"] = fitting
+    if pool != there.work_pool_name:
+        change["work_pool_name"] = pool
+    client.update_deployment(there.id, DeploymentUpdate(**change))
+    return there
+
+
+def _fitting(made: RunnerDeployment, kept: dict[str, Any]) -> dict[str, Any]:
+    """The user's parameters as far as the form still has them; forms were nested in one field once."""
+    flat = {**kept.get("request", {}), **kept}
+    return made.parameters | {name: value for name, value in flat.items() if name in made.parameters}
+
+
+def keep(pool: str, name: str) -> dict[str, Any]:
+    """A step of `prefect deploy`: makes the deployment if it is not there; returns what belongs to the user."""
+    with get_client(sync_client=True) as client:
+        automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
+        there = _registered(client, name, pool)
+        now = client.read_deployment_by_name(f"{name}/{name}")
+    return {"parameters": now.parameters, "paused": now.paused, "tags": there.tags}
 
 
 def serve_all() -> None:
     """Register the deployments and run what is triggered, until stopped."""
-    serve(*deployments(), limit=4)
+    with get_client(sync_client=True) as client:
+        registered = register(client)
+        automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
+    runner = PatientRunner(
+        limit=AT_ONCE, pause_on_shutdown=False, heartbeat_seconds=automations.HEARTBEAT_SECONDS, query_seconds=5
+    )
+    for name, there in registered.items():
+        runner._deployment_registry.register_deployment(there.id, name)
+    print(f"Serving {', '.join(registered)}; stop with Ctrl-C.", flush=True)
+    asyncio.run(runner.start())
 
 
 def prefect_yaml() -> str:
-    """The file prefect.yaml: the deployment of `reproduce` for a work pool."""
+    """The file prefect.yaml: the deployments for a work pool."""
     import yaml  # a dependency of Prefect's
 
-    [deployment] = [d for d in deployments() if d.name == "reproduce"]
-    [weekly] = deployment.schedules or []
-    plan = weekly.schedule
-    assert isinstance(plan, CronSchedule)
-    entry = {
-        "name": deployment.name,
-        "description": deployment.description,
-        "entrypoint": deployment.entrypoint,
-        "parameters": deployment.parameters,
-        "schedules": [{"cron": plan.cron, "timezone": plan.timezone, "active": weekly.active}],
-        "work_pool": {"name": "strive"},
-    }
-    return HEAD + yaml.safe_dump({"name": "strive", "deployments": [entry]}, sort_keys=False, width=110)
+    entries = [
+        {
+            "name": name,
+            "description": flow.description,
+            "entrypoint": deployment(name).entrypoint,
+            "build": [{"flows.deployments.keep": {"id": "kept", "pool": "strive", "name": name}}],
+            "parameters": "{{ kept.parameters }}",
+            "paused": "{{ kept.paused }}",
+            "tags": "{{ kept.tags }}",
+            "work_pool": {"name": "strive"},
+        }
+        for name, flow in FLOWS.items()
+    ]
+    return HEAD + yaml.safe_dump({"name": "strive", "deployments": entries}, sort_keys=False, width=110)
 
 
 if __name__ == "__main__":

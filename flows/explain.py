@@ -3,12 +3,35 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.parameters import ExplainRequest
+from flows.hosted import run_name, turn
+from flows.parameters import (
+    DIGITS,
+    FLOAT32,
+    METHODS,
+    TEST,
+    Channels,
+    ImageNumbers,
+    Images,
+    Layers,
+    Methods,
+    PartField,
+    PrecisionField,
+    Sanity,
+    Seeds,
+    StoreUrl,
+    StudyField,
+    Top,
+    Workers,
+    opened,
+    planned,
+    to_draw_of,
+)
 from pipeline.plan.experiment import Experiment
+from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import StudyFolder, open_store
-from pipeline.visualization.catalogue import Picture, runs_of
+from pipeline.store.objects import Store, StudyFolder, open_store
+from pipeline.visualization.catalogue import Picture, RenderRequest, runs_of
 from pipeline.visualization.render import Rendering, Work, explained, is_small, render_here, to_draw
 
 
@@ -32,17 +55,48 @@ def publish_gallery(study: str, experiments: list[Experiment], store_url: str) -
     return gallery.publish_gallery(open_store(store_url), study, experiments)
 
 
-@flow(name="explain", flow_run_name="explain {request.study.value}", persist_result=False)
-def explain(request: ExplainRequest) -> str:
-    """Draw what is not there yet, then the page; returns its path in the store."""
-    store, study = request.opened(), request.planned()
-    experiments = explained(store, study)
-    work = to_draw(store, experiments, request.wanted())
+@flow(name="explain", flow_run_name=run_name, persist_result=False)
+def explain(
+    study: StudyField = DIGITS,
+    images: Images = 10,
+    methods: Methods = METHODS,
+    workers: Workers = None,
+    seeds: Seeds = None,
+    store: StoreUrl = None,
+    image_numbers: ImageNumbers = None,
+    layers: Layers = None,
+    channels: Channels = 8,
+    top: Top = 10,
+    part: PartField = TEST,
+    sanity: Sanity = 16,
+    precision: PrecisionField = FLOAT32,
+) -> str:
+    """Draws what the finished networks of a study have learned, and a gallery of it: filters, top-activating patches,
+    saliency maps. Makes `runs/*/figures` and `studies/*/figures` of the store; returns the path of the gallery."""
+    kept = opened(store)
+    this = planned(study, seeds, kept)
+    request = to_draw_of(
+        this,
+        image_numbers or images,
+        layers=tuple(layers) if layers else None,
+        channels=channels,
+        top=top,
+        part=part.value,
+        methods=tuple(method.value for method in methods),
+        sanity=sanity,
+        precision=precision.value,
+    )
+    with turn(this.name):
+        return _explain(kept, this, request, workers)
+
+
+def _explain(store: Store, study: Study, request: RenderRequest, workers: int | None) -> str:
+    work = to_draw(store, explained(store, study), request)
     here = []
     if is_small(work):
         here = [render(experiment, pictures, store.url, return_state=True) for experiment, pictures in work]
     else:
-        _on_cluster(study.name, work, store.url, settings(workers=request.workers).workers)
+        _on_cluster(study.name, work, store.url, settings(workers=workers).workers)
     if work or not store.exists(StudyFolder(study.name).gallery):
         publish_gallery(study.name, runs_of(study), store.url)
         update_list(store, study.name, [e.id for e in study.wanted])

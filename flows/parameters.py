@@ -1,127 +1,138 @@
-"""The flows' parameters, as the Prefect UI shows them."""
+"""The flows' parameters, as the Prefect UI shows them: one field each, with its title, its help and its limits.
+
+The order of the fields is that of a flow's arguments. A title and a help text travel in `json_schema_extra`, for
+Prefect writes its own into the usual places.
+"""
 
 from enum import Enum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from pipeline.paper.relu_rules import RULES
+from pipeline.plan.schedule import cpu_seconds, gpu_seconds
 from pipeline.plan.studies import Study, every_study, study
 from pipeline.runtime.settings import settings
+from pipeline.store.catalogue import seeds_to_plan
 from pipeline.store.objects import Store, open_store
-from pipeline.visualization.catalogue import (
-    PARTS,
-    PRECISIONS,
-    REPRODUCTION,
-    RenderRequest,
-    check_request,
-    parse_images,
-    runs_of,
-)
+from pipeline.visualization.catalogue import BLOCK, PARTS, PRECISIONS, RenderRequest, check_request, runs_of
 
 if TYPE_CHECKING:  # a checker knows no enum whose members are computed
 
     class _Word(str):
         value: str
 
+    Method = _Word
     Part = _Word
     Precision = _Word
     StudyName = _Word
 else:  # as enums, the Prefect UI offers them as a choice
+    Method = Enum("Method", {name: name for name in RULES}, type=str)
     Part = Enum("Part", {name: name for name in PARTS}, type=str)
     Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
     StudyName = Enum("StudyName", {name: name for name in every_study()}, type=str)
 
-
-class Request(BaseModel):
-    """Which study, and where its store is."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    study: StudyName = Field(default=StudyName("digits"), description="The study: a fixed list of experiments.")
-    seeds: int | None = Field(
-        default=None, ge=1, le=100, description="Number of seeds: 0 to N-1; empty: as many as the study asks for."
-    )
-    store: str | None = Field(
-        default=None, description="A folder or s3://bucket/prefix; empty: STRIVE_STORE where the flow runs."
-    )
-
-    def planned(self) -> Study:
-        return study(self.study.value, self.seeds)
-
-    def opened(self) -> Store:
-        return open_store(settings(self.store).store)
+DIGITS, METHODS = StudyName("digits"), [Method(name) for name in RULES]
+TEST, FLOAT32 = Part("test"), Precision("float32")
 
 
-class PrepareRequest(Request):
-    """Which study's data, and where they may lie already."""
-
-    data_dir: str | None = Field(
-        default=None,
-        description="A folder with the published data sets; empty: STRIVE_DATA_DIR where the flow runs, "
-        "else they are downloaded.",
-    )
+def _field(title: str, help: str, **limits: Any) -> Any:
+    return Field(json_schema_extra={"title": title, "description": help}, **limits)
 
 
-class TrainRequest(Request):
-    """Which study to train, and on how many processes."""
-
-    workers: int | None = Field(
-        default=None, ge=1, le=4096, description="Training processes; empty: one for every GPU, else every CPU core."
-    )
+def _hours(seconds: float) -> str:
+    if seconds < 90:
+        return "a minute" if seconds > 20 else "seconds"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.0f} h"
 
 
-class ExplainRequest(Request):
-    """What to draw of every finished network."""
+def _about(name: str) -> str:
+    """What a study is and what it costs, in one line."""
+    this = study(name)
+    runs = "1 run" if len(this.wanted) == 1 else f"{len(this.wanted)} runs"
+    core = _hours(sum(map(cpu_seconds, this.wanted)))
+    return f"{name}: {this.question} {runs}; {core} on a core, {_hours(sum(map(gpu_seconds, this.wanted)))} on a GPU."
 
-    images: str = Field(
-        default="10", description="Test images to map: a number, of every class in turn, or a range 0:1000."
-    )
-    layers: list[str] | None = Field(
-        default=None,
-        description="Layers whose top-activating patches to show, conv1 and on; empty: half and three quarters up.",
-    )
-    channels: int = Field(default=8, ge=1, le=1000, description="Most active channels of each of these layers.")
-    top: int = Field(default=10, ge=1, le=100, description="Top-activating patches of each of these channels.")
-    part: Part = Field(default=Part("test"), description="Whose images these patches are of: test or train.")
-    methods: list[str] = Field(
-        default=list(RULES), description="Ways back through a ReLU: backprop, deconvnet, guided."
-    )
-    sanity: int = Field(default=16, ge=1, le=1000, description="Test images for the checks with random weights.")
-    precision: Precision = Field(default=Precision("float32"), description="bfloat16 is quicker where it is native.")
-    workers: int | None = Field(
-        default=None,
+
+STUDIES_HELP = "\n".join(["What to reproduce. Times are estimates.", *(_about(name) for name in every_study())])
+
+StudyField = Annotated[StudyName, _field("Study", STUDIES_HELP)]
+Seeds = Annotated[
+    int | None,
+    _field(
+        "Seeds",
+        "Train with seeds 0 to N-1. Empty: as many as the study asks for, or as its published tables have, where those "
+        "are more.",
         ge=1,
-        le=4096,
-        description="Processes, where Ray is worth it; empty: one for every GPU, else every core.",
-    )
+        le=100,
+    ),
+]
+Replicate = Annotated[
+    int,
+    _field(
+        "Runs to replicate",
+        "Train so many of the finished runs once more, from nothing, with today's code and libraries, and compare. "
+        "Runs that were replicated longest ago come first. 0: none.",
+        ge=0,
+        le=10_000,
+    ),
+]
+Images = Annotated[
+    int, _field("Images", "Test images to draw saliency maps of: so many, of every class in turn.", ge=1, le=BLOCK)
+]
+ImageNumbers = Annotated[
+    list[Annotated[int, Field(ge=0, le=49_999)]] | None,
+    _field("Image numbers", "Draw the maps of these test images instead, by their numbers; the first is 0."),
+]
+Workers = Annotated[
+    int | None,
+    _field("Workers", "Training processes. Empty: one for every GPU, else one for every CPU core.", ge=1, le=4096),
+]
+StoreUrl = Annotated[
+    str | None,
+    _field("Store", "A folder or s3://bucket/prefix. Empty: STRIVE_STORE of the machine that runs the flow."),
+]
+DataDir = Annotated[
+    str | None,
+    _field(
+        "Data folder",
+        "Where the published data sets lie on the machine that runs the flow. Empty: its STRIVE_DATA_DIR, else they "
+        "are downloaded.",
+    ),
+]
+Layers = Annotated[
+    list[Annotated[str, Field(pattern=r"^(conv[1-9][0-9]?|scores)$")]] | None,
+    _field(
+        "Layers",
+        "Layers whose top-activating patches to show, such as conv1. Empty: half and three quarters of the way up.",
+    ),
+]
+Channels = Annotated[int, _field("Channels", "Most active channels to show of each of these layers.", ge=1, le=1000)]
+Top = Annotated[int, _field("Patches", "Top-activating patches to show of each of these channels.", ge=1, le=100)]
+PartField = Annotated[Part, _field("Patches from", "Whose images these patches are of: test or training images.")]
+Methods = Annotated[
+    list[Method], _field("Methods", "Ways back through a ReLU, as the paper compares them in Figure 1.", min_length=1)
+]
+Sanity = Annotated[
+    int, _field("Images of sanity checks", "Test images for the checks with random weights.", ge=1, le=1000)
+]
+PrecisionField = Annotated[
+    Precision, _field("Number format", "Of drawing: bfloat16 is quicker where the machine has it.")
+]
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        check_request(runs_of(self.planned()), self.wanted())
-        return self
 
-    def wanted(self) -> RenderRequest:
-        layers, methods = tuple(self.layers) if self.layers else None, tuple(self.methods)
-        images, precision = parse_images(self.images), self.precision.value
-        return RenderRequest(
-            images=images,
-            layers=layers,
-            channels=self.channels,
-            top=self.top,
-            part=self.part.value,
-            methods=methods,
-            sanity=self.sanity,
-            precision=precision,
-        )
+def opened(store: str | None) -> Store:
+    """The store that a flow was given, else that of the machine's settings."""
+    return open_store(settings(store).store)
 
 
-class ReproduceRequest(PrepareRequest, TrainRequest, ExplainRequest):
-    """A whole study: data, training, table, and few pictures; flow `explain` draws more."""
+def planned(study_name: StudyName, seeds: int | None, store: Store) -> Study:
+    """The study; without `seeds` never with fewer than its published tables have."""
+    return study(study_name.value, seeds_to_plan(store, study_name.value, seeds))
 
-    channels: int = Field(
-        default=REPRODUCTION.channels, ge=1, le=1000, description="Most active channels of each of these layers."
-    )
-    sanity: int = Field(
-        default=REPRODUCTION.sanity, ge=1, le=1000, description="Test images for the checks with random weights."
-    )
+
+def to_draw_of(this: Study, images: int | list[int], **wanted: Any) -> RenderRequest:
+    """What to draw of a study's networks; UserError where it does not fit them."""
+    request = RenderRequest(images=tuple(dict.fromkeys(images)) if isinstance(images, list) else images, **wanted)
+    check_request(runs_of(this), request)
+    return request

@@ -6,7 +6,8 @@ from contextlib import suppress
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.parameters import PrepareRequest
+from flows.hosted import run_name, turn
+from flows.parameters import DIGITS, DataDir, Seeds, StoreUrl, StudyField, opened, planned
 from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
 from pipeline.runtime.settings import settings
@@ -40,9 +41,13 @@ def _news(store: Store, folder: DatasetFolder) -> Callable[[str], None]:
     return tell
 
 
-@flow(name="prepare", flow_run_name="prepare {request.study.value}", persist_result=False)
-def prepare(request: PrepareRequest) -> list[str]:
-    """Make every data set of the study that the store does not hold yet."""
-    store, data_dir = request.opened(), settings(data_dir=request.data_dir).data_dir
-    wanted = dict.fromkeys((e.dataset, e.recipe.preprocess) for e in request.planned().wanted)
-    return [prepare_dataset(dataset, how, store.url, data_dir) for dataset, how in wanted]
+@flow(name="prepare", flow_run_name=run_name, persist_result=False)
+def prepare(
+    study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = None, data_dir: DataDir = None
+) -> list[str]:
+    """Downloads and preprocesses the data sets of a study, unless the store has them already. Makes the folder `data`
+    of the store; returns what it holds of the study."""
+    kept, given = opened(store), settings(data_dir=data_dir).data_dir
+    with turn(study.value):
+        wanted = dict.fromkeys((e.dataset, e.recipe.preprocess) for e in planned(study, seeds, kept).wanted)
+        return [prepare_dataset(dataset, how, kept.url, given) for dataset, how in wanted]

@@ -7,7 +7,8 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.parameters import Request
+from flows.hosted import run_name, turn
+from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, opened, planned
 from pipeline.evaluation.proofs import unverified
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
@@ -29,18 +30,20 @@ def verify(id: str, store_url: str) -> None:
     verify_run(open_store(store_url), id)
 
 
-@flow(name="publish", flow_run_name="publish {request.study.value}", persist_result=False)
-def publish(request: Request) -> str:
-    """Verify every finished run, then put the study's tables and page into the store; returns the main table as
-    Markdown."""
-    store, study = request.opened(), request.planned()
-    for id in unverified(store, collect(store, study.read)):
-        verify(id, store.url)
-    published = publish_study(store, study, settings().price)
-    kind, main = next(iter(published.tables.items()))
-    _show_table(store, study, kind, main)
-    _show_report(study, published)
-    return display.markdown(kind, main)
+@flow(name="publish", flow_run_name=run_name, persist_result=False)
+def publish(study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = None) -> str:
+    """Evaluates the weights of every finished run again, then makes tables and page. Makes the folder `studies` of the
+    store; returns the main table as Markdown."""
+    kept = opened(store)
+    this = planned(study, seeds, kept)
+    with turn(this.name):
+        for id in unverified(kept, collect(kept, this.read)):
+            verify(id, kept.url)
+        published = publish_study(kept, this, settings().price)
+        kind, main = next(iter(published.tables.items()))
+        _show_table(kept, this, kind, main)
+        _show_report(this, published)
+        return display.markdown(kind, main)
 
 
 def _show_table(store: Store, study: Study, kind: str, main: pd.DataFrame) -> None:

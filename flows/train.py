@@ -12,7 +12,8 @@ from prefect.futures import wait
 from prefect.states import Completed, Crashed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.parameters import TrainRequest
+from flows.hosted import run_name, turn
+from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, Workers, opened, planned
 from pipeline.evaluation.frames import manifest
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
@@ -101,18 +102,23 @@ def track_run(label: str, id: str, poller: Poller) -> State:
 
 @flow(  # pyright: ignore[reportCallIssue]  # flow() wants a TaskRunner of PrefectFutures, this one's are a subclass
     name="train",
-    flow_run_name="train {request.study.value}",
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=1024),  # pyright: ignore[reportArgumentType]
     persist_result=False,
 )
-def train(request: TrainRequest) -> dict[str, str]:
-    """Train every run of the study that has no outcome yet; returns the outcomes by run id."""
-    store, study = request.opened(), request.planned()
-    progress = Progress(store, list(study.wanted))
-    while missing := needed(study, results(progress.statuses())):  # once more when a learning rate was chosen
-        store.write_json(StudyFolder(study.name).manifest, manifest(study))
-        _train(study.name, missing, store, settings(workers=request.workers).workers)
-    return {s.experiment.id: s.state for s in progress.statuses() if s.has_outcome}
+def train(
+    study: StudyField = DIGITS, seeds: Seeds = None, workers: Workers = None, store: StoreUrl = None
+) -> dict[str, str]:
+    """Trains every run of a study that has no outcome yet, on the Ray cluster. Makes weights, histories and results in
+    the folder `runs` of the store; returns the outcomes by run id. The data must be prepared."""
+    kept = opened(store)
+    this = planned(study, seeds, kept)
+    progress = Progress(kept, list(this.wanted))
+    with turn(this.name):
+        while missing := needed(this, results(progress.statuses())):  # once more when a learning rate was chosen
+            kept.write_json(StudyFolder(this.name).manifest, manifest(this))
+            _train(this.name, missing, kept, settings(workers=workers).workers)
+        return {s.experiment.id: s.state for s in progress.statuses() if s.has_outcome}
 
 
 def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:

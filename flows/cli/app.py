@@ -44,6 +44,7 @@ from pipeline.plan.study import Study, part_of
 from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
+from pipeline.store.catalogue import seeds_to_plan
 from pipeline.store.objects import RunFolder, open_store
 
 app = typer.Typer(
@@ -99,7 +100,8 @@ def reproduce(
 
     What the store holds already is not done again: stop it when you like, and the same command goes on from there.
     """
-    chosen, opened = study(name, seeds), open_store(settings(store, workers).store)
+    opened = open_store(settings(store, workers).store)
+    chosen = study(name, seeds := seeds_to_plan(opened, name, seeds))
     if dry_run:
         return output.plan(opened, chosen, settings(None, workers).workers, every=False, as_json=as_json)
     from flows.cli.reproduce import is_complete, reproduce_study, summary_of, to_render
@@ -342,16 +344,24 @@ def _serve_all(quiet: dict[str, str]) -> None:
     for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED"):
         os.environ.setdefault(name, quiet[name])
     study_files.make_absolute()  # a flow may run in another folder
-    from prefect.settings import PREFECT_API_URL
+    from flows.prefect_server import server_version
 
-    if not PREFECT_API_URL.value():
+    if url := os.environ.get("PREFECT_API_URL"):  # refused at once, before Prefect is imported
+        server_version(url, os.environ.get("PREFECT_API_AUTH_STRING"))
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+
+    if not (url := url or PREFECT_API_URL.value()):
         raise UserError(
             "no Prefect server is configured. Start one with `prefect server start`, "
             "then set PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+    server_version(url, PREFECT_API_AUTH_STRING.value())
     from flows.deployments import serve_all as serve
 
-    serve()
+    try:
+        serve()
+    except KeyboardInterrupt:
+        typer.echo("strive: stopped.", err=True)
 
 
 def main() -> None:

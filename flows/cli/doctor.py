@@ -2,14 +2,13 @@
 
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
+from flows.prefect_server import server_version
 from pipeline.errors import UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.runtime.limits import cores, free_memory
@@ -149,18 +148,14 @@ def _ray() -> Check:
 
 def examine_all(store_url: str | None, data_dir: str | None) -> list[Check]:
     """Store, data, devices, Ray, Prefect."""
-    return [*examine(store_url, data_dir), _prefect()]
+    return [*examine(store_url, data_dir), _look("prefect", _prefect)]
 
 
 def _prefect() -> Check:
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
     url, found = PREFECT_API_URL.value(), f"prefect {version('prefect')}"
     if not url:
         return Check("prefect", True, f"{found}, embedded server (PREFECT_API_URL is not set)")
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5):
-            return Check("prefect", True, f"{found}, server at {url}")
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        mend = "start it with `prefect server start`, or unset PREFECT_API_URL to use the embedded server"
-        return Check("prefect", False, f"{found}: no answer from {url}: {error}", mend)
+    server = server_version(url, PREFECT_API_AUTH_STRING.value())
+    return Check("prefect", True, f"{found}, server {server} at {url}")

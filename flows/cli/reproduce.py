@@ -39,19 +39,19 @@ def reproduce_study(
     count = settings(workers=workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, study, count, console())
     with shown, prefect_api(loud):
-        from flows.parameters import ReproduceRequest, StudyName
+        from flows.parameters import StudyName
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
         ONE_SENTENCE.silent = not loud  # we say ourselves how it went
+        which = parse_images(images)
         reproduce(
-            ReproduceRequest(
-                study=StudyName(study.name),
-                seeds=seeds,
-                store=store.url,
-                workers=workers,
-                data_dir=data_dir,
-                images=images,
-            )
+            study=StudyName(study.name),
+            seeds=seeds,
+            workers=workers,
+            store=store.url,
+            data_dir=data_dir,
+            images=which if isinstance(which, int) else 10,
+            image_numbers=None if isinstance(which, int) else list(which),
         )
     return summary_of(store, study)
 

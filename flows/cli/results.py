@@ -29,6 +29,7 @@ from pipeline.plan.studies import study
 from pipeline.plan.study import Study
 from pipeline.publication.pull import pull as fetch
 from pipeline.runtime.settings import settings
+from pipeline.store.catalogue import published_seeds
 from pipeline.store.objects import RunFolder, Store, StudyFolder, open_store
 
 ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
@@ -147,7 +148,7 @@ def gallery(
 
     study(name, seeds)
     opened = open_store(settings(store).store)
-    chosen = study(name, seeds or seeds_of(opened, StudyFolder(name)))
+    chosen = study(name, seeds or published_seeds(opened, name))
     finished_of(opened, chosen)
     where = publish_gallery(opened, chosen)
     output.print_answer({"study": name, "gallery": where}, where, as_json)
@@ -185,17 +186,11 @@ def _table(
 
 def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
     """Make tables and page, as after runs that were trained without the flows; nothing when none has come out there."""
-    chosen = study(folder.name, seeds or seeds_of(store, folder))
+    chosen = study(folder.name, seeds or published_seeds(store, folder.name))
     if any(store.exists(RunFolder(e.id).result) for e in chosen.wanted):
         from pipeline.publication.publish import publish  # pandas: tables that lie there need none of it
 
         publish(store, chosen, settings().price)
-
-
-def seeds_of(store: Store, folder: StudyFolder) -> int | None:
-    """As many seeds as the tables that lie there have; None where there are none."""
-    listed = (store.find_json(folder.manifest) or {}).get("runs", [])
-    return max((1 + int(id.rsplit(".", 2)[1].removeprefix("s")) for id in listed), default=None)
 
 
 def _pulled(store: Store, whole: Study, to: Path, as_json: bool) -> None:

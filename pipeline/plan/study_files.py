@@ -89,7 +89,7 @@ def _run(file: str, _changed: int) -> dict[str, OwnStudy]:
     if not studies:
         raise UserError(
             f"{Path(file).name} makes no study: write `study = OwnStudy(name, question, networks, ...)` in it, "
-            "imported from `strive`"
+            "imported from `pipeline.own`"
         )
     if len(named := {study.name: study for study in studies}) < len(studies):
         raise UserError(f"{Path(file).name} makes two studies of one name: rename one")

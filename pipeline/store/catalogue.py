@@ -2,8 +2,8 @@
 
 from pipeline.errors import UserError, unknown_name
 from pipeline.plan.experiment import Experiment, experiment
-from pipeline.plan.studies import every_study
-from pipeline.store.objects import RunFolder, Store
+from pipeline.plan.studies import every_study, study
+from pipeline.store.objects import RunFolder, Store, StudyFolder
 
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
 
@@ -25,6 +25,21 @@ def find(store: Store, text: str) -> Experiment:
         raise UserError(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
     name = text if text in studies else "STUDY"
     raise unknown_name("run", text, planned, f"`strive plan {name}` lists the runs of a study.")
+
+
+def published_seeds(store: Store, name: str) -> int | None:
+    """As many seeds as the study's published tables have; None where there are none."""
+    listed = (store.find_json(StudyFolder(name).manifest) or {}).get("runs", [])
+    return max((1 + int(id.rsplit(".", 2)[1].removeprefix("s")) for id in listed), default=None)
+
+
+def seeds_to_plan(store: Store, name: str, seeds: int | None) -> int | None:
+    """The number of seeds to reproduce a study with: what is asked for, else as many as the study asks for itself, or
+    as its published tables have, where those are more. None: as the study asks for."""
+    if seeds is None and (published := published_seeds(store, name)):
+        own = 1 + max(e.seed for e in study(name).experiments)
+        return published if published > own else None
+    return seeds
 
 
 def _kept(store: Store, text: str) -> list[str]:

@@ -1,12 +1,13 @@
 """The flow `train` with a fleet of our own making: every run gets the state that the store gives it."""
 
+import json
 import threading
 from types import SimpleNamespace
 
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.plan.studies import study
+from pipeline.plan.studies import STUDIES, study
 from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
 from pipeline.training import leases
 
@@ -41,10 +42,9 @@ def fleet(monkeypatch):
 
 
 @pytest.fixture
-def request_(tmp_path):
-    from flows.parameters import TrainRequest
-
-    return TrainRequest(study="smoke", store=str(tmp_path))
+def of_smoke(tmp_path):
+    """The parameters of a flow about the study smoke."""
+    return {"study": "smoke", "store": str(tmp_path)}
 
 
 def done(store, experiment, **more):
@@ -53,7 +53,7 @@ def done(store, experiment, **more):
 
 
 @pytest.mark.prefect
-def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, request_):
+def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, of_smoke):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
 
@@ -65,7 +65,7 @@ def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, r
         leases.record_crash(store, TWO, 3, ["no memory"])
 
     fleet.work = work
-    state = train(request_, return_state=True)
+    state = train(**of_smoke, return_state=True)
     assert state.is_completed()
     assert state.result() == {ONE.id: "done", TWO.id: "crashed"}
     with get_client(sync_client=True) as client:
@@ -79,7 +79,7 @@ def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, r
 
 
 @pytest.mark.prefect
-def test_a_diverged_run_is_called_so_and_nothing_is_tried_again(harness, fleet, request_):
+def test_a_diverged_run_is_called_so_and_nothing_is_tried_again(harness, fleet, of_smoke):
     from flows.train import train
 
     calls = []
@@ -90,13 +90,13 @@ def test_a_diverged_run_is_called_so_and_nothing_is_tried_again(harness, fleet, 
         done(store, TWO, outcome="diverged")
 
     fleet.work = work
-    assert train(request_) == {ONE.id: "done", TWO.id: "diverged"}
-    assert train(request_) == {ONE.id: "done", TWO.id: "diverged"}
+    assert train(**of_smoke) == {ONE.id: "done", TWO.id: "diverged"}
+    assert train(**of_smoke) == {ONE.id: "done", TWO.id: "diverged"}
     assert len(calls) == 1
 
 
 @pytest.mark.prefect
-def test_a_fleet_that_fails_fails_the_flow_and_lets_go_of_its_runs(harness, fleet, request_):
+def test_a_fleet_that_fails_fails_the_flow_and_lets_go_of_its_runs(harness, fleet, of_smoke):
     from flows.train import train
 
     def work(_experiments, _store):
@@ -104,12 +104,12 @@ def test_a_fleet_that_fails_fails_the_flow_and_lets_go_of_its_runs(harness, flee
 
     fleet.work = work
     with pytest.raises(ConnectionError, match="no such cluster"):
-        train(request_)
+        train(**of_smoke)
     assert fleet.stopped == 0
 
 
 @pytest.mark.prefect
-def test_an_interrupted_flow_stops_its_fleet(harness, fleet, request_, monkeypatch):
+def test_an_interrupted_flow_stops_its_fleet(harness, fleet, of_smoke, monkeypatch):
     import flows.train
 
     begun = threading.Event()
@@ -121,7 +121,7 @@ def test_an_interrupted_flow_stops_its_fleet(harness, fleet, request_, monkeypat
 
     monkeypatch.setattr(flows.train, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        flows.train.train(request_)
+        flows.train.train(**of_smoke)
     assert fleet.stopped == 1
 
 
@@ -150,27 +150,26 @@ def renderers(monkeypatch):
 
 @pytest.fixture
 def to_explain(tmp_path):
-    """A request about one finished run and one that diverged, whose data set is prepared."""
-    from flows.parameters import ExplainRequest
-
+    """Parameters about one finished run and one that diverged, whose data set is prepared."""
     store = open_store(str(tmp_path))
     done(store, ONE, digests={"model": "1", "dataset": "2"})
     done(store, TWO, outcome="diverged", digests={})
     store.write_json(DatasetFolder(ONE.dataset, ONE.recipe.preprocess).manifest, {})
-    return ExplainRequest(study="smoke", store=str(tmp_path), images="0:20", workers=3)
+    return {"study": "smoke", "store": str(tmp_path), "image_numbers": list(range(20)), "workers": 3}
 
 
 @pytest.mark.prefect
 def test_much_to_draw_goes_to_the_cluster_and_the_page_is_hung(harness, renderers, to_explain):
     from flows.explain import explain
 
-    page = explain(to_explain)
+    page = explain(**to_explain)
     [(work, url, workers)] = renderers.asked
     assert [(e.id, [p.images for p in pictures if p.kind == "maps"]) for e, pictures in work] == [
         (ONE.id, [tuple(range(20))] * 4)
     ]
-    assert (url, workers, renderers.stopped) == (to_explain.opened().url, 3, 0)
-    assert to_explain.opened().exists(page)
+    store = open_store(to_explain["store"])
+    assert (url, workers, renderers.stopped) == (store.url, 3, 0)
+    assert store.exists(page)
 
 
 @pytest.mark.prefect
@@ -178,7 +177,7 @@ def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_
     from flows.explain import explain
     from pipeline.visualization.upload import Rate
 
-    store, drawn = to_explain.opened(), []
+    store, drawn = open_store(to_explain["store"]), []
     done(store, TWO, digests={"model": "3", "dataset": "2"})
 
     def render_here(_store, work):
@@ -190,7 +189,7 @@ def test_a_run_that_cannot_be_drawn_fails_the_flow_after_the_others(harness, to_
 
     monkeypatch.setattr("flows.explain.render_here", render_here)
     with pytest.raises(ValueError, match="its weights are damaged"):
-        explain(to_explain)
+        explain(**to_explain)
     assert drawn == [TWO]
     assert store.exists(StudyFolder("smoke").gallery)
 
@@ -204,7 +203,7 @@ def test_drawing_that_is_interrupted_stops_the_cluster(harness, renderers, to_ex
 
     renderers.draw = interrupted
     with pytest.raises(KeyboardInterrupt):
-        explain(to_explain)
+        explain(**to_explain)
     assert renderers.stopped == 1
 
 
@@ -217,56 +216,83 @@ def test_drawing_here_that_is_interrupted_is_over(harness, to_explain, monkeypat
 
     monkeypatch.setattr("flows.explain.render_here", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        explain(to_explain)
-    assert not to_explain.opened().exists(StudyFolder("smoke").gallery)
+        explain(**to_explain)
+    assert not open_store(to_explain["store"]).exists(StudyFolder("smoke").gallery)
 
 
-@pytest.mark.parametrize("field", [{"images": "0:9999"}, {"methods": ["guidde"]}, {"layers": ["conv99"]}, {"top": 0}])
-def test_a_request_that_cannot_be_drawn_is_refused_when_it_is_made(field):
-    from pydantic import ValidationError
+def schema_of(name):
+    from flows.deployments import deployment
 
-    from flows.parameters import ExplainRequest, ReproduceRequest
-
-    for kind in (ExplainRequest, ReproduceRequest):
-        with pytest.raises(ValidationError):
-            kind(study="smoke", **field)
+    return deployment(name)._parameter_openapi_schema.model_dump(exclude_unset=True)
 
 
-def test_the_form_of_every_deployment_has_enums_of_two_and_descriptions():
-    from flows.deployments import deployments
+NAMES = ("reproduce", "prepare", "train", "publish", "explain")
+REFUSED = {"images": 0, "image_numbers": [-1], "methods": ["guidde"], "layers": ["conv0"], "top": 0, "seeds": 101}
 
-    for deployment in deployments():
-        schema = deployment._parameter_openapi_schema.model_dump()
-        model = schema["definitions"][schema["properties"]["request"]["$ref"].split("/")[-1]]
-        assert all(field.get("description") for field in model["properties"].values())
-        assert len(schema["definitions"]["StudyName"]["enum"]) >= 2
+
+@pytest.mark.parametrize("name", ["explain", "reproduce"])
+@pytest.mark.parametrize("field", REFUSED)
+def test_the_server_refuses_what_no_study_can_take(name, field):
+    from jsonschema import Draft202012Validator  # as the server asks
+
+    schema = schema_of(name)
+    form = Draft202012Validator(schema)
+    untouched = {field: about["default"] for field, about in schema["properties"].items()}
+    form.validate(untouched)
+    assert not form.is_valid(untouched | {field: REFUSED[field]})
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize("field", [{"image_numbers": [9999]}, {"layers": ["conv99"]}])
+def test_what_this_study_cannot_take_is_refused_before_any_work(harness, tmp_path, field):
+    from flows.explain import explain
+    from flows.reproduce import reproduce
+
+    for flow in (explain, reproduce):
+        with pytest.raises(UserError):
+            flow(study="smoke", store=str(tmp_path), **field)
+    assert open_store(str(tmp_path)).names("") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_field_of_a_form_is_flat_and_has_a_title_and_help(name):
+    schema = schema_of(name)
+    assert next(iter(schema["properties"])) == "study"
+    for field, about in schema["properties"].items():
+        assert about["title"][0].isupper(), field
+        assert len(about["description"]) > 20, field
+        assert "object" not in json.dumps(about), field
+    assert schema["required"] == [f for f, about in schema["properties"].items() if about["default"] is not None]
+
+
+def test_the_help_of_the_studies_says_what_each_is_and_costs():
+    help = schema_of("reproduce")["properties"]["study"]["description"].splitlines()[1:]
+    assert [line.partition(":")[0] for line in help] == list(STUDIES)
+    assert all("on a core" in line and "on a GPU" in line for line in help)
 
 
 def test_reproduce_is_scheduled_weekly_and_paused():
-    from flows.deployments import deployments
+    from flows.deployments import deployment
 
-    [reproduce] = [d for d in deployments() if d.name == "reproduce"]
-    [schedule] = reproduce.schedules
+    [schedule] = deployment("reproduce").schedules
     assert schedule.active is False
     assert schedule.schedule.cron.split()[-1] == "6"
 
 
 @pytest.mark.prefect
 def test_data_that_is_not_whole_is_refused_before_anything_is_trained(harness, tmp_path):
-    from flows.parameters import PrepareRequest
     from flows.prepare import prepare
 
     (tmp_path / "data" / "cifar-100-python").mkdir(parents=True)
-    request = PrepareRequest(study="cifar-100", store=str(tmp_path / "store"), data_dir=str(tmp_path / "data"))
+    store = str(tmp_path / "store")
     with pytest.raises(UserError, match="cifar-100-python/train"):
-        prepare(request)
-    assert open_store(request.store).names("") == []
+        prepare(study="cifar-100", store=store, data_dir=str(tmp_path / "data"))
+    assert open_store(store).names("") == []
 
 
 @pytest.mark.prefect
 def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_path, monkeypatch):
     from flows.cli.progress_display import Display, console
-    from flows.parameters import PrepareRequest
     from flows.prepare import prepare
 
     heard = []
@@ -278,7 +304,7 @@ def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_pa
         return "made"
 
     monkeypatch.setattr("pipeline.data.prepare.make", make)
-    assert prepare(PrepareRequest(study="smoke", store=str(tmp_path / "store"), data_dir=str(tmp_path))) == ["made"]
+    assert prepare(study="smoke", store=str(tmp_path / "store"), data_dir=str(tmp_path)) == ["made"]
     assert heard == ["preparing the data: file: 3 of 170 MB"]
     assert open_store(str(tmp_path / "store")).names("") == []
 

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from support.postgres import DATABASE, USER, postgres, programs
 from support.processes import free_port, wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
@@ -119,32 +121,13 @@ def start_store(house: House) -> None:
         wait_for(f"http://127.0.0.1:{port}/moto-api/", 60)
 
 
-def start_postgres(house: House) -> dict[str, str]:
+def database(house: House, stack: ExitStack) -> dict[str, str]:
     """The host's Postgres with compose's user, password and database; else what makes Prefect use SQLite."""
-    program = shutil.which("postgres")
-    programs = Path(program).resolve().parent if program else Path()
-    if not (programs / "initdb").exists():
+    if not programs():
         return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{house.home}/prefect.db"}
-    env, folder = house.env("postgres"), house.home / "postgres"
-    who = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}  # it refuses to run as root
-    folder.mkdir()
-    if who:
-        shutil.chown(folder, **who)
-    port, user, database = str(house.port("postgres", "5432")), env["POSTGRES_USER"], env["POSTGRES_DB"]
-    password = house.home / "password"
-    password.write_text(env["POSTGRES_PASSWORD"])
-    password.chmod(0o644)
-    common = {"env": env | {"PGPASSWORD": env["POSTGRES_PASSWORD"]}, "cwd": "/", "check": True, "capture_output": True}
-    make = [programs / "initdb", "-D", folder, "-U", user, "-A", "scram-sha-256", f"--pwfile={password}"]
-    subprocess.run(make, **common, **who)
-    with (house.home / "postgres.log").open("wb") as log:
-        command = [programs / "postgres", "-D", folder, "-p", port, "-h", "127.0.0.1", "-k", folder]
-        house.running["postgres"] = subprocess.Popen(command, env=env, cwd="/", stdout=log, stderr=log, **who)
-    until = time.monotonic() + 60
-    create = [programs / "createdb", "-h", "127.0.0.1", "-p", port, "-U", user, database]
-    while subprocess.run(create, **(common | {"check": False})).returncode != 0:
-        assert time.monotonic() < until, house.log("postgres")
-        time.sleep(0.5)
+    env = house.env("postgres")
+    assert (env["POSTGRES_USER"], env["POSTGRES_DB"]) == (USER, DATABASE)
+    stack.enter_context(postgres(house.home, env["POSTGRES_PASSWORD"], house.port("postgres", "5432")))
     return {}
 
 
@@ -154,11 +137,12 @@ def house(root, services):
     home.chmod(0o755)
     (home / "ray").mkdir()
     built = House(root, services, home)
+    stack = ExitStack()
     try:
         for service in ("prefect", "ray-head", "ray-worker", "runner"):
             assert not built.healthy(service)
         start_store(built)
-        built.start("prefect", **start_postgres(built))
+        built.start("prefect", **database(built, stack))
         bucket = subprocess.run(
             built.command("bucket"), env=built.env("bucket"), cwd=root, capture_output=True, text=True, check=False
         )
@@ -172,6 +156,7 @@ def house(root, services):
         yield built
     finally:
         built.end()
+        stack.close()
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -188,7 +173,7 @@ def api(house):
 def complete(house: House, api: httpx.Client, by: str, seconds: float) -> None:
     """Trigger `reproduce` of the study smoke and wait for it."""
     deployment = api.get("/deployments/name/reproduce/reproduce").json()["id"]
-    parameters = {"request": {"study": "smoke"}}
+    parameters = {"study": "smoke"}
     run = api.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()["id"]
     until = time.monotonic() + seconds
     while (state := api.get(f"/flow_runs/{run}").json()["state"])["type"] not in ("COMPLETED", "FAILED", "CRASHED"):

@@ -30,7 +30,7 @@ def _own_environment(monkeypatch):
 
 def written(tmp_path, text, name="mine.py"):
     file = tmp_path / name
-    file.write_text(f"from strive import *\n{text}")
+    file.write_text(f"from pipeline.own import *\n{text}")
     return file
 
 

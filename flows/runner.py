@@ -1,0 +1,46 @@
+"""Prefect's runner, which goes on seeing that runs are to be cancelled after the server was away."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import StateType
+from prefect.runner import Runner
+
+LOOK_SECONDS = 5.0
+OVERLOOKED = timedelta(seconds=10)  # in state Cancelling so long, and its process has not been told
+
+
+class PatientRunner(Runner):
+    """Prefect's own watch misses what happens while the server is away, and gives up after some failures."""
+
+    async def __aenter__(self):
+        await super().__aenter__()
+        self._watch = asyncio.create_task(self._watch_cancelling())
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        self._watch.cancel()
+        await super().__aexit__(*exc_info)
+
+    async def _watch_cancelling(self) -> None:
+        told = set()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(Exception):  # the server is away: the next look may do better
+                for run in await self._cancelling():
+                    if run.id not in told and run.state.timestamp < datetime.now(UTC) - OVERLOOKED:
+                        told.add(run.id)
+                        self._runs_task_group.start_soon(self._cancel_run, run.id)
+
+    async def _cancelling(self) -> list:
+        """Our runs whose state says that they are to be cancelled."""
+        ours = list(self._flow_run_process_map)
+        if not ours:
+            return []
+        state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
+        return await self._client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ours), state=state)
+        )
