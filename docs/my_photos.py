@@ -1,4 +1,4 @@
-from strive import CIFAR, OwnStudy, Scale, at_width, imagefolder, replace, with_epochs
+from pipeline.own import CIFAR, OwnStudy, Scale, at_width, imagefolder, replace, with_epochs
 
 study = OwnStudy(
     "photos",

@@ -11,12 +11,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-import strive
+from pipeline import own
 from pipeline.data import prepare
 from pipeline.errors import UserError
 from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build
 from pipeline.numerics.saliency.attribution import Target, maps
+from pipeline.own import DATASETS, Scale, at_width, network, replace
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Shift
 from pipeline.records.result import Digests, Result
@@ -24,7 +25,6 @@ from pipeline.store.objects import RunFolder, open_store, sha256
 from pipeline.training import checkpoint
 from pipeline.visualization import own_images
 from pipeline.visualization.own_images import files_of, of_run, of_weights, write
-from strive import DATASETS, Scale, at_width, network, replace
 
 SMALL = at_width("all-cnn-c", "1/12", "digits")
 
@@ -188,12 +188,12 @@ def test_a_file_that_would_run_a_program_is_never_run(tmp_path):
 
 def test_three_lines_of_a_notebook(store, tmp_path, monkeypatch):
     Image.new("RGB", (40, 30), "red").save(tmp_path / "photo.png")
-    run = strive.look(runs(store)[0][:-3], store=store.url)
+    run = own.look(runs(store)[0][:-3], store=store.url)
     looked = run.look(tmp_path / "photo.png")
     assert looked._repr_png_()[:4] == b"\x89PNG"
     assert 0 <= looked.share <= 1
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    assert strive.maps(run.model, images).shape == images.shape
+    assert own.maps(run.model, images).shape == images.shape
     assert network("all-cnn-c") is TWELVE["all-cnn-c"]
 
 
