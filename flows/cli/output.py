@@ -131,6 +131,8 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         at = f": {study.scale}" if study.scale else ""
         typer.echo(f"This is {study.relation}{at}. The paper's column is for orientation, not for comparison.\n")
     typer.echo(f"report    {summary['report']}")
+    if summary["store"].startswith("s3://"):
+        typer.echo(f"          to read it: strive pull {study.on_command_line} results --store {summary['store']}")
     typer.echo(f"table     {summary['table']['md']} (.csv, .json, .parquet, .tex, .html; claims.*, rates.*)")
     if summary["figures"]:
         typer.echo(f"gallery   {summary['gallery']}")

@@ -40,15 +40,15 @@ def _published(panel: Panel, baseline: Method) -> dict[str, Any]:
 
 def _ours(panel: Panel, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Our rows, one for each rule of choosing the learning rate; one that says "not run" where there is none."""
-    mine = {"panel": panel.title, "method": panel.ours.row}
+    mine = {"panel": panel.title, "method": f"{panel.ours.row.removesuffix(' (Ours)')}, reproduced"}
     found = [cell for cell in cells if _is_of(cell, panel.ours)]
     if not found:
-        return [mine | {"source": "ours", "verdict": "not run"}]
+        return [mine | {"source": "this reproduction", "verdict": "not run"}]
     return [
         mine
         | {name: cell.get(name) for name in ("error", "low", "high", "seeds", "verdict")}
         | {
-            "source": f"ours, learning rate by {rule_words(cell['rule'])}",
+            "source": f"this reproduction, learning rate by {rule_words(cell['rule'])}",
             "parameters": f"{cell['parameters']:,}",
             "support": "measured",
         }

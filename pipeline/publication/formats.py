@@ -52,7 +52,7 @@ def _markdown(kind: str, table: pd.DataFrame, study: str) -> bytes:
 
 
 def _latex(kind: str, table: pd.DataFrame, study: str) -> bytes:
-    return latex.latex(kind, table, f"{TITLES[kind]}: study {study}", f"tab:{study}-{kind}").encode()
+    return latex.latex(kind, table, study).encode()
 
 
 def _html(kind: str, table: pd.DataFrame, study: str) -> bytes:

@@ -62,6 +62,8 @@ def make(
             else [],
             headline=headline(study, {kind: records(table) for kind, table in made.items()}),
             edition=edition,
+            made=_made(store, study, edition, own),
+            index=store.exists("index.html"),
             schema=SCHEMA,
             verdicts=_counted(records(made["cells"])) if "cells" in made else {},
             cells=rows["cells"],
@@ -79,6 +81,22 @@ def make(
         )
     )
     return page.encode(), drawn
+
+
+def _made(store: Store, study: Study, edition: str, results: Mapping[str, Result]) -> list[str]:
+    """When this edition was first published, where its runs were trained, and by which code; as far as known."""
+    listed = store.find_json(StudyFolder(study.name).editions) or []
+    dates = [entry["at"][:16].replace("T", " ") + " UTC" for entry in listed if entry["digest"] == edition]
+    facts = [result.summary for result in results.values()]
+    hosts = sorted({fact.host.split()[0] for fact in facts if fact.host})
+    commits = sorted({commit_of(fact) for fact in facts} - {""})
+    named = [*dates, *([f"trained on {_some(hosts)}"] if hosts else [])]
+    return [*named, *([f"commit {_some(commits)}"] if commits else [])]
+
+
+def _some(names: list[str]) -> str:
+    """The first three of many."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _environment() -> Environment:
@@ -136,6 +154,8 @@ def _claims(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             rule["comparisons"].append(row)
     for claim in out.values():
         claim["verdicts"] = {}
+        found_any = [c["effect"] is not None for found in claim["rules"].values() for c in found["comparisons"]]
+        claim["told"] = any(found_any)
         for rule, found in claim["rules"].items():
             claim["verdicts"].setdefault(found["verdict"], []).append(rule)
     return list(out.values())

@@ -24,7 +24,7 @@ METHODS = {"backprop": "backpropagation", "deconvnet": "deconvnet", "guided": "g
 def publish_gallery(store: Store, study: str, experiments: Sequence[Experiment]) -> str:
     """Write the page unless it is there as it would be; returns its path in the store."""
     path = StudyFolder(study).gallery
-    page = rendered(study, index(store, experiments)).encode()
+    page = rendered(study, index(store, experiments), store.exists("index.html")).encode()
     if store.find(path) != page:
         store.write(path, page)
     return path
@@ -83,14 +83,15 @@ def _without_twins(note: dict) -> dict:
     return short
 
 
-def rendered(study: str, runs: list[dict]) -> str:
-    """The page as HTML."""
+def rendered(study: str, runs: list[dict], index_page: bool = False) -> str:
+    """The page as HTML; `index_page` says whether the store has a front page to link."""
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         files("pipeline.visualization").joinpath("gallery.html").read_text()
     )
     data = {"study": study, "runs": runs, "methods": METHODS, "scaling": SCALING}
     return page.render(
         study=study,
+        index_page=index_page,
         runs=runs,
         rules=RULES,
         methods=METHODS,

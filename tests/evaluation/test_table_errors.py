@@ -216,7 +216,8 @@ def test_table_4_has_the_papers_row_and_ours():
     rows = made(std=0.05)["neighbours"]
     panel = rows[rows["panel"] == "CIFAR-10 without augmentation"]
     assert panel["error"].iloc[:4].tolist() == [11.68, 10.41, 9.69, 9.08]
-    ours = panel[panel["source"].str.startswith("ours")]
+    ours = panel[panel["source"].str.startswith("this reproduction")]
+    assert panel["method"].iloc[3:].tolist() == ["ALL-CNN (Ours)", *["ALL-CNN, reproduced"] * 2]
     assert ours["verdict"].tolist() == ["reproduced", "reproduced"]
     assert set(rows[rows["panel"] == "CIFAR-100"].tail(1)["verdict"]) == {"not run"}
 

@@ -50,7 +50,9 @@ def test_every_format_holds_the_same_table(kind):
     people = len(display.readable(kind, table))
     assert len(files["md"].decode().splitlines()) == people + 2
     assert files["html"].decode().count("<tr") == people + 1
-    body = files["tex"].decode().split(r"\midrule")[1].split(r"\bottomrule")[0]
+    tex = files["tex"].decode()
+    body = tex.split(r"\endlastfoot" if "longtable}" in tex.split("usepackage[T1]")[1] else r"\midrule")[1]
+    body = body.split(r"\end{longtable}")[0].split(r"\bottomrule")[0]
     assert body.count(r"\\") == {"claims": len(CLAIMS)}.get(kind, people)  # of a claim the verdict alone
 
 
@@ -68,7 +70,7 @@ def test_what_is_printed_fits_the_page(name, rows, tmp_path):
     for kind, table in tables.make(study_, results(study_.read, truth, 0.1)).items():
         (tmp_path / f"{kind}.tex").write_bytes(formats.files(kind, table, name)["tex"])
         inputs += rf"\input{{{kind}.tex}}\clearpage"
-    head = r"\documentclass{article}\usepackage{array,booktabs,graphicx,longtable}\begin{document}"
+    head = r"\documentclass{article}\usepackage{array,booktabs,longtable}\begin{document}"
     (tmp_path / "all.tex").write_text(rf"{head}{inputs}\end{{document}}")
     words = ["pdflatex", "-interaction=nonstopmode", "all.tex"]
     for _ in range(3):  # a long table finds its widths by and by
@@ -77,6 +79,20 @@ def test_what_is_printed_fits_the_page(name, rows, tmp_path):
     assert not re.findall(
         r"^(?:Overfull.*|.*Float too large.*|.*Warning.*Table widths.*|!.*)", done.stdout, re.MULTILINE
     )
+
+
+@pytest.mark.parametrize("kind", sorted(set(TABLES) - {"readings"}))
+def test_a_printed_table_scales_nothing_and_says_what_stands_there(kind):
+    text = formats.files(kind, made()[kind], "table-3")["tex"].decode()
+    assert "resizebox" not in text
+    assert "% needs" in text.splitlines()[0]
+    assert "cifar10" not in text
+    caption = text[text.index(r"\caption{") : text.index(r"\label{")]
+    assert "(study table-3)" in caption
+    if kind == "cells":
+        assert "95\\,\\% confidence interval" in caption
+        assert "data: CIFAR-10" in caption
+        assert re.search(r"All-CNN-C & .* & \d+\.\d\d to \d+\.\d\d & reproduced", text)
 
 
 def test_the_same_results_give_the_same_bytes():
