@@ -112,9 +112,9 @@ def keep(pool: str, name: str) -> dict[str, Any]:
     """A step of `prefect deploy`: makes the deployment if it is not there; returns what belongs to the user."""
     with get_client(sync_client=True) as client:
         automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
-        there = _registered(client, name, pool)
+        _registered(client, name, pool)
         now = client.read_deployment_by_name(f"{name}/{name}")
-    return {"parameters": now.parameters, "paused": now.paused, "tags": there.tags}
+    return {"parameters": now.parameters, "tags": now.tags}
 
 
 def serve_all() -> None:
@@ -141,8 +141,7 @@ def prefect_yaml() -> str:
             "description": flow.description,
             "entrypoint": deployment(name).entrypoint,
             "build": [{"flows.deployments.keep": {"id": "kept", "pool": "strive", "name": name}}],
-            "parameters": "{{ kept.parameters }}",
-            "paused": "{{ kept.paused }}",
+            "parameters": {field: f"{{{{ kept.parameters.{field} }}}}" for field in _defaults(flow)},
             "tags": "{{ kept.tags }}",
             "work_pool": {"name": "strive"},
         }
