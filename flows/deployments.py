@@ -19,6 +19,7 @@ from prefect.schedules import Cron
 from flows import automations
 from flows.explain import explain
 from flows.hosted import TAG, limit_name
+from flows.parameters import studies_table
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
@@ -49,9 +50,15 @@ def deployment(name: str) -> RunnerDeployment:
     schedule = Cron(WEEKLY, timezone="UTC", active=False) if name == "reproduce" else None
     made = flow.to_deployment(name, schedule=schedule, tags=[TAG])
     assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
+    made.description = _description(flow)
     made.parameters = _defaults(flow)
     made._parameter_openapi_schema.required = _filled(flow)
     return made
+
+
+def _description(flow: Flow) -> str:
+    """What the flow makes and where it lies, then what the studies are and cost."""
+    return f"{' '.join((flow.description or '').split())}\n\n{studies_table()}"
 
 
 def _defaults(flow: Flow) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def prefect_yaml() -> str:
     entries = [
         {
             "name": name,
-            "description": flow.description,
+            "description": _description(flow),
             "entrypoint": deployment(name).entrypoint,
             "build": [{"flows.deployments.keep": {"id": "kept", "pool": "strive", "name": name}}],
             "parameters": {field: f"{{{{ kept.parameters.{field} }}}}" for field in _defaults(flow)},

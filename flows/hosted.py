@@ -26,6 +26,10 @@ from prefect.context import FlowRunContext
 
 TURN_SECONDS = 20.0  # of waiting, between two looks at whether those who had a slot still live
 ORPHAN_SECONDS = 5.0  # between two looks at whether our runner still lives
+GREEK = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi|"
+    "psi|omega"
+)
 TAG = "strive"  # of every flow run that a server started
 _taken: ContextVar[str | None] = ContextVar("_taken", default=None)  # the study whose turn this process has
 
@@ -116,9 +120,11 @@ def _end_with_runner() -> None:
 
 
 def _is_generated(name: str) -> bool:
-    """Whether Prefect made the name up: an adjective and an animal."""
+    """Whether Prefect made the name up: its server takes an adjective and an animal, its UI the name of a star."""
     words = re.fullmatch(r"([a-z]+)-([a-z]+)", name)
-    return words is not None and set(words.groups()) <= _made_up_words()
+    if words and set(words.groups()) <= _made_up_words():
+        return True
+    return re.fullmatch(rf"({GREEK})\d*-[a-z]+(-[a-z]+)?", name) is not None
 
 
 @cache
