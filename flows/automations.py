@@ -118,7 +118,7 @@ def news(webhook: UUID) -> AutomationCore:
             for_each={"prefect.resource.id"},
             posture=Posture.Reactive,
             threshold=1,
-            within=timedelta(0),
+            within=timedelta(minutes=1),  # a server that is busy may see an event twice
         ),
         actions=[CallWebhook(block_document_id=webhook, payload=PAYLOAD)],
     )

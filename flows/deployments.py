@@ -19,6 +19,7 @@ from prefect.schedules import Cron
 from flows import automations
 from flows.explain import explain
 from flows.hosted import TAG, limit_name
+from flows.parameters import studies_table
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
@@ -49,9 +50,15 @@ def deployment(name: str) -> RunnerDeployment:
     schedule = Cron(WEEKLY, timezone="UTC", active=False) if name == "reproduce" else None
     made = flow.to_deployment(name, schedule=schedule, tags=[TAG])
     assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
+    made.description = _description(flow)
     made.parameters = _defaults(flow)
     made._parameter_openapi_schema.required = _filled(flow)
     return made
+
+
+def _description(flow: Flow) -> str:
+    """What the flow makes and where it lies, then what the studies are and cost."""
+    return f"{' '.join((flow.description or '').split())}\n\n{studies_table()}"
 
 
 def _defaults(flow: Flow) -> dict[str, Any]:
@@ -112,9 +119,9 @@ def keep(pool: str, name: str) -> dict[str, Any]:
     """A step of `prefect deploy`: makes the deployment if it is not there; returns what belongs to the user."""
     with get_client(sync_client=True) as client:
         automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
-        there = _registered(client, name, pool)
+        _registered(client, name, pool)
         now = client.read_deployment_by_name(f"{name}/{name}")
-    return {"parameters": now.parameters, "paused": now.paused, "tags": there.tags}
+    return {"parameters": now.parameters, "tags": now.tags}
 
 
 def serve_all() -> None:
@@ -138,11 +145,10 @@ def prefect_yaml() -> str:
     entries = [
         {
             "name": name,
-            "description": flow.description,
+            "description": _description(flow),
             "entrypoint": deployment(name).entrypoint,
             "build": [{"flows.deployments.keep": {"id": "kept", "pool": "strive", "name": name}}],
-            "parameters": "{{ kept.parameters }}",
-            "paused": "{{ kept.paused }}",
+            "parameters": {field: f"{{{{ kept.parameters.{field} }}}}" for field in _defaults(flow)},
             "tags": "{{ kept.tags }}",
             "work_pool": {"name": "strive"},
         }

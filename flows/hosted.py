@@ -6,18 +6,30 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 
 from prefect import get_run_logger, tags
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound
 
+TURN_SECONDS = 20.0  # of waiting, between two looks at whether those who had a slot still live
 ORPHAN_SECONDS = 5.0  # between two looks at whether our runner still lives
+GREEK = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi|"
+    "psi|omega"
+)
 TAG = "strive"  # of every flow run that a server started
 _taken: ContextVar[str | None] = ContextVar("_taken", default=None)  # the study whose turn this process has
 
@@ -43,33 +55,56 @@ def run_name() -> str:
 def turn(study: str) -> Iterator[None]:
     """Inside, no other run that a server started works on this study; a run of a command does not wait."""
     context = FlowRunContext.get()
-    if not (context and context.flow_run and context.flow_run.deployment_id) or _taken.get() == study:
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None or _taken.get() == study:
         yield
         return
-    name = limit_name(study)
-    _say_who_waits(name)
     _end_with_runner()
     token = _taken.set(study)
     try:
-        with concurrency(name, occupy=1), tags(TAG, study):
+        with ExitStack() as stack:
+            _take_turn(stack, study)
+            stack.enter_context(tags(TAG, study))
+            _mark(run, study)
             yield
     finally:
         _taken.reset(token)
 
 
+def _take_turn(stack: ExitStack, study: str) -> None:
+    """Wait for the study's slot, and hold it until the stack ends."""
+    waits = False
+    while True:
+        try:
+            stack.enter_context(concurrency(limit_name(study), occupy=1, timeout_seconds=TURN_SECONDS))
+            return
+        except TimeoutError:
+            with get_client(sync_client=True) as client:
+                if not _holders(client, study):
+                    client.update_global_concurrency_limit(
+                        limit_name(study), GlobalConcurrencyLimitUpdate(active_slots=0)
+                    )
+            if not waits:
+                get_run_logger().info(f"Another run works on the study {study}: waiting for it to end.")
+            waits = True
+
+
+def _holders(client: SyncPrefectClient, study: str) -> list[FlowRun]:
+    """The runs that work on a study now; when there is none and yet no slot is free, the server forgot a holder."""
+    running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING]))
+    mine = FlowRunFilterTags(all_=[TAG, study])
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running, tags=mine))
+
+
+def _mark(run: FlowRun, study: str) -> None:
+    """Tag the run with its study: the page of runs can be filtered by it, and `_holders` finds it."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run.id, tags=sorted({*run.tags, TAG, study}))
+
+
 def limit_name(study: str) -> str:
     """Of the global concurrency limit that lets one run of a study work at a time."""
     return f"study {study}"
-
-
-def _say_who_waits(name: str) -> None:
-    with get_client(sync_client=True) as client:
-        try:
-            limit = client.read_global_concurrency_limit_by_name(name)
-        except ObjectNotFound:
-            return
-    if limit.active_slots >= limit.limit:
-        get_run_logger().info(f"Another run works on this {name}: waiting for it to end.")
 
 
 def _end_with_runner() -> None:
@@ -85,9 +120,11 @@ def _end_with_runner() -> None:
 
 
 def _is_generated(name: str) -> bool:
-    """Whether Prefect made the name up: an adjective and an animal."""
+    """Whether Prefect made the name up: its server takes an adjective and an animal, its UI the name of a star."""
     words = re.fullmatch(r"([a-z]+)-([a-z]+)", name)
-    return words is not None and set(words.groups()) <= _made_up_words()
+    if words and set(words.groups()) <= _made_up_words():
+        return True
+    return re.fullmatch(rf"({GREEK})\d*-[a-z]+(-[a-z]+)?", name) is not None
 
 
 @cache

@@ -18,6 +18,8 @@ class PatientRunner(Runner):
 
     async def __aenter__(self):
         await super().__aenter__()
+        assert self._cancelling_observer, "the runner has just made it"
+        self._cancelling_observer.on_failure = None  # called outside the event loop, it fails itself
         self._watch = asyncio.create_task(self._watch_cancelling())
         return self
 
@@ -37,7 +39,8 @@ class PatientRunner(Runner):
 
     async def _cancelling(self) -> list:
         """Our runs whose state says that they are to be cancelled."""
-        ours = list(self._flow_run_process_map)
+        assert self._cancelling_observer, "a runner that watches has one"
+        ours = list(self._cancelling_observer._in_flight_flow_run_ids)
         if not ours:
             return []
         state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))

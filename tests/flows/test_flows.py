@@ -260,15 +260,33 @@ def test_every_field_of_a_form_is_flat_and_has_a_title_and_help(name):
     assert next(iter(schema["properties"])) == "study"
     for field, about in schema["properties"].items():
         assert about["title"][0].isupper(), field
-        assert len(about["description"]) > 20, field
+        assert 20 < len(about["description"]) < 160, field  # the form does not wrap it
         assert "object" not in json.dumps(about), field
     assert schema["required"] == [f for f, about in schema["properties"].items() if about["default"] is not None]
 
 
-def test_the_help_of_the_studies_says_what_each_is_and_costs():
-    help = schema_of("reproduce")["properties"]["study"]["description"].splitlines()[1:]
-    assert [line.partition(":")[0] for line in help] == list(STUDIES)
-    assert all("on a core" in line and "on a GPU" in line for line in help)
+def test_a_deployment_says_what_each_study_is_and_costs():
+    from flows.deployments import deployment
+
+    rows = [line.split("|")[1].strip() for line in deployment("reproduce").description.splitlines() if "|" in line]
+    assert rows[2:] == [f"`{name}`" for name in STUDIES]
+
+
+@pytest.mark.parametrize(
+    ("name", "generated"),
+    [
+        ("precious-walrus", True),  # by the server
+        ("gamma893-rukbah-z", True),  # by the UI
+        ("omega-vega", True),
+        ("weekly-check", False),
+        ("my look", False),
+        ("table-3-final", False),
+    ],
+)
+def test_only_names_that_prefect_made_up_are_replaced(name, generated):
+    from flows.hosted import _is_generated
+
+    assert _is_generated(name) is generated
 
 
 def test_reproduce_is_scheduled_weekly_and_paused():

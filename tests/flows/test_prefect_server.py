@@ -48,7 +48,7 @@ def test_a_dead_server_is_one_sentence():
 
 
 @pytest.mark.parametrize("auth", ["strive:wrong", None])
-def test_serve_and_doctor_refuse_a_wrong_password(guarded, auth, tmp_path):
+def test_serve_refuses_a_wrong_password_at_once(guarded, auth, tmp_path):
     env = {"PREFECT_API_URL": guarded, "STRIVE_STORE": str(tmp_path)} | (
         {"PREFECT_API_AUTH_STRING": auth} if auth else {}
     )
