@@ -331,6 +331,19 @@ def test_every_command_takes_a_study_by_its_file(store, monkeypatch):
     assert find_run(store, "all-cnn-c-5x5.digits.lr0.004.s0").network.name == "all-cnn-c-5x5"
 
 
+def test_methods_have_other_names_and_beginnings():
+    from flows.cli.options import method_names
+
+    assert method_names("guided-backprop, back,deconv,guided") == ("guided", "backprop", "deconvnet")
+
+
+def test_runs_in_the_examples_of_help_are_one_run_each(store):
+    text = " ".join(command.epilog for command in typer.main.get_command(app).commands.values())
+    ids = set(re.findall(r"`strive (?:run|retry) ([a-z][\w.-]*)`", text))
+    assert ids
+    assert all(find_run(store, id).id.startswith(id) for id in ids)
+
+
 def test_names_are_taken_in_any_case(store):
     assert "1,369,738" in strive("networks", "ALL-CNN-C").output
     assert strive("plan", "Table-3", "--store", store.url).exit_code == 0
