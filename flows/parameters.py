@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from pipeline.paper.relu_rules import RULES
-from pipeline.plan.schedule import flops, gpu_seconds
-from pipeline.plan.studies import STUDIES, Study, study
+from pipeline.plan.schedule import cpu_seconds, gpu_seconds
+from pipeline.plan.studies import Study, every_study, study
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import seeds_to_plan
 from pipeline.store.objects import Store, open_store
-from pipeline.training.progress import SECONDS_PER_FLOP
 from pipeline.visualization.catalogue import BLOCK, PARTS, PRECISIONS, RenderRequest, check_request, runs_of
 
 if TYPE_CHECKING:  # a checker knows no enum whose members are computed
@@ -31,7 +30,7 @@ else:  # as enums, the Prefect UI offers them as a choice
     Method = Enum("Method", {name: name for name in RULES}, type=str)
     Part = Enum("Part", {name: name for name in PARTS}, type=str)
     Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
-    StudyName = Enum("StudyName", {name: name for name in STUDIES}, type=str)
+    StudyName = Enum("StudyName", {name: name for name in every_study()}, type=str)
 
 DIGITS, METHODS = StudyName("digits"), [Method(name) for name in RULES]
 TEST, FLOAT32 = Part("test"), Precision("float32")
@@ -49,13 +48,13 @@ def _hours(seconds: float) -> str:
 
 def studies_table() -> str:
     """What each study is and costs, as Markdown: the form's own help is one line."""
-    lines = [_about(study(name)) for name in STUDIES]
+    lines = [_about(study(name)) for name in every_study()]
     head = "| study | question | runs | on a core | on a GPU |\n|---|---|---|---|---|\n"
     return head + "\n".join(lines) + "\n\nTimes are estimates."
 
 
 def _about(this: Study) -> str:
-    core, gpu = sum(map(flops, this.wanted)) * SECONDS_PER_FLOP, sum(map(gpu_seconds, this.wanted))
+    core, gpu = sum(map(cpu_seconds, this.wanted)), sum(map(gpu_seconds, this.wanted))
     return f"| `{this.name}` | {this.question} | {len(this.wanted)} | {_hours(core)} | {_hours(gpu)} |"
 
 

@@ -2,12 +2,14 @@
 
     python3 infra/evidence.py start [--data-dir DIR]   # one command when you begin to work
     python3 infra/evidence.py status
-    python3 infra/evidence.py stop                     # one command before you stop: then commit results/
+    python3 infra/evidence.py stop [--checkpoint RUN]  # one command before you stop: then commit results/
 
 `start` makes a checkout of its own of a commit, with its own environment, so that your edits never touch what trains;
 one process for every CPU works through PLAN at the lowest priority. `stop` ends them (they save their state first),
-verifies what has finished and copies it into results/, weights in half precision. Nothing is lost by either: the next
-`start` goes on from the last checkpoint, and on another machine from results/.
+verifies what has finished, copies it into results/, weights in half precision, and makes tables and pages there.
+Nothing is lost by either: the next `start` goes on from the last checkpoint, and on another machine from results/. A
+checkpoint (7 MB at full width) goes to results/ only for runs named with --checkpoint, where losing it would cost more
+than an hour; git ignores checkpoints there, so `git add -f` it.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
+RESULTS = REPOSITORY / "results"
+STRIVE, QUIETLY = ("uv", "run", "--frozen", "strive"), {"cwd": REPOSITORY, "stdout": subprocess.DEVNULL}
 HOME = Path(os.environ.get("STRIVE_EVIDENCE") or Path.home() / ".cache" / "strive" / "evidence")
 CODE, STORE, LOGS, PIDS = HOME / "code", HOME / "store", HOME / "logs", HOME / "pids"
 STRIDED_A = ("table-3", "--network", "strided-cnn-a", "--without-validation")
@@ -61,8 +65,8 @@ def start(commit: str, data_dir: str | None, workers: int) -> None:
     print(f"{workers} processes train in {HOME}; their words are in {LOGS}")
 
 
-def stop() -> None:
-    """End the processes and collect what they have finished."""
+def stop(unfinished: list[str]) -> None:
+    """End the processes and collect what they have finished, and the checkpoints of the runs named."""
     for pid in running():
         os.killpg(pid, signal.SIGTERM)
     until = time.monotonic() + STOP_SECONDS
@@ -70,24 +74,33 @@ def stop() -> None:
         time.sleep(0.5)
     for pid in running():
         os.killpg(pid, signal.SIGKILL)
+    for run in unfinished:
+        shutil.copytree(STORE / "runs" / run, RESULTS / "runs" / run, dirs_exist_ok=True)
     collect()
 
 
 def collect() -> None:
     """Verify every finished run of the plan and copy it into results/; then write tables, pages and the front page."""
     names = list(dict.fromkeys(words[0] for words in PLAN))
-    subprocess.run([str(CODE / ".venv/bin/python"), "-P", __file__, "keep", *names], check=True, cwd=HOME)
+    keeping = [str(CODE / ".venv/bin/python"), "-P", __file__, "keep", *names]
+    kept = subprocess.run(keeping, check=True, cwd=HOME, capture_output=True, text=True).stdout.split()
+    for name in kept:
+        subprocess.run([*STRIVE, "table", name, "--fresh", "--store", "results"], check=True, **QUIETLY)
+    subprocess.run([*STRIVE, "index", "--store", "results"], check=True, **QUIETLY)
     print("collected into results/: look at `git status results`, then commit it")
 
 
 def keep(names: list[str]) -> None:
-    """What `collect` runs in the environment of the frozen checkout."""
+    """What `collect` runs in the environment of the frozen checkout; prints the studies that have new runs."""
     from pipeline.evaluation.verify import publish_float16, verify
     from pipeline.plan.studies import study
     from pipeline.store.objects import RunFolder, open_store
 
     store = open_store(str(STORE))
     for name in names:
+        finished = [e.id for e in study(name).wanted if store.exists(RunFolder(e.id).result)]
+        if any(not (RESULTS / RunFolder(id).result).exists() for id in finished):
+            print(name)
         for experiment in study(name).wanted:
             run = RunFolder(experiment.id)
             if not store.exists(run.result):
@@ -96,14 +109,14 @@ def keep(names: list[str]) -> None:
                 verify(store, experiment.id)
                 publish_float16(store, experiment.id)
             shutil.copytree(
-                STORE / run.top, REPOSITORY / "results" / run.top, dirs_exist_ok=True,
+                STORE / run.top, RESULTS / run.top, dirs_exist_ok=True,
                 ignore=shutil.ignore_patterns(*NOT_KEPT),
             )  # fmt: skip
 
 
 def take_from_results() -> None:
     """Bring what results/ holds, checkpoints included, into the store where it is not there yet."""
-    for run in sorted((REPOSITORY / "results" / "runs").glob("*")):
+    for run in sorted((RESULTS / "runs").glob("*")):
         if not (STORE / "runs" / run.name / "result.json").exists():
             shutil.copytree(run, STORE / "runs" / run.name, dirs_exist_ok=True)
 
@@ -150,7 +163,8 @@ def main() -> None:
     begin.add_argument("--commit", default="HEAD", help="the code that trains; a commit that stays in the history")
     begin.add_argument("--data-dir", help="folder with the published data sets; else they are downloaded")
     begin.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes; one for every CPU")
-    commands.add_parser("stop", help="end, verify what has finished, copy it into results/")
+    end = commands.add_parser("stop", help="end, verify what has finished, copy it into results/")
+    end.add_argument("--checkpoint", action="append", default=[], metavar="RUN", help="an unfinished run to copy whole")
     commands.add_parser("collect", help="copy what has finished without ending anything")
     commands.add_parser("status", help="who works, and at what")
     commands.add_parser("keep").add_argument("studies", nargs="*")
@@ -159,7 +173,7 @@ def main() -> None:
         case "start":
             start(given.commit, given.data_dir, given.workers)
         case "stop":
-            stop()
+            stop(given.checkpoint)
         case "collect":
             collect()
         case "status":

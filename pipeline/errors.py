@@ -16,3 +16,16 @@ def unknown_name(kind: str, word: str, known: Iterable[str], listed: str = "") -
     others = listed or f"Known: {', '.join(names[:5])}{more}."
     hint = f"Did you mean {' or '.join(near)}?" if near else others
     return UserError(f"unknown {kind} {word!r}. {hint}")
+
+
+def known_name(kind: str, word: str, known: Iterable[str]) -> str:
+    """The known name that `word` is, or that alone begins with it, in any case; UserError where none or several do."""
+    names, text = list(known), word.strip().lower()
+    if text in names:
+        return text
+    begun = [name for name in names if text and name.startswith(text)]
+    if len(begun) > 1:
+        raise UserError(f"{word!r} begins several names: {', '.join(begun[:5])}. Write more of it.")
+    if not begun:
+        raise unknown_name(kind, word, names)
+    return begun[0]

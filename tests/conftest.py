@@ -24,6 +24,7 @@ ON_A_CLUSTER = (
     "tests/flows/test_reproduce.py",
     "tests/flows/test_server.py",
     "tests/training/test_ray_train.py",
+    "tests/docs/test_docs.py",
     "tests/visualization/test_render.py",
 )
 

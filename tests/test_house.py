@@ -23,11 +23,19 @@ def test_no_flow_file_hides_a_library(file):
     assert file.stem == "__init__" or find_spec(file.stem) is None
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "infra/README.md"])
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "infra/README.md",
+    *(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")),
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_a_document_names_files_that_are_there(document):
     folder = (ROOT / document).parent
     text = (ROOT / document).read_text()
     named = re.findall(r"`((?:\.\./)?(?:pipeline|flows|tests|infra|\.ci)/[\w./-]*)`", text)
     linked = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", text)
-    assert named or linked
+    assert named or linked or folder.name == "docs"
     assert [path for path in (*named, *linked) if not (folder / path).exists() and not (ROOT / path).exists()] == []

@@ -7,25 +7,40 @@ import typer
 
 from flows.cli import output
 from flows.cli.options import (
+    AugmentedOption,
+    BatchOption,
     DataDirOption,
+    DataOption,
+    EpochsOption,
     EveryRunOption,
     ImagesOption,
     JsonOption,
+    LearningRateOption,
+    NetworkOption,
+    OneRunArgument,
+    PreprocessOption,
     RunArgument,
+    SeedOption,
     SeedsOption,
+    SideOption,
     StoreOption,
     StudyArgument,
+    WidthOption,
     WorkersOption,
     YesOption,
     answered,
     confirm,
+    find_dataset,
     find_run,
     raise_on_sigterm,
 )
 from flows.cli.results import figures, gallery, pull, table
 from pipeline.errors import UserError
 from pipeline.paper.networks import NETWORKS, find_network
-from pipeline.plan.studies import Study, part_of, study
+from pipeline.plan import study_files
+from pipeline.plan.one_run import one_run
+from pipeline.plan.studies import study
+from pipeline.plan.study import Study, part_of
 from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
@@ -151,7 +166,7 @@ def status(
 for look, example in (
     (table, "`strive table digits`, `strive table table-3 --kind claims --format csv`"),
     (pull, "`strive pull digits results --store s3://bucket/strive`"),
-    (figures, "`strive figures --study digits --images 0:100`, `strive figures all-cnn-c.digits`"),
+    (figures, "`strive figures --study digits --images 0:100`, `strive figures model-a.digits`"),
     (gallery, "`strive gallery digits --open`"),
 ):
     app.command(epilog=f"Examples: {example}")(look)
@@ -169,22 +184,42 @@ def networks(
     output.networks([find_network(name)] if name else list(NETWORKS.values()), as_json)
 
 
-@app.command(epilog="Examples: `strive run all-cnn-c.digits.lr0.004.s0`, `strive run RUN --store /data/strive --yes`")
+@app.command(
+    epilog="Examples: `strive run model-a.digits.lr0.004.s0`, `strive run --network all-cnn-c --width 1/2 --epochs 50 "
+    "--batch 256 --learning-rate 0.05 --data cifar10 --seed 0 --yes`"
+)
 @answered
 def run(
-    run: RunArgument,
+    run: OneRunArgument = None,
+    network: NetworkOption = None,
+    width: WidthOption = "1",
+    epochs: EpochsOption = None,
+    batch: BatchOption = None,
+    learning_rate: LearningRateOption = None,
+    data: DataOption = "cifar10",
+    side: SideOption = None,
+    augmented: AugmentedOption = False,
+    preprocess: PreprocessOption = None,
+    seed: SeedOption = 0,
     store: StoreOption = None,
     data_dir: DataDirOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one experiment in this process, without Ray and without Prefect.
+    """Train one experiment in this process, without Ray and without Prefect: a study's run, or one of your own.
 
-    It says the estimated time first, and asks before more than an hour of work.
+    It says the run's id and the estimated time first, and asks before more than an hour of work.
     """
     configured = settings(store, data_dir=data_dir)
     opened = open_store(configured.store)
-    experiment = find_run(opened, run)
+    if (run is None) == (network is None):
+        raise UserError("name one run by its id, or make one with --network and the options below it")
+    if network is None:
+        experiment = find_run(opened, run or "")
+    else:
+        dataset = find_dataset(data, side)
+        recipe = (width, epochs, batch, learning_rate, augmented, preprocess, seed)
+        experiment = one_run(find_network(network), dataset, *recipe)
     from flows.cli.doctor import insist_on_data
     from flows.cli.run import estimate, stopped, train_here, unprepared
 
@@ -193,6 +228,8 @@ def run(
         confirm(experiment.id, seconds, yes, quiet=as_json)
     raise_on_sigterm()
     try:
+        if network is not None:  # from now on its id can be named
+            opened.create_json(RunFolder(experiment.id).experiment, experiment.plain())
         standing = train_here(opened, experiment, configured.data_dir, quiet=as_json)
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: {stopped(opened, experiment)}", err=True)
@@ -238,7 +275,7 @@ def work(
     work_here(opened, wanted, configured.data_dir, typer.echo)
 
 
-@app.command(epilog="Example: `strive retry all-cnn-c.digits.lr0.004.s0`")
+@app.command(epilog="Example: `strive retry model-a.digits.lr0.004.s0`")
 @answered
 def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
@@ -306,6 +343,7 @@ def _serve_all(quiet: dict[str, str]) -> None:
     """Serve until stopped; refused where no Prefect server is configured."""
     for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED"):
         os.environ.setdefault(name, quiet[name])
+    study_files.make_absolute()  # a flow may run in another folder
     from flows.prefect_server import server_version
 
     if url := os.environ.get("PREFECT_API_URL"):  # refused at once, before Prefect is imported

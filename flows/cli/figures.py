@@ -23,7 +23,9 @@ def finished_of(store: Store, study: Study) -> list[Experiment]:
     """One finished run for every number of the study's table; refused when there is none."""
     if found := render.explained(store, study):
         return found
-    raise UserError(f"no run of {study.name} is finished in {store.url}: `strive reproduce {study.name}` trains them")
+    raise UserError(
+        f"no run of {study.name} is finished in {store.url}: `strive reproduce {study.on_command_line}` trains them"
+    )
 
 
 def draw(store: Store, experiments: list[Experiment], wanted: RenderRequest, workers: int | None) -> dict:

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, known_name
+from pipeline.plan import study_files
+from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.studies import STUDIES
+from pipeline.plan.studies import STUDIES, every_study
 from pipeline.store.objects import Store
 
 LONG_SECONDS = 3600.0  # work that takes longer is confirmed first
@@ -19,20 +21,58 @@ LONG_SECONDS = 3600.0  # work that takes longer is confirmed first
 
 def _studies(begun: str) -> list[str]:
     """For the shell's completion."""
-    return [name for name in STUDIES if name.startswith(begun.lower())]
+    return [name for name in every_study() if name.startswith(begun.lower())]
 
 
-def _lower(text: str) -> str:
-    return text.lower()
+def study_name(text: str | None) -> str | None:
+    """The whole name of a study given by its beginning or by its Python file, which is made known; exit code 2 if
+    there is none."""
+    if text is None:
+        return None
+    try:
+        if study_files.is_file(text):
+            return study_files.add(text, STUDIES)
+        return known_name("study", text, every_study())
+    except UserError as refused:
+        typer.echo(f"strive: {refused}", err=True)
+        raise typer.Exit(2) from refused
 
 
 # what a study, a run, a store are, said once for every command
 StudyArgument = Annotated[
     str,
-    typer.Argument(metavar="STUDY", help=f"The study: {', '.join(STUDIES)}.", callback=_lower,
-                   autocompletion=_studies),
+    typer.Argument(metavar="STUDY", callback=study_name, autocompletion=_studies,
+                   help=f"The study: {', '.join(STUDIES)}; or a Python file with your own (docs/own-studies.md)."),
 ]  # fmt: skip
+StudyOption = Annotated[
+    str | None, typer.Option("--study", callback=study_name, help="A study: one run for every number of it.")
+]
 RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` prints it, or its beginning.")]
+OneRunArgument = Annotated[
+    str | None, typer.Argument(help="The run's id, or its beginning where that is enough; or give --network.")
+]
+NetworkOption = Annotated[str | None, typer.Option(help="Of your own run: a network of `strive networks`.")]
+WidthOption = Annotated[str, typer.Option(help="Of your own run: the share of the network's width, 1/2.")]
+EpochsOption = Annotated[
+    int | None, typer.Option(help="Of your own run: epochs; drops of the learning rate keep their place in the whole.")
+]
+BatchOption = Annotated[int | None, typer.Option(help="Of your own run: images per update.")]
+LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", help="Of your own run.")]
+SideOption = Annotated[
+    int | None, typer.Option(help="Of your own run: pixels that photographs are resized to.  [default: 32]")
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        help=f"Of your own run: {', '.join(name for name in DATASETS if '-' not in name)}; or your own as "
+        "imagefolder:DIR, npz:FILE or cifar:DIR (docs/own-data.md)."
+    ),
+]
+AugmentedOption = Annotated[bool, typer.Option("--augmented", help="Of your own run: flips and small translations.")]
+PreprocessOption = Annotated[
+    str | None, typer.Option(help="Of your own run: whiten or scale.  [default: the data set's]")
+]
+SeedOption = Annotated[int, typer.Option(help="Of your own run.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin work of more than an hour without asking.")]
 EveryRunOption = Annotated[bool, typer.Option("--all", help="List every run with its id, however many there are.")]
 StoreOption = Annotated[
@@ -93,6 +133,19 @@ def find_run(store: Store, text: str) -> Experiment:
     from pipeline.store.catalogue import find
 
     return find(store, text.strip().lower())
+
+
+def find_dataset(text: str, side: int | None = None) -> Dataset:
+    """The data set of that name, or that alone begins so; or your own, by its kind and place: npz:FILE."""
+    if ":" in text:
+        from pipeline.data.own_data import lines, own_dataset  # numpy: ours need none of it
+
+        found = own_dataset(text, side)
+        typer.echo("\n".join(lines(found)), err=True)
+        return found
+    if side is not None:
+        raise UserError(f"--side is for photographs, imagefolder:DIR, not for {text}")
+    return DATASETS[known_name("data set", text, DATASETS)]
 
 
 def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:

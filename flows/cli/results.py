@@ -14,6 +14,7 @@ from flows.cli.options import (
     SeedsOption,
     StoreOption,
     StudyArgument,
+    StudyOption,
     WorkersOption,
     answered,
     find_run,
@@ -24,6 +25,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.schema import FILES
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
+from pipeline.plan.study import Study
 from pipeline.publication.pull import pull as fetch
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import published_seeds
@@ -57,14 +59,13 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Fetch the study's tables, report and pictures; what is there and whole already is not fetched again."""
-    study(name)
-    _pulled(open_store(settings(store).store), name, to, as_json)
+    _pulled(open_store(settings(store).store), study(name), to, as_json)
 
 
 @answered
 def figures(
     run: Annotated[str | None, typer.Argument(help="A run's id or its beginning; or give --study.")] = None,
-    of_study: Annotated[str | None, typer.Option("--study", help="A study: one run for every number of it.")] = None,
+    of_study: StudyOption = None,
     seeds: SeedsOption = None,
     images: ImagesOption = "10",
     layers: Annotated[
@@ -145,7 +146,7 @@ def _table(
     if text is None:
         raise UserError(
             f"{store.url_of(path)} is not there, for no run of {folder.name} has come out: "
-            f"`strive reproduce {folder.name}` trains them"
+            f"`strive reproduce {study(folder.name).on_command_line}` trains them"
         )
     if as_json:
         return output.print_answer({"store": store.url} | store.read_json(path), "", True)
@@ -162,9 +163,9 @@ def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
         publish(store, chosen, settings().price)
 
 
-def _pulled(store: Store, name: str, to: Path, as_json: bool) -> None:
+def _pulled(store: Store, whole: Study, to: Path, as_json: bool) -> None:
     """What was fetched, and where to begin reading."""
-    done, folder = fetch(store, name, to), StudyFolder(name)
+    done, folder = fetch(store, whole.name, to, whole.on_command_line), StudyFolder(whole.name)
     report = to / folder.report
     text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
     output.print_answer(

@@ -57,7 +57,7 @@ def listed(dataset: Dataset, data_dir: str | None) -> dict[str, Labelled]:
     if top is None:
         looked = f" ({data_dir} holds no such folders)" if data_dir else ""
         raise UserError(f"{dataset.name} cannot be downloaded: {advice(dataset)}{looked}")
-    found = {part: {name: _images(folder) for name, folder in _folders(top / PARTS[part]).items()} for part in PARTS}
+    found = classes_in(top)
     names = [name for name, files in found["train"].items() if files]
     out = {}
     for part, count in (("train", dataset.train), ("test", dataset.test)):
@@ -70,6 +70,11 @@ def listed(dataset: Dataset, data_dir: str | None) -> dict[str, Labelled]:
             )
         out[part] = files
     return out
+
+
+def classes_in(top: Path) -> dict[str, dict[str, list[Path]]]:
+    """By part, train and test, the files of every class, also of those without any."""
+    return {part: {name: _images(folder) for name, folder in _folders(top / PARTS[part]).items()} for part in PARTS}
 
 
 def _details(top: Path, found: dict[str, dict[str, list[Path]]]) -> str:

@@ -18,13 +18,14 @@ from pipeline.data.download import Show
 from pipeline.data.npy import array_of, blank, kept, npy, reader
 from pipeline.data.raw_images import Raw
 from pipeline.data.read_shards import Shards
-from pipeline.data.sources import raw, silent
+from pipeline.data.sources import folder_of, raw, silent
 from pipeline.errors import UserError
 from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.preprocessing import CHUNK, Whitening, augments_pixels, fit_to, last_step, whiten
 from pipeline.paper.recipes import Preprocess, Recipe, Scale, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
+from pipeline.plan.usual import LARGEST_WHITENED
 from pipeline.records.dataset import DatasetManifest, StoredObject
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
@@ -118,8 +119,14 @@ def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None =
         return folder.top
     if dataset.shard and isinstance(how, Whiten):
         raise UserError(f"{dataset.name} does not fit into memory, and only what does is whitened: use Scale")
+    if isinstance(how, Whiten) and dataset.side > LARGEST_WHITENED:
+        gigabytes = (3 * dataset.side**2) ** 2 * 8 / 1e9
+        raise UserError(
+            f"to whiten images of {dataset.side} px takes a matrix of {gigabytes:,.0f} GB: images of at most "
+            f"{LARGEST_WHITENED} px are whitened, use Scale (--preprocess scale)"
+        )
     if dataset.shard:
-        objects = write_shards.make(store, folder, dataset, data_dir, show)
+        objects = write_shards.make(store, folder, dataset, folder_of(dataset, data_dir), show)
         _write_manifest(store, dataset, how, objects, write_shards.raw_sha256(objects))
         return folder.top
     data = raw(dataset, data_dir, show)

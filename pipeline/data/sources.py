@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from pipeline.data import cifar, imagenet
+from pipeline.data import cifar, imagenet, own_data
 from pipeline.data.download import Show
 from pipeline.data.raw_images import Raw
 from pipeline.errors import UserError
@@ -23,13 +23,31 @@ def raw(dataset: Dataset, data_dir: str | None = None, show: Show = silent) -> R
     elif dataset.name in cifar.FROM:
         found, advice = cifar.read(dataset, data_dir, show), f"Put the published files into {data_dir or 'the cache'}."
     else:
-        raise UserError(f"no source is known for the data set {dataset.name}")
+        return own_data.read(dataset, _own_place(dataset), show)
     if dataset.sha256 is not None and found.sha256 != dataset.sha256:
         raise UserError(
             f"the images of {dataset.name} are not the ones this study is about: "
             f"expected SHA-256 {dataset.sha256[:16]}…, found {found.sha256[:16]}…. {advice}"
         )
     return found
+
+
+def _own_place(dataset: Dataset) -> own_data.Place:
+    place = own_data.place_of(dataset)
+    if place is None:
+        raise UserError(
+            f"it is not known on this machine where the data set {dataset.name} lies: name it once as in the study or "
+            "the command that planned it (imagefolder:DIR, npz:FILE or cifar:DIR)"
+        )
+    return place
+
+
+def folder_of(dataset: Dataset, data_dir: str | None) -> str | None:
+    """The folder in which the photographs of a data set in shards are looked for."""
+    if (place := own_data.place_of(dataset)) is None:
+        return data_dir
+    own_data.verify(dataset, place)
+    return place.path
 
 
 def reach(dataset: Dataset, data_dir: str | None, digests: bool = False) -> tuple[str, str]:
@@ -42,12 +60,17 @@ def reach(dataset: Dataset, data_dir: str | None, digests: bool = False) -> tupl
     if dataset.name in _SOURCES:
         raw(dataset)
         return "the pinned images, from a package that is installed", ""
+    if (place := own_data.place_of(dataset)) is not None:
+        own_data.verify(dataset, place)
+        return f"in {place.path}", ""
     if dataset.shard:
         folder = imagenet.find(dataset, data_dir)
         if folder and digests:
             imagenet.listed(dataset, data_dir)
         looked = f"in {data_dir}" if data_dir else "here"
         return (f"in {folder}", "") if folder else (f"not {looked}, and not to be downloaded", imagenet.advice(dataset))
+    if dataset.name not in cifar.FROM:
+        _own_place(dataset)
     place, archive = cifar.find(dataset, data_dir, digests), cifar.FROM[dataset.name].archive
     missed = cifar.missed(dataset, data_dir)
     if place is None:

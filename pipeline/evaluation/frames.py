@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.evaluation import table_4, table_claims, table_errors, table_rates, table_readings
 from pipeline.evaluation.schema import TABLES, Column
-from pipeline.plan.studies import Study
+from pipeline.plan.study import Relation, Study
 from pipeline.records.result import Result
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
@@ -40,10 +40,10 @@ def make(study: Study, results: Mapping[str, Result], price: float | None = None
         "cells": main,
         "rates": table_rates.learning_rate_rows(study, results),
         "claims": table_claims.claim_rows(study, results),
-        "neighbours": table_4.table_4_rows(
-            [*main, *(row for other in study.read_also for row in table_errors.error_rows(other, results))]
-        ),
     }
+    if study.relation is not Relation.OWN:  # Table 4 is the paper's
+        beside = [row for other in study.read_also for row in table_errors.error_rows(other, results)]
+        made["neighbours"] = table_4.table_4_rows([*main, *beside])
     return {kind: frame(rows, TABLES[kind]) for kind, rows in made.items()}
 
 

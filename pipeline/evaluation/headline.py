@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from pipeline.plan.studies import Relation, Study
+from pipeline.plan.study import Relation, Study
 
 WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "not run", "refused")
 
@@ -21,6 +21,9 @@ def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> st
     if study.relation is Relation.PAPER:
         verdicts = Counter(row["verdict"] for row in first if row["verdict"] not in WITHOUT_ERROR)
         parts += [_counted(verdicts, "compared with the paper: ")] if verdicts else []
+    elif study.relation is Relation.OWN and study.published_errors:
+        verdicts = Counter(row["verdict"] for row in first if row["paper_error"] is not None)
+        parts += [_counted(verdicts, "compared with the numbers in print: ")]
     decided = {row["claim"]: row["verdict"] for row in claims if row["rule"] == claims[0]["rule"]}
     told = Counter(v for v in decided.values() if v.startswith(("holds", "contradicted", "inconclusive")))
     parts += [_counted(told, "claims: ")] if told else []

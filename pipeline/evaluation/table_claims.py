@@ -13,10 +13,11 @@ from pipeline.paper.claims import CLAIMS, Claim, Comparison, PrintedError, Setti
 from pipeline.paper.networks import NETWORKS
 from pipeline.paper.shapes import parameters
 from pipeline.plan.schedule import RULES, Cell
-from pipeline.plan.studies import Relation, Study
+from pipeline.plan.study import Relation, Study
 from pipeline.records.result import Result
 
 AT_THIS_SCALE = " at this scale"
+AT_FULL_SCALE = (Relation.PAPER, Relation.OWN)  # numbers in print may be compared with
 Sides = Mapping[Setting, Sequence[Run]]  # the runs with a result at the chosen learning rate
 
 
@@ -57,13 +58,15 @@ def sides(study: Study, results: Mapping[str, Result]) -> dict[str, dict[Cell, l
     return found
 
 
-def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Claim, list[Tested]]]:
+def decide(
+    found: Sides, relation: Relation = Relation.PAPER, claims: Sequence[Claim] = CLAIMS
+) -> list[tuple[Claim, list[Tested]]]:
     """Every claim with its comparisons tested.
 
     A comparison that several claims rest on is one test among those that Holm adjusts. At a smaller scale than the
     paper's only comparisons of our own networks with each other are tested.
     """
-    asked = {s: _askable(s, relation) for s in CLAIMS}
+    asked = {s: _askable(s, relation) for s in claims}
     tested = {c: _tested(c, found) for comparisons in asked.values() for c in comparisons}
     made = {c: t.difference for c, t in tested.items() if t.difference is not None}
     for_it = holm([d.p_within(c.low, c.high) for c, d in made.items()])
@@ -74,7 +77,7 @@ def decide(found: Sides, relation: Relation = Relation.PAPER) -> list[tuple[Clai
 
 
 def _askable(claim: Claim, relation: Relation) -> list[Comparison]:
-    return [c for c in claim.comparisons if relation is Relation.PAPER or isinstance(c.right, Setting)]
+    return [c for c in claim.comparisons if relation in AT_FULL_SCALE or isinstance(c.right, Setting)]
 
 
 def claim_verdict(
@@ -85,8 +88,8 @@ def claim_verdict(
         return "no number", claim.remark
     if not tested:
         return "not comparable", "it is about numbers in print, and these networks are smaller than the paper's"
-    verdict, said = _verdict(claim, tested, _is_small(claim) if relation is Relation.PAPER else None)
-    if relation is Relation.PAPER:
+    verdict, said = _verdict(claim, tested, _is_small(claim) if relation in AT_FULL_SCALE else None)
+    if relation in AT_FULL_SCALE:
         return verdict, said
     left_out = len(claim.comparisons) - len(tested)
     more = f"; comparisons with numbers in print are left out ({left_out})" if left_out else ""
@@ -120,11 +123,11 @@ def _verdict(claim: Claim, tested: list[Tested], small: bool | None) -> tuple[st
 
 def claim_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """One row for each comparison by each rule, and one for a claim that no number decides; none on another task."""
-    if study.relation is Relation.OTHER:
+    if not study.claims:
         return []
     out = []
     for rule, by_cell in _by_rule(study, results).items():
-        for claim, tested in decide(by_cell, study.relation):
+        for claim, tested in decide(by_cell, study.relation, study.claims):
             verdict, because = claim_verdict(claim, tested, study.relation, study.scale)
             about = {"claim": claim.number, "sentence": claim.sentence, "rule": rule}
             ending = {"verdict": verdict, "because": ". ".join([because, *_remark(claim, because)])}

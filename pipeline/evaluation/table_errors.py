@@ -14,7 +14,7 @@ from pipeline.paper.published_errors import published_error
 from pipeline.paper.shapes import parameters
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import RULES, Cell, candidates, cell, chosen_learning_rates
-from pipeline.plan.studies import Study
+from pipeline.plan.study import Relation, Study
 from pipeline.records.result import Result, Summary
 
 ONE_RATE = "one rate"
@@ -98,7 +98,11 @@ def _row(
 
 
 def published_for(this: Cell, study: Study):
-    """The paper's number for a cell. For a study of another task it is, for orientation, its network's on CIFAR-10."""
+    """The paper's number for a cell; of your own study, the number that its file gives. For a study of another task it
+    is, for orientation, its network's on CIFAR-10."""
+    if study.relation is Relation.OWN:
+        setting = (this.network, this.dataset, this.augmented)
+        return next((c for c in study.published_errors if (c.network, c.dataset, c.augmented) == setting), None)
     if study.comparable:
         return published_error(this.network, this.dataset, this.augmented)
     return next((claim for claim in study.published_errors if claim.network == this.network), None)

@@ -30,7 +30,7 @@ def verdict(
     if not comparable:
         return "not comparable", "another task or a smaller scale than the paper's"
     if claim is None or difference is None:
-        return "no number", "the paper prints no error for this"
+        return "no number", "there is no number in print for this"
     if lost := _lost(outcomes):
         return "inconclusive", f"{outcomes['done']} of {outcomes.total()} seeds have an error{lost}"
     if guessing := sum(run.at_chance for run in runs):

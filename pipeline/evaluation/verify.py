@@ -41,7 +41,7 @@ def load_model(store: Store, id: str) -> Trained:
     weights = store.find(folder.model)
     if rounded := weights is None:
         weights = store.read(folder.halved)
-    if (_rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
+    if (rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
         raise ValueError(
             f"{store.url_of(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
             f"it was damaged or replaced. Delete {store.url_of(folder.top)} and train the run again."
@@ -101,7 +101,7 @@ def publish_float16(store: Store, id: str) -> None:
         store.create(folder.halved, checkpoint.to_float16(weights, note))
 
 
-def _rounded_from(halved: bytes) -> str:
+def rounded_from(halved: bytes) -> str:
     """The digest of the weights that a float16 file was rounded from, by its metadata; empty where it is damaged."""
     try:
         note = json.loads(halved[8 : _end(halved)])["__metadata__"]

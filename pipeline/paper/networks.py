@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
-from pipeline.errors import unknown_name
+from pipeline.errors import known_name
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 
 
@@ -86,8 +87,18 @@ def with_dropout(
     return tuple(out)
 
 
-def narrow(network: Network, by: int) -> Network:
-    """The same network with every width but the number of classes divided by `by`."""
+def with_kernel(network: Network, size: int, other: int) -> Network:
+    """Every padded convolution of one size gets another, odd one, so that its map keeps its side."""
+
+    def changed(layer: Layer) -> Layer:
+        same = isinstance(layer, Conv) and layer.size == size and layer.pad is None
+        return replace(layer, size=other) if same else layer
+
+    return replace(network, layers=tuple(changed(layer) for layer in network.layers))
+
+
+def narrow(network: Network, by: int | Fraction) -> Network:
+    """The same network with every width but the number of classes divided by `by`, a whole number or a fraction."""
     *body, last = network.convs
     if any(conv.width % by for conv in body):
         raise ValueError(f"the widths of {network.name} cannot be divided by {by}")
@@ -233,9 +244,9 @@ def printed_name(name: str) -> str:
 
 
 def find_network(name: str) -> Network:
-    """The network of that name in any case, as it is called here or as the paper prints it; UserError if none is."""
-    word = name.strip().lower()
-    known = {text.lower(): key for key, text in PRINTED_NAMES.items()} | {key: key for key in NETWORKS}
-    if word not in known:
-        raise unknown_name("network", name, NETWORKS)
-    return NETWORKS[known[word]]
+    """The network of that name in any case, as it is called here or as the paper prints it, or that alone begins so.
+
+    UserError where none or several do.
+    """
+    printed = {text.lower(): key for key, text in PRINTED_NAMES.items()}
+    return NETWORKS[printed.get(name.strip().lower()) or known_name("network", name, NETWORKS)]

@@ -14,6 +14,7 @@ class Dataset:
     test: int
     sha256: str | None  # of the raw data as data/sources.py defines it; None where nobody has published it
     shard: int = 0  # images a piece, read one after the other; 0: one piece that fits into memory
+    labels: tuple[str, ...] = ()  # what the classes are called, where the data say it
 
 
 DATASETS = {
@@ -58,6 +59,8 @@ wardrobe whale willow_tree wolf woman worm
 
 def class_names(dataset: Dataset) -> tuple[str, ...] | None:
     """The names by number; None where the numbers say it all, or the names came with the data."""
+    if dataset.labels:
+        return dataset.labels
     if dataset.name.startswith("cifar100"):
         return tuple(name.replace("_", " ") for name in CIFAR_100.split())
     return tuple(CIFAR_10.split()) if dataset.name.startswith("cifar10") else None

@@ -66,9 +66,10 @@ class Experiment:
         Width: the paper's divided by the network's; a network of another origin has none.
         """
         usual = _USUAL.get(self.dataset.name, _USUAL["cifar10"])
-        mine = (_narrowing(self.network), self.recipe.epochs, self.recipe.batch)
-        if mine in usual:
+        width = _narrowing(self.network)
+        if any((width or common[0], self.recipe.epochs, self.recipe.batch) == common for common in usual):
             return []
+        mine = (width or usual[0][0], self.recipe.epochs, self.recipe.batch)
         marked = zip("web", mine, usual[0], strict=True)
         return [f"{letter}{value:g}" for letter, value, common in marked if value != common]
 
@@ -82,10 +83,10 @@ class Experiment:
         return plain_form.plain(self, PLAIN)
 
 
-def _narrowing(network: Network) -> float:
-    """The paper's width divided by the network's; 1 for a network that is not the paper's."""
+def _narrowing(network: Network) -> float | None:
+    """The paper's width divided by the network's; None for a network that is not the paper's."""
     original = NETWORKS.get(network.name)
-    return original.convs[0].width / network.convs[0].width if original else 1
+    return original.convs[0].width / network.convs[0].width if original else None
 
 
 PLAIN = plain_form.Form(

@@ -38,7 +38,7 @@ FORMS = (
     _form(Distort, "field background stretch angle pixels contrast gradient", "distort", color="colour"),
     _form(Crop, "window mirror", "crop"),
     _form(Network, "name side layers channels"),
-    _form(Dataset, "name side classes train test sha256 shard"),
+    _form(Dataset, "name side classes train test sha256 shard labels", absent={"labels": ()}),
     _form(
         Recipe,
         "lr epochs epoch_images lr_drops lr_decay batch momentum nesterov weight_decay preprocess augment "

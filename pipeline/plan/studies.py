@@ -1,60 +1,22 @@
-"""Studies: fixed lists of experiments, each with the claims it stands beside."""
+"""Our studies, fixed lists of experiments, and how a study is found by its name."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
-from pipeline.errors import UserError, unknown_name
-from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow, with_dropout
+from pipeline.errors import UserError, known_name
+from pipeline.paper.networks import ABLATIONS, IMAGENET, LARGE, TWELVE, Network, for_classes, narrow
 from pipeline.paper.published_errors import PUBLISHED_ERRORS, TABLE_3, PublishedError
-from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, INITIALIZATIONS, LEARNING_RATES, Recipe, Whiten
+from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, INITIALIZATIONS, LEARNING_RATES, Recipe
 from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment
-
-
-class Relation(StrEnum):
-    """What a study's numbers have to do with the paper's."""
-
-    PAPER = "the paper's task"
-    SMALLER = "the paper's task at a smaller scale"  # networks can be compared with each other, errors not with print
-    OTHER = "another task"
-
-
-@dataclass(frozen=True)
-class Study:
-    """A name, what it asks, and every run that may answer it; schedule.py says which of them are worth training."""
-
-    name: str
-    question: str
-    experiments: tuple[Experiment, ...]
-    published_errors: tuple[PublishedError, ...] = ()
-    relation: Relation = Relation.OTHER
-    scale: str = ""  # of a study at a smaller scale, in words
-    search: tuple[Experiment, ...] = ()  # the runs on held-out images that choose a learning rate
-    tuned_on: tuple[Experiment, ...] = ()  # the runs whose test errors choose it; none: the study's own with seed 0
-    parts: tuple["Study", ...] = ()  # the studies that this one gathers
-    every_run: bool = False  # all experiments are wanted, in their order, and no learning rate is chosen
-    read_also: tuple[
-        "Study", ...
-    ] = ()  # other studies whose results its claims are held against; it trains none of them
-
-    @property
-    def comparable(self) -> bool:
-        """Whether the paper's numbers were measured on this study's task."""
-        return self.relation is Relation.PAPER
-
-    @property
-    def wanted(self) -> tuple[Experiment, ...]:
-        """Every run that may be trained for it, those that only choose a rate included."""
-        every = [*self.experiments, *self.tuned_on, *self.search, *(e for part in self.parts for e in part.wanted)]
-        return tuple(dict.fromkeys(every))
-
-    @property
-    def read(self) -> tuple[Experiment, ...]:
-        """Every run whose result may stand in its tables: those wanted, and those of the studies beside it."""
-        return tuple(dict.fromkeys([*self.wanted, *(e for other in self.read_also for e in other.wanted)]))
+from pipeline.plan.study import Relation as Relation
+from pipeline.plan.study import Study as Study
+from pipeline.plan.study import only, runs_of_networks
+from pipeline.plan.study import part_of as part_of
+from pipeline.plan.study_files import own_studies
+from pipeline.plan.usual import CIFAR_SMOKE, DIGITS, DIGITS_DROPOUT, DIGITS_WIDTH, SMOKE_WIDTH, small
 
 
 def _grid(networks: Iterable[Network], dataset: str, recipe: Recipe, seeds: int) -> tuple[Experiment, ...]:
@@ -88,7 +50,7 @@ def augmented(seeds: int = 5) -> Study:
         _claims(4, "cifar10", augmented=True, networks=["all-cnn-c"]),
         relation=Relation.PAPER,
         search=_grid([TWELVE["all-cnn-c"]], "cifar10-held-out", CIFAR_AUGMENTED, 1),
-        read_also=(_only(table_3(seeds), ["all-cnn-c"]),),
+        read_also=(only(table_3(seeds), ["all-cnn-c"]),),
     )
 
 
@@ -101,8 +63,8 @@ def cifar_100(seeds: int = 5) -> Study:
         _grid([network], "cifar100", CIFAR, seeds) + _grid([network], "cifar100", CIFAR_AUGMENTED, seeds),
         _claims(4, "cifar100", augmented=True, networks=["all-cnn-c"]),
         relation=Relation.PAPER,
-        search=_of(["all-cnn-c"], table_3().search + augmented().search),
-        tuned_on=_of(["all-cnn-c"], table_3(1).experiments + augmented(1).experiments),
+        search=runs_of_networks(["all-cnn-c"], table_3().search + augmented().search),
+        tuned_on=runs_of_networks(["all-cnn-c"], table_3(1).experiments + augmented(1).experiments),
     )
 
 
@@ -114,7 +76,7 @@ def ablations(seeds: int = 5) -> Study:
         _grid(ABLATIONS.values(), "cifar10", CIFAR, seeds),
         relation=Relation.PAPER,
         search=_grid(ABLATIONS.values(), "cifar10-held-out", CIFAR, 1),
-        read_also=(_only(table_3(seeds), ["model-a", "model-b", "model-c", "all-cnn-c"]),),
+        read_also=(only(table_3(seeds), ["model-a", "model-b", "model-c", "all-cnn-c"]),),
     )
 
 
@@ -165,45 +127,20 @@ def everything(seeds: int = 5) -> Study:
     )
 
 
-# The digits study's own choices; the README says how they were found. The paper's values stay in paper/recipes.py.
-DIGITS_WIDTH = 12  # the paper's widths divided by this: 8 and 16 channels
-DIGITS_DROPOUT = 0.05  # after each pooling or what replaces it; none on the image
-DIGITS = Recipe(
-    lr=0.004,
-    epochs=10,
-    lr_drops=(7, 9),
-    batch=8,
-    initialization="data-dependent",
-    # an enlarged digit fills 64 of 3,072 directions: full whitening would lift the empty ones and hide the strokes, so
-    # the images are small against the ridge and scaled up to a deviation of 1 afterwards
-    preprocess=Whiten(gcn_scale=0.5, input_scale=50.0),
-)
-
-
-def _small(network: Network, width: int, pooled: float) -> Network:
-    thin = narrow(network, width)
-    return replace(thin, layers=with_dropout(thin.layers, image=0, pooled=pooled))
-
-
 def digits(seeds: int = 1) -> Study:
     """The twelve networks at a fraction of their width on handwritten digits: minutes, on any laptop."""
     experiments = tuple(
-        Experiment(_small(network, DIGITS_WIDTH, DIGITS_DROPOUT), DATASETS["digits"], DIGITS, seed)
+        Experiment(small(network, DIGITS_WIDTH, DIGITS_DROPOUT), DATASETS["digits"], DIGITS, seed)
         for seed in range(seeds)
         for network in TWELVE.values()
     )
     return Study("digits", "do all twelve networks learn, end to end?", experiments, TABLE_3, Relation.OTHER)
 
 
-# The cifar-smoke study's own choices: those of digits, but for the width, and whitening as the paper's
-SMOKE_WIDTH = 6
-CIFAR_SMOKE = replace(DIGITS, epochs=12, lr_drops=(9, 11), preprocess=Whiten())
-
-
 def cifar_smoke(seeds: int = 1) -> Study:
     """The twelve networks at a sixth of their width on 2,000 real images: minutes, on any laptop."""
     experiments = tuple(
-        Experiment(_small(network, SMOKE_WIDTH, DIGITS_DROPOUT), DATASETS["cifar10-2000"], CIFAR_SMOKE, seed)
+        Experiment(small(network, SMOKE_WIDTH, DIGITS_DROPOUT), DATASETS["cifar10-2000"], CIFAR_SMOKE, seed)
         for seed in range(seeds)
         for network in TWELVE.values()
     )
@@ -216,7 +153,7 @@ def smoke(seeds: int = 1) -> Study:
     """Two of the networks for two epochs: does everything hold together?"""
     recipe = replace(DIGITS, epochs=2, lr_drops=(1,))
     experiments = tuple(
-        Experiment(_small(TWELVE[name], DIGITS_WIDTH, DIGITS_DROPOUT), DATASETS["digits"], recipe, seed)
+        Experiment(small(TWELVE[name], DIGITS_WIDTH, DIGITS_DROPOUT), DATASETS["digits"], recipe, seed)
         for seed in range(seeds)
         for name in ("strided-cnn-a", "all-cnn-c")
     )
@@ -301,15 +238,20 @@ STUDIES: dict[str, Callable[..., Study]] = {
 }
 
 
+def every_study() -> dict[str, Callable[..., Study]]:
+    """Ours, and those of the files that STRIVE_STUDIES names; UserError where one of these cannot be read."""
+    return STUDIES | own_studies(STUDIES)
+
+
 def study(name: str, seeds: int | None = None) -> Study:
-    """The study of that name with seeds 0 to `seeds` - 1, or with as many as it asks for itself."""
-    if name not in STUDIES:
-        raise unknown_name("study", name, STUDIES)
+    """The study of that name, or that alone begins so, with seeds 0 to `seeds` - 1, or with as many as it asks for."""
+    known = every_study()
+    make = known[known_name("study", name, known)]
     if seeds is None:
-        return STUDIES[name]()
+        return make()
     if not 1 <= seeds <= 100:
         raise UserError(f"--seeds must lie between 1 and 100, not {seeds}")
-    return STUDIES[name](seeds)
+    return make(seeds)
 
 
 def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> tuple[PublishedError, ...]:
@@ -318,39 +260,3 @@ def _claims(table: int, dataset: str, augmented: bool, networks: list[str]) -> t
         for c in PUBLISHED_ERRORS
         if (c.table, c.dataset, c.augmented) == (table, dataset, augmented) and c.network in networks
     )
-
-
-def part_of(
-    whole: Study, network: str | None = None, learning_rate: float | None = None, validation: bool = True
-) -> Study:
-    """The runs of one network or all, at one learning rate or all, with or without the search on validation images.
-
-    UserError if there are none.
-    """
-    if network is not None:
-        names = {e.network.name for e in whole.experiments}
-        if network not in names:
-            raise unknown_name(f"network of {whole.name}", network, names)
-        whole = _only(whole, [network])
-    if learning_rate is not None:
-        rates = {e.recipe.lr for e in whole.experiments}
-        if learning_rate not in rates:
-            known = ", ".join(f"{lr:g}" for lr in sorted(rates))
-            raise UserError(f"no run of {whole.name} has the learning rate {learning_rate:g}: choose {known}")
-        at = [tuple(e for e in runs if e.recipe.lr == learning_rate) for runs in (whole.experiments, whole.search)]
-        whole = replace(whole, experiments=at[0], search=at[1])
-    return whole if validation else replace(whole, search=())
-
-
-def _only(whole: Study, networks: list[str]) -> Study:
-    """What a study says of these networks."""
-    return replace(
-        whole,
-        experiments=_of(networks, whole.experiments),
-        published_errors=tuple(claim for claim in whole.published_errors if claim.network in networks),
-        search=_of(networks, whole.search),
-    )
-
-
-def _of(networks: list[str], experiments: Iterable[Experiment]) -> tuple[Experiment, ...]:
-    return tuple(e for e in experiments if e.network.name in networks)

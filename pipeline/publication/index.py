@@ -14,7 +14,7 @@ from pipeline.evaluation import frames
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.results import collect
 from pipeline.plan.schedule import needed
-from pipeline.plan.studies import STUDIES, Study
+from pipeline.plan.studies import Study, every_study
 from pipeline.publication.display import records
 from pipeline.store.objects import Store, StudyFolder
 from pipeline.training.progress import Progress, RunStatus
@@ -40,7 +40,7 @@ class Entry:
 def entries(store: Store) -> list[Entry]:
     """Every study of which the store holds a run, finished or begun, in the order of the list of studies."""
     there = {name.split("/")[0] for name in store.names("runs")}
-    studies = [make() for name, make in STUDIES.items() if name not in GATHERED]
+    studies = [make() for name, make in every_study().items() if name not in GATHERED]
     return [_entry(store, study, there) for study in studies if any(e.id in there for e in study.wanted)]
 
 

@@ -16,7 +16,7 @@ from pipeline.evaluation.schema import FILES, SCHEMA, TABLES, rule_words
 from pipeline.evaluation.table_errors import commit_of
 from pipeline.paper.published_errors import CONTRADICTIONS
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.studies import Study
+from pipeline.plan.study import Relation, Study
 from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
@@ -57,7 +57,9 @@ def make(
         .render(
             study=study,
             seeds=1 + max(e.seed for e in study.experiments),
-            contradictions=[c.what for c in CONTRADICTIONS if c.networks[0] in networks] if study.comparable else [],
+            contradictions=[c.what for c in CONTRADICTIONS if c.networks[0] in networks]
+            if study.relation is Relation.PAPER
+            else [],
             headline=headline(study, {kind: records(table) for kind, table in made.items()}),
             edition=edition,
             schema=SCHEMA,

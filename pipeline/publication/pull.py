@@ -37,14 +37,19 @@ def write_list(store: Store, study: str, ids: Iterable[str]) -> None:
     store.write_json(folder.files, files)
 
 
-def pull(store: Store, study: str, to: Path) -> Pulled:
-    """Bring `to` up to what the study has published, under the same paths. It may be broken off at any time."""
+def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
+    """Bring `to` up to what the study has published, under the same paths. It may be broken off at any time.
+
+    `command` is what commands take for a study that is not ours, in messages.
+    """
     folder = StudyFolder(study)
     if "s3:" in to.parts or (to.exists() and not to.is_dir()):
         raise UserError(f"{to} is no folder on this machine: name one to fetch into")
     files = store.find_json(folder.files)
     if files is None:
-        raise UserError(f"{store.url_of(folder.top)} holds nothing to pull yet: run `strive reproduce {study}` first")
+        raise UserError(
+            f"{store.url_of(folder.top)} holds nothing to pull yet: run `strive reproduce {command or study}` first"
+        )
     inside = to.resolve()
     if outside := [path for path in files if not (inside / path).resolve().is_relative_to(inside)]:
         raise UserError(

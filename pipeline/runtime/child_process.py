@@ -39,6 +39,14 @@ def _watch(driver: psutil.Process) -> None:
             _kill(process)
 
 
+def kill_tree(pid: int) -> None:
+    """End a process and all that descends from it, at once."""
+    with suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        for process in [top, *_descendants(top)]:
+            _kill(process)
+
+
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children(recursive=True)

@@ -12,15 +12,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.runtime.child_process import end_with_parent
+from pipeline.errors import UserError
+from pipeline.runtime.child_process import end_with_parent, kill_tree
 from pipeline.runtime.environment import child_environment
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
 
-STOP_SECONDS = 20.0  # for Ray to end its processes; after that they are killed
+STOP_SECONDS = 6.0  # for Ray to end its processes; after that they are killed
+REFUSED = 3  # exit status of a driver whose last line says what the user can do
+HOME = Path(__file__).parents[2]  # the folder of package `pipeline`; Ray's workers import from their driver's first
 
 
 class FleetFailed(RuntimeError):
@@ -39,6 +43,7 @@ class Driver:
             stdout=self._said,
             stderr=self._said,
             env=child_environment(),
+            cwd=HOME,
             start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
         )
         assert self._process.stdin is not None
@@ -46,13 +51,19 @@ class Driver:
         self._process.stdin.flush()  # and left open: its end tells the fleet of ours
 
     def wait(self) -> str:
-        """The last line it said, when all is done; FleetFailed when that did not come about."""
+        """The last line it said, when all is done.
+
+        UserError when it could not begin and the user can change that; FleetFailed with the end of what it said
+        when it failed.
+        """
         code = self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
         with self._said:
             self._said.seek(0)
             lines = self._said.read().decode(errors="replace").strip().splitlines()
+        if code == REFUSED:
+            raise UserError(lines[-1])
         if code != 0:
             raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {code}")
         return lines[-1] if lines else ""
@@ -63,7 +74,7 @@ class Driver:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            kill_tree(self._process.pid)
 
 
 def serve_parent(work: Callable[[dict, "Placement"], None]) -> None:
@@ -75,6 +86,9 @@ def serve_parent(work: Callable[[dict, "Placement"], None]) -> None:
 
     try:
         work(order, ray_cluster.connect(order["workers"]))
+    except UserError as error:
+        print(error, flush=True)
+        sys.exit(REFUSED)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
         ray_cluster.disconnect()

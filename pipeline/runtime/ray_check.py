@@ -1,11 +1,16 @@
-"""What is known to keep Ray from starting or answering, found in seconds and without Ray."""
+"""What is known to keep Ray from starting or answering, found in seconds."""
 
 import os
 import socket
+import subprocess
 import sys
 import tempfile
+import time
 
-CONNECT_SECONDS = 10.0
+from pipeline.runtime.limits import free_memory
+
+LEAST_BYTES = 1.5e9  # Ray's own processes and one worker on small images
+CONNECT_SECONDS = 10.0  # for a cluster's address to answer
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of a path; unix(7)
 # what Ray puts below its folder: the longest of its sockets
 _LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
@@ -29,6 +34,16 @@ def _local_trouble() -> str:
             f"Ray's sockets below {folder} would have paths of more than {SOCKET_BYTES} bytes: "
             "set RAY_TMPDIR to a short folder, as /tmp"
         )
+    for place in (folder, "/dev/shm") if os.path.isdir("/dev/shm") else (folder,):
+        if not os.access(place, os.W_OK):
+            return f"Ray needs to write to {place}, and we may not: give this user the right to" + (
+                ", or set RAY_TMPDIR to another short folder" if place == folder else ""
+            )
+    if (free := free_memory()) < LEAST_BYTES:
+        return (
+            f"{free / 1e9:.1f} GB of memory are free, and Ray with one worker needs {LEAST_BYTES / 1e9:.1f} GB: "
+            "free some, raise the container's limit, or train without Ray by `strive work`"
+        )
     return ""
 
 
@@ -36,11 +51,40 @@ def _remote_trouble(address: str) -> str:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():  # "auto": Ray looks for one
         return ""
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):
+                return "" if address.startswith("ray://") else _cluster_trouble(address)
+        except ConnectionRefusedError as error:  # a head that is just being started
+            trouble = error
+        except (OSError, OverflowError) as error:
+            trouble, until = error, 0.0
+        if time.monotonic() > until:
+            return (
+                f"no Ray cluster answers at RAY_ADDRESS={address} ({trouble}): "
+                "start it with `ray start --head`, or unset RAY_ADDRESS to run locally"
+            )
+        time.sleep(0.5)
+
+
+def _cluster_trouble(address: str) -> str:
+    """Whether what answers is a Ray cluster that lets us in; asked in a process of its own, which may hang."""
+    code = f"from ray._raylet import GcsClient; GcsClient(address={address!r})"
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):
-            return ""
-    except (OSError, OverflowError) as error:
-        return (
-            f"no Ray cluster answers at RAY_ADDRESS={address} ({error}): "
-            "start it with `ray start --head`, or unset RAY_ADDRESS to run locally"
+        asked = subprocess.run(
+            [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=CONNECT_SECONDS
         )
+    except subprocess.TimeoutExpired:
+        return f"what answers at RAY_ADDRESS={address} is no Ray cluster of this version of Ray: check the address"
+    if "InvalidAuthToken" not in asked.stderr:
+        return ""  # anything else is said when the cluster is joined
+    if os.environ.get("RAY_AUTH_MODE") == "token":
+        return (
+            f"the Ray cluster at RAY_ADDRESS={address} does not accept our token (InvalidAuthToken): "
+            "put the cluster's own into RAY_AUTH_TOKEN, or its file's name into RAY_AUTH_TOKEN_PATH"
+        )
+    return (
+        f"the Ray cluster at RAY_ADDRESS={address} wants a token (InvalidAuthToken): set RAY_AUTH_MODE=token, and the "
+        "token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH; on the head's host it lies in ~/.ray/auth_token"
+    )

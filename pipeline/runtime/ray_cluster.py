@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,11 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # under `uv run` it would send workers a copy of the folder, without its commit: they have this very code already
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
+import psutil
 import ray
 
 from pipeline.errors import UserError
+from pipeline.runtime.child_process import kill_tree
 from pipeline.runtime.limits import cores
 from pipeline.runtime.ray_check import ray_trouble
 from pipeline.runtime.settings import TOGETHER
@@ -27,6 +30,8 @@ from pipeline.runtime.settings import TOGETHER
 T = TypeVar("T")
 R = TypeVar("R")
 NODE_SECONDS = 60.0  # for a node with CPUs to join
+STARTS = 3  # tries to start a cluster of our own
+OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through the store, not through Ray
 
 
 @dataclass(frozen=True)
@@ -52,31 +57,34 @@ def connect(workers: int | None = None) -> Placement:
     cpus, gpus = _resources_within(NODE_SECONDS)
     count = workers or min(gpus, cpus) or cpus
     if count > cpus:
-        raise RuntimeError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
+        raise UserError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
     return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1)
 
 
 def _start(cpus: int) -> None:
-    for last in (False, True):
+    """A cluster of our own. A busy machine's node gives up when its helpers take long, and the next is quicker."""
+    before = set(psutil.Process().children())
+    for left in reversed(range(STARTS)):
         try:
-            local = {"num_cpus": cpus, "include_dashboard": False}
+            local = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
             ray.init(address="local", log_to_driver=False, logging_level=logging.ERROR, **local)
             return
         except Exception as error:  # Ray raises a bare Exception
-            if last or "timed out" not in str(error):
-                raise
             ray.shutdown()
+            for child in set(psutil.Process().children()) - before:
+                kill_tree(child.pid)
+            if not left:
+                logs = os.path.join(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray/session_latest/logs")
+                cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise UserError(f"Ray did not start in {STARTS} tries: {cause} Its logs are in {logs}") from error
 
 
 def _join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError) as error:
-        if os.environ.get("RAY_AUTH_MODE") == "token":
-            raise
         raise UserError(
-            f"the Ray cluster at RAY_ADDRESS={address} did not let us in. If it asks for tokens, as `ray start` makes "
-            "it do, set RAY_AUTH_MODE=token, and its token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+            f"the Ray cluster at RAY_ADDRESS={address} did not let us in: {str(error).splitlines()[0]}"
         ) from error
 
 
@@ -85,7 +93,7 @@ def _resources_within(seconds: float) -> tuple[int, int]:
     until = time.monotonic() + seconds
     while not (have := ray.cluster_resources()).get("CPU"):
         if time.monotonic() > until:
-            raise RuntimeError(f"no node with CPUs has joined the cluster within {seconds:.0f} s: start a Ray worker")
+            raise UserError(f"no node with CPUs has joined the cluster within {seconds:.0f} s: start a Ray worker")
         time.sleep(1)
     return int(have["CPU"]), int(have.get("GPU", 0))
 

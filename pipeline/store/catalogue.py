@@ -2,29 +2,28 @@
 
 from pipeline.errors import UserError, unknown_name
 from pipeline.plan.experiment import Experiment, experiment
-from pipeline.plan.studies import STUDIES, study
+from pipeline.plan.studies import every_study, study
 from pipeline.store.objects import RunFolder, Store, StudyFolder
 
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
 
 
 def find(store: Store, text: str) -> Experiment:
-    """The experiment whose id is `text` or, alone among all, begins with it."""
+    """The experiment whose id is `text`; else the one that alone begins so, in the store or else in the studies."""
     if (plain := store.find_json(RunFolder(text).experiment)) is not None:
         return experiment(plain)
-    planned = {e.id: e for make in STUDIES.values() for e in make(SEEDS).experiments}
+    studies = every_study()
+    planned = {e.id: e for make in studies.values() for e in make(SEEDS).experiments}
     if text in planned:
         return planned[text]
-    begin = [id for id in planned if id.startswith(text)]
-    if not begin and (kept := _kept(store, text)):
-        if len(kept) == 1:
-            return experiment(store.read_json(RunFolder(kept[0]).experiment))
-        begin = kept
+    if len(kept := _kept(store, text)) == 1:  # one that is there goes before those that only could be
+        return experiment(store.read_json(RunFolder(kept[0]).experiment))
+    begin = kept or [id for id in planned if id.startswith(text)]
     if len(begin) == 1:
         return planned[begin[0]]
     if begin:
         raise UserError(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
-    name = text if text in STUDIES else "STUDY"
+    name = text if text in studies else "STUDY"
     raise unknown_name("run", text, planned, f"`strive plan {name}` lists the runs of a study.")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import flops, gpu_seconds, needed
+from pipeline.plan.schedule import cpu_seconds, flops, gpu_seconds, needed
 from pipeline.plan.studies import Study
 from pipeline.records.attempt import Heartbeat, LeaseRecord
 from pipeline.records.result import Result
@@ -11,7 +11,6 @@ from pipeline.store.objects import RunFolder, Store
 from pipeline.training.leases import LeaseObserver, attempts
 
 OUTCOMES = ("done", "diverged", "dead", "crashed")
-SECONDS_PER_FLOP = 1 / 30e9  # of one core; used until runs of this study have shown how fast the machine is
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,19 @@ def trainable(study: Study, statuses: list[RunStatus]) -> list[RunStatus]:
 
 def seconds_left(statuses: list[RunStatus], workers: int) -> float:
     """Seconds that the runs without a result still train on `workers` processes, from how long others took."""
-    rate = _seconds_per_flop(statuses)
+    pace = _pace(statuses)
     left = [
-        flops(s.experiment) * rate * (1 - s.epoch / s.experiment.recipe.epochs) for s in statuses if not s.has_outcome
+        cpu_seconds(s.experiment) * pace * (1 - s.epoch / s.experiment.recipe.epochs)
+        for s in statuses
+        if not s.has_outcome
     ]
     return max([sum(left) / workers, *left]) if left else 0.0
 
 
-def _seconds_per_flop(statuses: list[RunStatus]) -> float:
-    took = [(s.result.seconds, flops(s.experiment)) for s in statuses if s.state == "done" and s.result]
-    took += [(s.epoch_seconds * s.experiment.recipe.epochs, flops(s.experiment)) for s in statuses if s.epoch_seconds]
-    return sum(seconds for seconds, _ in took) / sum(work for _, work in took) if took else SECONDS_PER_FLOP
+def _pace(statuses: list[RunStatus]) -> float:
+    """How many times longer runs of this study took than is expected of them."""
+    took = [(s.result.seconds, cpu_seconds(s.experiment)) for s in statuses if s.state == "done" and s.result]
+    took += [
+        (s.epoch_seconds * s.experiment.recipe.epochs, cpu_seconds(s.experiment)) for s in statuses if s.epoch_seconds
+    ]
+    return sum(seconds for seconds, _ in took) / sum(expected for _, expected in took) if took else 1.0

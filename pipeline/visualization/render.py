@@ -12,7 +12,7 @@ from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 from pipeline.runtime.driver import Driver, serve_parent
 from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store
-from pipeline.training.progress import SECONDS_PER_FLOP, Progress
+from pipeline.training.progress import Progress
 from pipeline.visualization.catalogue import Picture, RenderRequest, check_request, chosen_runs, flops, missing, runs_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.visualization.upload import Rate
 
 HERE_SECONDS = 60.0  # of one core: to start Ray takes half of that
+SECONDS_PER_FLOP = 1 / 30e9  # of one core
 SHEET_SECONDS = 0.05  # to draw and put one, whatever is on it
 SANITY_SECONDS = 1.0  # to compare the maps of one sanity check
 BLOCKS = 5  # sheets of maps that one task draws

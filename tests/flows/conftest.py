@@ -1,18 +1,34 @@
 """One real reproduction of the study `smoke`, shared by the tests that look at what it leaves."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.processes import Answer, strive
 
+# what other people's machines have set: none of it may matter
+ELSEWHERE = {
+    "HTTP_PROXY": "http://127.0.0.1:9",  # nothing listens there
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "NO_PROXY": "example.org",
+    "no_proxy": "",
+    "RAY_ADDRESS": "",
+    "PREFECT_SERVER_API_AUTH_STRING": "user:secret",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:////nowhere/prefect.db",
+}
+
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory) -> tuple[Path, Answer]:
-    """The store and the answer of the first `strive reproduce smoke`."""
+    """The store and the answer of the first `strive reproduce smoke`, in a folder with packages of our names."""
     home = tmp_path_factory.mktemp("home")
-    store = home / "store"
-    answer = strive(
-        "reproduce", "smoke", "--store", str(store), "--workers", "2", "--json", env={"PREFECT_HOME": str(home)}
-    )
+    store, here = home / "store", home / "here"
+    for name in ("flows", "pipeline", "json"):
+        (here / name).mkdir(parents=True)
+        (here / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    subprocess.run(["git", "init", "-q", str(here)], check=True)
+    env = {**ELSEWHERE, "GIT_DIR": str(here / ".git"), "XDG_CACHE_HOME": str(home / "cache")}
+    words = ("reproduce", "smoke", "--store", str(store), "--workers", "2", "--json")
+    answer = strive(*words, env=env, cwd=here)
     assert answer.code == 0, answer.err
     return store, answer

@@ -29,7 +29,10 @@ def test_the_paper_is_no_judge_of_digits():
 
 def test_an_unknown_study_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="Did you mean digits"):
-        study("digit")
+        study("digist")
+    assert study("dig").name == "digits"
+    with pytest.raises(UserError, match="cifar-smoke, cifar-100"):
+        study("cifar")
     with pytest.raises(UserError, match="--seeds"):
         study("digits", 0)
 

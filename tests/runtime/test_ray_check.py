@@ -4,7 +4,9 @@ import socket
 import sys
 
 import pytest
+from support.processes import free_port
 
+from pipeline.runtime import ray_check
 from pipeline.runtime.ray_check import ray_trouble
 
 
@@ -12,7 +14,7 @@ from pipeline.runtime.ray_check import ray_trouble
 def plain(monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     monkeypatch.setenv("RAY_ADDRESS", "")
-    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(sys, "executable", sys.executable)
 
 
 def test_an_empty_address_is_unset():
@@ -30,9 +32,15 @@ def test_a_folder_too_long_for_a_socket_is_refused(monkeypatch):
     assert "RAY_TMPDIR" in ray_trouble()
 
 
-def test_a_dead_address_is_named_and_a_living_one_is_not(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setenv("RAY_ADDRESS", address)
-        assert ray_trouble() == ""
+def test_a_dead_address_is_named(monkeypatch):
+    monkeypatch.setattr(ray_check, "CONNECT_SECONDS", 0.1)
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
     assert address in ray_trouble()
+
+
+def test_what_is_no_cluster_is_named(monkeypatch):
+    monkeypatch.setattr(ray_check, "CONNECT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        assert "is no Ray cluster" in ray_trouble()

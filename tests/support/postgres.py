@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from support.processes import free_port
 
@@ -25,14 +26,16 @@ def postgres(home: Path, password: str = "secret", port: int | None = None) -> I
     """The address of a running server, as SQLAlchemy writes it; `home` is a new folder that others may enter."""
     folder, port, at = home / "postgres", port or free_port(), programs()
     assert at, "PostgreSQL is not installed"
-    who = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}  # it refuses to run as root
+    who: dict[str, Any] = (
+        {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    )  # it refuses to run as root
     folder.mkdir()
     if who:
         shutil.chown(folder, **who)
     secret = home / "password"
     secret.write_text(password)
     secret.chmod(0o644)
-    common = {"env": os.environ | {"PGPASSWORD": password}, "cwd": "/", "capture_output": True, **who}
+    common: dict[str, Any] = {"env": os.environ | {"PGPASSWORD": password}, "cwd": "/", "capture_output": True, **who}
     make = [at / "initdb", "-D", folder, "-U", USER, "-A", "scram-sha-256", f"--pwfile={secret}"]
     subprocess.run(make, check=True, **common)
     with (home / "postgres.log").open("wb") as log:

@@ -8,8 +8,9 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 
-STRIVE = [sys.executable, "-m", "flows.cli.app"]
+STRIVE = [sys.executable, "-P", "-m", "flows.cli.app"]  # -P: as the installed command, it imports nothing from here
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,14 @@ class Answer:
         return json.loads(self.out)
 
 
-def strive(*words: str, env: dict[str, str] | None = None, timeout: float = 580) -> Answer:
+def strive(*words: str, env: dict[str, str] | None = None, cwd: Path | None = None, timeout: float = 580) -> Answer:
     done = subprocess.run(
         [*STRIVE, *words],
         capture_output=True,
         text=True,
         timeout=timeout,
         env={**os.environ, **(env or {})},
+        cwd=cwd,
         check=False,
     )
     return Answer(done.returncode, done.stdout, done.stderr)

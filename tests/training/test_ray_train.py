@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,17 +45,31 @@ def head(s3, tmp_path):
     token.write_text("0123456789abcdef" * 4)
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # a socket's path may be 107 characters long
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    with (tmp_path / "ray.log").open("wb") as log:
+        server, port = started(folder, env, log)
+        yield {**env, "RAY_ADDRESS": f"127.0.0.1:{port}"}
+        os.killpg(server.pid, signal.SIGKILL)  # SIGTERM would drain it for half a minute
+        server.wait(60)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def started(folder, env, log):
+    """A head whose address answers."""
     port = free_port()
     command = [RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
     command += [f"--temp-dir={folder}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
-    command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]
-    log = (tmp_path / "ray.log").open("wb")
     server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
-    yield {**env, "RAY_ADDRESS": f"127.0.0.1:{port}"}
-    server.terminate()
-    server.wait(60)
-    log.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    until = time.monotonic() + 60
+    while not listens(port):
+        assert server.poll() is None, "the head ended: see ray.log"
+        assert time.monotonic() < until, "the head does not answer: see ray.log"
+        time.sleep(0.2)
+    return server, port
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def reach(env, code, *words):
@@ -73,7 +90,9 @@ def test_a_fleet_works_on_a_cluster_with_its_store_on_s3(head, s3):
         store.write_json(f"plan/{number}.json", experiment.plain())
 
     wrong_token = reach({**head, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "f" * 64}, FLEET, store.url)
-    assert wrong_token.returncode != 0
+    assert "does not accept our token (InvalidAuthToken)" in wrong_token.stderr
+    no_token = reach({**head, "RAY_AUTH_MODE": "disabled"}, FLEET, store.url)
+    assert "set RAY_AUTH_MODE=token" in no_token.stderr
     assert not store.exists(RunFolder(good.id).result)
 
     done = reach(head, FLEET, store.url)

@@ -131,7 +131,8 @@ def test_retry_makes_a_crashed_run_missing(store):
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["plan", "digit"], "Did you mean digits"),
+        (["plan", "digits.py"], "cannot read the study"),
+        (["plan", "cifar"], "cifar-smoke, cifar-100"),
         (["reproduce", "digist"], "Did you mean digits"),
         (["status", "smoek"], "Did you mean smoke"),
         (["table", "digits"], "strive reproduce"),
@@ -142,6 +143,11 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["run", "all-cnn-c.digits"], "write more of it"),
         (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),
         (["retry", "x"], "unknown run"),
+        (["run"], "--network"),
+        (["run", "model-a", "--network", "model-a"], "--network"),
+        (["run", "--network", "model-d"], "unknown network"),
+        (["run", "--network", "model-a", "--data", "cifar11"], "unknown data set"),
+        (["run", "--network", "model-a", "--width", "1/5"], "1/2, 1/3, 1/4"),
         (["run", "foo"], "`strive plan STUDY` lists"),
         (["run", "smoke"], "`strive plan smoke` lists"),
         (["figures", study("digits").experiments[0].id], "strive run"),
@@ -154,7 +160,7 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["figures", "--study", "digits", "--precision", "float16"], "bfloat16 or float32"),
         (["figures", "--study", "digits", "--top", "0"], "--top"),
         (["reproduce", "digits", "--images", "0:1000"], "355 test images"),
-        (["gallery", "digit"], "Did you mean digits"),
+        (["gallery", "digist"], "Did you mean digits"),
         (["gallery", "digits"], "strive reproduce digits"),
         (["plan", "digits", "--seeds", "0"], "--seeds"),
         (["reproduce", "digits", "--workers", "0"], "at least one worker"),
@@ -292,6 +298,33 @@ def test_a_run_that_only_the_store_knows_is_found_by_its_beginning(store):
     one = replace(RUN, seed=99)
     store.write_json(RunFolder(one.id).experiment, one.plain())
     assert find_run(store, one.id[:-2]) == one
+
+
+def test_a_beginning_that_one_run_in_the_store_has_is_enough(store):
+    """Ten seeds of it could be trained, and of digits and smoke both: what is there is meant."""
+    store.write_json(RunFolder(RUN.id).experiment, RUN.plain())
+    assert find_run(store, "strided-cnn-a.digits") == RUN
+
+
+def test_an_own_run_says_its_id_and_how_long_it_takes_before_it_begins(store):
+    words = "run --network all-cnn-c --width 1/2 --epochs 50 --batch 256 --learning-rate 0.05 --data cifar10 --seed 0"
+    answer = strive(*words.split(), "--store", store.url)
+    assert answer.exit_code == 2
+    assert re.match(r"all-cnn-c\.cifar10\.w2\.e50\.b256\.lr0\.05\.s0\.[0-9a-f]{8}: about \d+ h", answer.output)
+    assert "add --yes" in answer.output
+    assert store.names("") == []
+
+
+def test_every_command_takes_a_study_by_its_file(store, monkeypatch):
+    monkeypatch.setenv("STRIVE_STUDIES", "")
+    file = str(README.with_name("docs") / "my_study.py")
+    for words in (["plan"], ["status"], ["reproduce", "--dry-run"]):
+        assert "all-cnn-c-5x5.digits" in strive(words[0], file, *words[1:], "--store", store.url).output
+    for words in (["table", file], ["gallery", file], ["pull", file, "there"], ["figures", "--study", file]):
+        answer = strive(*words, "--store", store.url)
+        assert answer.exit_code == 2
+        assert "strive reproduce my_study.py" in answer.output
+    assert find_run(store, "all-cnn-c-5x5.digits.lr0.004.s0").network.name == "all-cnn-c-5x5"
 
 
 def test_names_are_taken_in_any_case(store):

@@ -1,0 +1,192 @@
+"""A study of your own, as a Python file says it: networks, data, recipes, and the sentences that the runs decide."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.errors import UserError, known_name
+from pipeline.paper.claims import MARGIN, Claim, Comparison, PrintedError, Setting
+from pipeline.paper.networks import Network, find_network
+from pipeline.paper.published_errors import PublishedError
+from pipeline.paper.recipes import Recipe
+from pipeline.plan.datasets import DATASETS, Dataset
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import cell
+from pipeline.plan.study import Relation, Study
+from pipeline.plan.usual import at_width as network_at_width
+from pipeline.plan.usual import fitted, share, usual_recipe
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # ids and paths are made of names
+
+
+def checked_name(what: str, name: str) -> str:
+    """The name; UserError where it could not stand in an id or a path."""
+    if not NAME.fullmatch(name) or len(name) > 60:
+        raise UserError(f"{what} {name!r} must be at most 60 small letters and digits, joined by single hyphens")
+    return name
+
+
+def named(network: Network, name: str) -> Network:
+    """The same network under another name: a row of the tables is a name."""
+    return replace(network, name=checked_name("the network's name", name))
+
+
+def at_width(network: Network | str, width: str | float, data: Dataset | str = "cifar10") -> Network:
+    """The network at a share of its width, "1/2", with the dropout that the data set's studies have."""
+    return network_at_width(_network(network), _dataset(data), share(str(width)))
+
+
+@dataclass(frozen=True)
+class Printed:
+    """An error in print, to stand beside a row of the table."""
+
+    network: Network | str
+    error: float  # percent of the test images
+    who: str  # whose number it is
+    data: Dataset | str | None = None  # None: the study's one data set
+    augmented: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Holds when `low` < error of `left` - error of `right` < `high`, in percentage points."""
+
+    left: Network | str
+    right: Network | str | Printed
+    low: float | None = None
+    high: float | None = None
+    data: Dataset | str | None = None  # None: the study's one data set
+    augmented: bool = False
+
+
+def better(left: Network | str, than: Network | str | Printed, **where) -> Difference:
+    """The left one makes fewer errors. `where`: data= and augmented= of both sides, in a study with several."""
+    return Difference(left, than, high=0.0, **where)
+
+
+def worse(left: Network | str, than: Network | str | Printed, **where) -> Difference:
+    """The left one makes more errors."""
+    return Difference(left, than, low=0.0, **where)
+
+
+def alike(left: Network | str, right: Network | str | Printed, margin: float = MARGIN, **where) -> Difference:
+    """The errors differ by less than `margin` percentage points."""
+    return Difference(left, right, -margin, margin, **where)
+
+
+def no_worse(left: Network | str, than: Network | str | Printed, margin: float = MARGIN, **where) -> Difference:
+    """The left one makes at most `margin` percentage points more errors."""
+    return Difference(left, than, high=margin, **where)
+
+
+Row = Network | str | tuple[Network | str, Recipe]
+Claims = Mapping[str, Difference | Sequence[Difference]]
+
+
+@dataclass(frozen=True)
+class OwnStudy:
+    """Every network on every data set by every recipe, at every learning rate, with seeds 0 to `seeds` - 1.
+
+    A network is a table of layers, or the name of one of ours; it gets as many classes as the data set has, and its
+    side. A pair (network, recipe) is trained by that recipe alone. A data set is the name of one of ours or what
+    `imagefolder`, `npz` or `cifar_files` gives. UserError where something does not fit together.
+    """
+
+    name: str
+    question: str
+    networks: Sequence[Row]
+    data: Dataset | str | Sequence[Dataset | str] = "cifar10"
+    recipe: Recipe | Sequence[Recipe] | None = None  # None: the usual one of the data set
+    learning_rates: Sequence[float] = ()  # of several the best is chosen; none: the recipe's own
+    seeds: int = 1
+    claims: Claims = field(default_factory=dict)  # a sentence: the differences that decide it
+    beside: Sequence[Printed] = ()  # numbers in print
+    validation: Dataset | str | None = None  # whose test images choose a learning rate besides: "cifar10-held-out"
+
+    def __post_init__(self):
+        checked_name("the study's name", self.name)
+        self.planned()
+
+    def planned(self, seeds: int | None = None) -> Study:
+        """The study with seeds 0 to `seeds` - 1."""
+        datasets = [_dataset(d) for d in _several(self.data)]
+        experiments = tuple(
+            e for seed in range(seeds or self.seeds) for dataset in datasets for e in self._on(dataset, seed)
+        )
+        if not experiments:
+            raise UserError(f"the study {self.name} has no runs: name networks, data and at least one seed")
+        _check_rows(experiments)
+        return Study(
+            self.name,
+            self.question,
+            experiments,
+            tuple(self._published(printed) for printed in self.beside),
+            Relation.OWN,
+            search=tuple(self._on(_dataset(self.validation), 0)) if self.validation else (),
+            own_claims=tuple(
+                Claim(number, sentence, tuple(self._comparison(d) for d in _several(differences)))
+                for number, (sentence, differences) in enumerate(self.claims.items(), 1)
+            ),
+        )
+
+    def _on(self, dataset: Dataset, seed: int) -> list[Experiment]:
+        usual = _several(self.recipe) if self.recipe else [usual_recipe(dataset)]
+        rows = [row if isinstance(row, tuple) else (row, None) for row in self.networks]
+        return [
+            Experiment(fitted(_network(network), dataset, recipe), dataset, replace(recipe, lr=lr), seed)
+            for network, alone in rows
+            for recipe in ([alone] if alone else usual)
+            for lr in self.learning_rates or (recipe.lr,)
+        ]
+
+    def _setting(self, network: Network | str, data: Dataset | str | None, augmented: bool) -> Setting:
+        """What a difference or a number in print is about; UserError where the study does not train it."""
+        datasets = [_dataset(d) for d in _several(self.data)]
+        if data is None and len(datasets) > 1:
+            raise UserError(f"the study {self.name} has several data sets: say which with data=")
+        known = [_network(row[0] if isinstance(row, tuple) else row).name for row in self.networks]
+        name = network.name if isinstance(network, Network) else known_name("network of this study", network, known)
+        if name not in known:
+            raise UserError(f"the study {self.name} does not train {name}: its networks are {', '.join(known)}")
+        return Setting(name, (_dataset(data) if data else datasets[0]).name, augmented)
+
+    def _comparison(self, of: Difference) -> Comparison:
+        left = self._setting(of.left, of.data, of.augmented)
+        if isinstance(of.right, Printed):
+            return Comparison(left, PrintedError(of.right.who, of.right.error), of.low, of.high)
+        return Comparison(left, self._setting(of.right, of.data, of.augmented), of.low, of.high)
+
+    def _published(self, printed: Printed) -> PublishedError:
+        of = self._setting(printed.network, printed.data, printed.augmented)
+        who = printed.who
+        return PublishedError(None, who, of.network, of.dataset, of.augmented, printed.error, None, "", who)
+
+
+def _several(value: Any) -> list[Any]:
+    """One value or several, as a list."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+
+
+def _dataset(value: Dataset | str) -> Dataset:
+    return DATASETS[known_name("data set", value, DATASETS)] if isinstance(value, str) else value
+
+
+def _network(value: Network | str) -> Network:
+    network = find_network(value) if isinstance(value, str) else value
+    checked_name("the network's name", network.name)
+    return network
+
+
+def _check_rows(experiments: Sequence[Experiment]) -> None:
+    """UserError where two different things would share a row of the tables."""
+    rows: dict = {}
+    for e in experiments:
+        what = (e.network, e.dataset, replace(e.recipe, lr=1.0))
+        if rows.setdefault(cell(e), what) != what:
+            raise UserError(
+                f"two rows of the study are called {e.network.name} on {e.dataset.name}: give one of the networks "
+                f'another name, named(network, "{e.network.name}-other")'
+            )
+    if len(set(experiments)) < len(experiments):
+        raise UserError("a run is listed twice: name every network, data set, recipe and learning rate once")
