@@ -5,6 +5,7 @@ the data sets. Nothing here imports torch or numpy before it is called.
 """
 
 from dataclasses import replace as replace
+from typing import TYPE_CHECKING
 
 from pipeline.paper.augmentations import Crop as Crop
 from pipeline.paper.augmentations import Distort as Distort
@@ -44,6 +45,11 @@ from pipeline.plan.own_study import worse as worse
 from pipeline.plan.usual import DIGITS as DIGITS
 from pipeline.plan.usual import with_epochs as with_epochs
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pipeline.visualization.own_images import Looker
+
 network = find_network  # network("all-cnn-c")
 
 
@@ -66,3 +72,22 @@ def cifar_files(folder: str, name: str | None = None) -> Dataset:
     from pipeline.data.own_data import own_dataset
 
     return own_dataset(f"cifar:{folder}", name=name)
+
+
+def look(run: str, store: str | None = None) -> "Looker":
+    """A finished run by the beginning of its id, to look at images with: look(run).look("photo.png")."""
+    from pipeline.runtime.settings import settings
+    from pipeline.store import catalogue
+    from pipeline.store.objects import open_store
+    from pipeline.visualization import own_images
+
+    opened = open_store(settings(store).store)
+    return own_images.of_run(opened, catalogue.find(opened, run).id)
+
+
+def maps(model: "nn.Module", images: "Tensor", classes: "Tensor | None" = None, method: str = "guided") -> "Tensor":
+    """Saliency maps (N, C, H, W) of any torch model's class scores; of each image's best class unless `classes` (N,)
+    names others. UserError, naming the layer, where a ReLU is not a module."""
+    from pipeline.numerics.saliency import attribution
+
+    return attribution.maps(model, images, attribution.Target(classes), method)

@@ -1,15 +1,18 @@
 """What the commands share: their arguments and options, said once, and how an error is answered."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipeline.errors import UserError, known_name
+from pipeline.paper.relu_rules import RULES
 from pipeline.plan import study_files
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.experiment import Experiment
@@ -163,6 +166,31 @@ def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
 def words(text: str | None) -> tuple[str, ...] | None:
     """A list with commas, each word once; None for none."""
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip())) if text else None
+
+
+ALIASES = {  # what others call the methods
+    "guided-backprop": "guided",
+    "guided-backpropagation": "guided",
+    "backpropagation": "backprop",
+    "gradient": "backprop",
+    "deconvolution": "deconvnet",
+}
+
+
+def method_names(text: str) -> tuple[str, ...]:
+    """The methods in a list with commas, by any of their names or its beginning; each once."""
+    known = dict.fromkeys(RULES) | dict.fromkeys(ALIASES)
+    return tuple(dict.fromkeys(_method(word, list(known)) for word in words(text) or ()))
+
+
+def _method(word: str, known: list[str]) -> str:
+    begun = {ALIASES.get(name, name) for name in known if name.startswith(word.lower())}
+    return begun.pop() if len(begun) == 1 else known_name("method", word, RULES)
+
+
+def is_photograph(text: str) -> bool:
+    """Whether a word names images of one's own, rather than test images by number."""
+    return not re.fullmatch(r"[\d:, ]*", text) and ("/" in text or "." in text or Path(text).exists())
 
 
 def raise_on_sigterm() -> None:

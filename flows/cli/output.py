@@ -152,6 +152,13 @@ def print_figures(summary: dict, as_json: bool) -> None:
     print_answer(summary, "\n".join(lines), as_json)
 
 
+def print_maps(notes: list[dict[str, Any]], as_json: bool) -> None:
+    """What each image was taken for, and where its maps are."""
+    rows = [[n["image"], n["name"], f"{n['share']:.0%}", n["pictures"]["strip"]] for n in notes]
+    shown = layout.table(["image", "predicted", "share", "image and maps"], rows, ["share"])
+    print_answer({"maps": notes}, f"{shown}\nBeside them each map alone as PNG and .npy, and a note as .json.", as_json)
+
+
 def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
     result = standing.result
     if result and result.outcome == "done":

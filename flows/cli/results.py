@@ -8,7 +8,6 @@ import typer
 
 from flows.cli import layout, output
 from flows.cli.options import (
-    ImagesOption,
     JsonOption,
     PublishedSeedsOption,
     SeedsOption,
@@ -18,6 +17,8 @@ from flows.cli.options import (
     WorkersOption,
     answered,
     find_run,
+    is_photograph,
+    method_names,
     raise_on_sigterm,
     words,
 )
@@ -65,9 +66,24 @@ def pull(
 @answered
 def figures(
     run: Annotated[str | None, typer.Argument(help="A run's id or its beginning; or give --study.")] = None,
+    photos: Annotated[
+        list[str] | None, typer.Argument(help="Images of your own to look at, as after --images: files or folders.")
+    ] = None,
     of_study: StudyOption = None,
     seeds: SeedsOption = None,
-    images: ImagesOption = "10",
+    images: Annotated[
+        str,
+        typer.Option(
+            help="Test images to explain: 10 for as many, class by class; or 0:1000, or 3,17,200:300. Or images of "
+            "your own, files and folders (docs/own-images.md)."
+        ),
+    ] = "10",
+    network: Annotated[str | None, typer.Option(help="Without a run: a network of `strive networks`.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Its weights: a .safetensors or .pth file.")] = None,
+    preprocess: Annotated[
+        str, typer.Option(help="How images were scaled for these weights: scale (-1 to 1), unit (0 to 1), imagenet.")
+    ] = "scale",
+    to: Annotated[Path, typer.Option(help="Folder for the maps of your own images.")] = Path("maps"),
     layers: Annotated[
         str | None,
         typer.Option(help="Layers of the top-activating patches: conv1,conv6.  [default: half and three quarters up]"),
@@ -75,7 +91,9 @@ def figures(
     channels: Annotated[int, typer.Option(help="Most active channels of each layer.")] = 8,
     top: Annotated[int, typer.Option(help="Top-activating patches of each channel.")] = 10,
     part: Annotated[str, typer.Option(help="Whose images these patches are of: test or train.")] = "test",
-    methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided.")] = ",".join(RULES),
+    methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided (also guided-backprop).")] = ",".join(
+        RULES
+    ),
     precision: Annotated[str, typer.Option(help="float32, or bfloat16: quicker where it is native.")] = "float32",
     workers: WorkersOption = None,
     store: StoreOption = None,
@@ -88,10 +106,22 @@ def figures(
     from flows.cli.figures import draw, finished, finished_of, publish_gallery
     from pipeline.visualization.catalogue import RenderRequest, parse_images
 
+    own = [*([images] if is_photograph(images) else []), *(photos or [])]
+    if run and (network or of_study) and is_photograph(run):
+        own, run = [*own, run], None
+    if own or network or weights:
+        if of_study or (run is None) == (network is None) or (network is None) != (weights is None):
+            raise UserError("for images of your own name one run, or --network with --weights, and the images")
+        opened = open_store(settings(store).store)
+        found = finished(opened, find_run(opened, run)) if run else None
+        from flows.cli.own_images import look
+
+        notes = look(opened, found, (network, weights, preprocess), own, method_names(methods), to)
+        return output.print_maps(notes, as_json)
     if (run is None) == (of_study is None):
         raise UserError("name one run, or a study with --study")
     which = parse_images(images)
-    wanted = RenderRequest(which, words(layers), channels, top, part, words(methods) or (), precision=precision)
+    wanted = RenderRequest(which, words(layers), channels, top, part, method_names(methods), precision=precision)
     configured = settings(store, workers)
     opened = open_store(configured.store)
     chosen = study(of_study, seeds) if of_study else None

@@ -7,6 +7,7 @@ Pillow's bilinear filter, which averages over all pixels that it shrinks.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,7 +18,7 @@ LONGEST = 16  # times the short side: what lies beyond is cut off before resizin
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")  # by content, not by name; no others, which may run programs
 
 
-def square(file: Path, side: int) -> np.ndarray:
+def square(file: Path | BinaryIO, side: int) -> np.ndarray:
     """The photograph as (side, side, 3) unsigned bytes.
 
     ValueError where it has more than MOST_PIXELS, before it is decoded, or values whose white is not known; Pillow's

@@ -10,8 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from support.processes import STRIVE
+
+from pipeline.numerics.model import build
+from pipeline.paper.networks import TWELVE, narrow
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("own-*.md"))
@@ -41,6 +46,12 @@ def place(tmp_path, monkeypatch):
         arrays[f"{name}_images"] = random.integers(0, 256, (count, 32, 32), np.uint8)
         arrays[f"{name}_labels"] = np.arange(count) % 3
     np.savez(tmp_path / "letters.npz", **arrays)
+    (tmp_path / "more").mkdir()
+    shutil.copy(tmp_path / "photos/val/cats/0.png", tmp_path / "photo.png")
+    shutil.copy(tmp_path / "photos/val/dogs/1.png", tmp_path / "more")
+    weights = build(narrow(TWELVE["all-cnn-c"], 12)).state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, tmp_path / "mine.safetensors")
+    torch.save(weights, tmp_path / "mine.pth")
     for file in DOCS.iterdir():
         if file.suffix != ".md":
             shutil.copy(file, tmp_path)
@@ -73,8 +84,16 @@ def test_every_command_of_a_page_does_what_it_says(page, place):
         assert refusal is None or refusal in said, f"{line}: {said}"
 
 
-@pytest.mark.parametrize(("page", "file"), [("own-studies.md", "my_study.py"), ("own-data.md", "my_photos.py")])
-def test_a_page_shows_the_study_that_lies_beside_it(page, file):
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("own-studies.md", "my_study.py"),
+        ("own-data.md", "my_photos.py"),
+        ("own-images.md", "look_at_photo.py"),
+        ("own-images.md", "other_model.py"),
+    ],
+)
+def test_a_page_shows_the_file_that_lies_beside_it(page, file):
     assert (DOCS / file).read_text() in blocks(DOCS / page, "python")
     assert len((DOCS / file).read_text().splitlines()) < 20
 

@@ -4,6 +4,8 @@ With its rectifiers out and its pools' switches held, a model is a straight line
 it is an activation that no rule reaches: a functional one, or one inside an operation of somebody's own.
 """
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,18 +15,24 @@ from pipeline.numerics.random_streams import generator_for
 from pipeline.numerics.saliency.backward_rules import RECTIFIERS, BackwardRule, with_backward_rule
 from pipeline.numerics.saliency.module_hooks import output_of, replace_modules
 
-SCALES = (1.0, 100.0)  # of the images' own, or of 1: the larger one outweighs a bias that holds an activation open
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of a layer's largest value; others are 16 bits wide: 0.1
+SCALES = (1.0, 100.0, 1e6)  # of the images' own, or of 1: the larger ones outweigh numbers that hold an activation open
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of a layer's largest value
+HALF = (torch.float16, torch.bfloat16)  # too coarse and, at the larger scales, too short for a probe
 
 
 def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
     """Refused, naming the layer, unless up to `layer` all that is not linear are modules that the rules know.
 
-    One image of the given ones' shape is enough; two forward passes of a few images are made.
+    One image of the given ones' shape is enough; a few forward passes of a few images are made, in float32 where the
+    model is of 16 bits. The images are refused where the model cannot take them, or where they hold NaN.
     """
+    _check_images(model, images)
+    if images.dtype in HALF:
+        model, images = copy.deepcopy(model).float(), images.float()
     probes = _probes(images)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        _straight(model, probes, layer)
+        _straight(model, probes, layer, {})
+        _straight(model, probes, layer, _offsets(model))
         with replace_modules(model, lambda module: None):
             plain = output_of(model, probes.clone(), layer)
         with with_backward_rule(model, BackwardRule()):
@@ -34,6 +42,40 @@ def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
             "two passes of this model over the same images differ: a layer of it is random while it is evaluated, or "
             "rectifies in place what it goes on to use. Mend that, and every ReLU can be seen through."
         )
+
+
+def _check_images(model: nn.Module, images: Tensor) -> None:
+    """Refused unless these are finite images of the model's own number format."""
+    if not isinstance(images, Tensor):
+        found = f"a {type(images).__name__}" + (f" of {len(images)}" if isinstance(images, tuple | list) else "")
+        raise UserError(f"images must be one tensor (N, channels, height, width), not {found}")
+    if images.dim() != 4 or not len(images):
+        hint = ": images[None] makes a batch of one" if images.dim() == 3 else ""
+        raise UserError(f"images must be (N, channels, height, width), at least one, not {tuple(images.shape)}{hint}")
+    if not images.is_floating_point():
+        raise UserError(f"images must be numbers as the model was trained on, not {_short(images.dtype)} pixels")
+    if bad := [at for at, image in enumerate(images) if not image.isfinite().all()]:
+        raise UserError(f"image {bad[0]} of {len(images)} holds NaN or infinity")
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            layer, _, which = name.rpartition(".")
+            raise UserError(f"layer {layer!r} has a {which} with NaN or infinity: these weights explain nothing")
+    formats = {parameter.dtype for parameter in model.parameters()}
+    if formats and images.dtype not in formats:
+        [wanted, *_] = sorted(map(_short, formats))
+        raise UserError(
+            f"the model computes in {wanted} and the images are {_short(images.dtype)}: images.to(torch.{wanted}) fits"
+        )
+
+
+def _short(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
+
+
+def _offsets(model: nn.Module) -> dict[str, Tensor]:
+    """Zeros for every bias and running mean: without them an activation bends the line however far it is held open."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: torch.zeros_like(value) for name, value in named if name.endswith(("bias", "running_mean"))}
 
 
 def _probes(images: Tensor) -> Tensor:
@@ -52,14 +94,18 @@ def _bent(value: object) -> bool:
     one, two, far = value.reshape(len(SCALES), 3, -1).unbind(1)
     size = value.reshape(len(SCALES), -1).abs().amax(1)
     off = (far - (2 * one - two)).abs().amax(1)
-    return not bool((off <= TOLERANCE.get(value.dtype, 0.1) * size).all())  # NaN is no line either
+    return not bool((off <= TOLERANCE.get(value.dtype, 1e-3) * size).all())  # NaN is no line either
 
 
-def _straight(model: nn.Module, probes: Tensor, layer: str | None) -> None:
+def _straight(model: nn.Module, probes: Tensor, layer: str | None, instead: dict[str, Tensor]) -> None:
+    """Refused where the model, with the parameters `instead`, is no line."""
     walk = _Walk(model)
     try:
         with replace_modules(model, _linear):
-            output = output_of(model, probes, layer)
+            output = output_of(model, probes, layer, instead)
+    except (RuntimeError, TypeError) as error:  # torch's own words about shapes, which its operations choose
+        said = str(error).splitlines()[0]
+        raise UserError(f"the model does not take images (N, {_times(probes.shape[1:])}): {said}") from error
     finally:
         walk.end()
     if walk.problem:
@@ -115,6 +161,7 @@ class _Walk:
             hook.remove()
 
     def _enter(self, module: nn.Module, given: tuple) -> None:
+        _check_width(module, self._names[module], given)
         if not self.problem and any(_bent(value) for value in given):
             before = f"before {self._names[module]!r}"
             self.problem = _says(self._whose(self._inside[-1]), self._after(), before)
@@ -136,6 +183,21 @@ class _Walk:
         return f"after {self._last!r}" if self._last else ""
 
 
+def _check_width(module: nn.Module, name: str, given: tuple) -> None:
+    """Refused where a layer gets another number of channels or values than it has weights for."""
+    x = given[0] if given and isinstance(given[0], Tensor) else None
+    if isinstance(module, nn.Conv2d) and x is not None and x.dim() == 4 and x.shape[1] != module.in_channels:
+        raise UserError(f"layer {name!r} takes {module.in_channels} channels, and gets {x.shape[1]}")
+    if isinstance(module, nn.Linear) and x is not None and x.shape[-1] != module.in_features:
+        raise UserError(
+            f"layer {name!r} takes {module.in_features} values, and gets {x.shape[-1]}: images of another size fit it"
+        )
+
+
+def _times(shape: torch.Size) -> str:
+    return ", ".join(map(str, shape))
+
+
 def _kind(module: nn.Module) -> str:
     return type(module).__name__
 
@@ -149,4 +211,7 @@ def _says(where: str, *around: str) -> str:
 
 
 def _equal(one: Tensor, two: Tensor) -> bool:
-    return bool(((one - two).abs() <= TOLERANCE.get(one.dtype, 0.1) * one.abs().amax().clamp(min=1e-12)).all())
+    """Whether two passes over the probes agree at every scale."""
+    one, two = (output.reshape(len(SCALES), -1) for output in (one, two))
+    size = one.abs().amax(1).clamp(min=1e-12)
+    return bool(((one - two).abs().amax(1) <= TOLERANCE.get(one.dtype, 1e-3) * size).all())

@@ -1,11 +1,12 @@
 """Looking into a model, and leaving it as it was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from pipeline.errors import unknown_name
+from pipeline.errors import UserError, unknown_name
 
 
 @contextmanager
@@ -42,22 +43,41 @@ class _Reached(Exception):
         self.output = output
 
 
-def output_of(model: nn.Module, images: Tensor, layer: str | None) -> Tensor:
-    """What leaves the module of that name, the first time it is called; of None: the model's own output."""
+def output_of(
+    model: nn.Module, images: Tensor, layer: str | None, instead: Mapping[str, Tensor] | None = None
+) -> Tensor:
+    """What leaves the module of that name, the first time it is called; of None: the model's own output.
+
+    `instead` are parameters and buffers to compute with in place of the model's. UserError unless one tensor leaves.
+    """
     if layer is None:
-        return model(images)
+        return _one_tensor(functional_call(model, dict(instead or {}), (images,)), "the model")
     modules = dict(model.named_modules())
     if not layer or layer not in modules:
         raise unknown_name("layer", layer, [name for name in modules if name])
 
-    def leave(_module: nn.Module, _given: object, output: Tensor) -> None:
-        raise _Reached(output)
+    def leave(_module: nn.Module, _given: object, output: object) -> None:
+        raise _Reached(_one_tensor(output, f"layer {layer!r}"))
 
     hook = modules[layer].register_forward_hook(leave)
     try:
-        model(images)
+        functional_call(model, dict(instead or {}), (images,))
     except _Reached as reached:
         return reached.output
     finally:
         hook.remove()
     raise unknown_name("layer", layer, [name for name in modules if name])
+
+
+def _one_tensor(output: object, what: str) -> Tensor:
+    """The output; UserError where it is a tuple, a dictionary or anything else than class scores or maps."""
+    if not isinstance(output, Tensor):
+        parts = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
+        raise UserError(
+            f"{what} returns a {type(output).__name__}{parts}: name a layer that returns one tensor, or return "
+            "the scores alone"
+        )
+    if output.dim() not in (2, 4):
+        shape = ", ".join(map(str, output.shape[1:]))
+        raise UserError(f"{what} returns (N, {shape}): only class scores (N, C) and maps (N, C, H, W) can be explained")
+    return output

@@ -201,7 +201,7 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
     for wrong in (Target(torch.tensor([11])), Target(torch.tensor([1]), "relu2", torch.tensor([[40, 0]]))):
         with pytest.raises(UserError, match="there is no"):
             maps(model, images, wrong)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError, match="takes 3 channels"):
         maps(model, images[:, :1], Target(torch.tensor([1])))
     assert torch.equal(maps(model, images, Target(torch.tensor([1]))), first)
     after, now = state(model)

@@ -52,11 +52,11 @@ def with_(**methods):
     return type("Other", (TwoConvs,), methods)()
 
 
-def biased():
-    """Its functional ReLU does nothing on images of ordinary size: a large bias holds it open."""
+def biased(by):
+    """Its functional ReLU does nothing on images of ordinary size: a large bias holds it open, or shut."""
     model = with_(between=lambda self, x: F.relu(x))
     with torch.no_grad():
-        model.conv1.bias += 20
+        model.conv1.bias += by
     return model
 
 
@@ -64,7 +64,10 @@ BLIND = {
     "functional": (with_(between=lambda self, x: F.relu(x)), "after 'conv1' and before 'conv2'"),
     "behind a module": (with_(between=lambda self, x: F.relu(self.relu(x) - 0.1)), "after 'relu' and before 'conv2'"),
     "on the scores": (with_(end=lambda self, x: F.relu(x)), "after 'conv2'"),
-    "held open by a bias": (biased(), "after 'conv1' and before 'conv2'"),
+    "held open by a bias": (biased(20), "after 'conv1' and before 'conv2'"),
+    "held open by a huge bias": (biased(1e9), "after 'conv1' and before 'conv2'"),
+    "held shut by a huge bias": (biased(-1e9), "after 'conv1' and before 'conv2'"),
+    "held open by hand": (with_(between=lambda self, x: F.relu(x + 1e4)), "after 'conv1' and before 'conv2'"),
     "by hand": (with_(between=lambda self, x: x * (x > 0)), "after 'conv1' and before 'conv2'"),
     "custom operation": (with_(between=lambda self, x: OwnOperation.apply(x)), "after 'conv1' and before 'conv2'"),
     "gelu": (with_(between=lambda self, x: self.gelu(x)), r"layer 'gelu' \(GELU\)"),
@@ -134,3 +137,72 @@ def test_models_of_others_are_reached(name):
 
     torch.manual_seed(0)
     check(getattr(torchvision.models, name)(weights=None), torch.randn(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
+def test_a_model_of_16_bits_is_seen_through_or_refused_as_any_other(kind):
+    """Gray levels of 255 at a hundred times their size are beyond float16."""
+    images = (IMAGES * 255).to(kind)
+    seen = with_().eval().to(kind)
+    check(seen, images)
+    assert {p.dtype for p in seen.parameters()} == {kind}
+    found = maps(seen, images, Target(torch.tensor([0, 1])))
+    assert found.dtype == kind
+    assert found.float().isfinite().all()
+    with pytest.raises(UserError, match="after 'conv1' and before 'conv2'"):
+        check(with_(between=lambda self, x: F.relu(x)).eval().to(kind), images)
+
+
+class Pair(TwoConvs):
+    def forward(self, x):
+        return super().forward(x), x
+
+
+class Tokens(TwoConvs):
+    def forward(self, x):
+        return self.conv1(x).flatten(2).transpose(1, 2)
+
+
+def poisoned():
+    model = TwoConvs().eval()
+    with torch.no_grad():
+        model.conv2.weight[0, 0, 0, 0] = float("nan")
+    return model
+
+
+NOT_A_NUMBER = IMAGES.clone()
+NOT_A_NUMBER[1, 0, 0, 0] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "says"),
+    [
+        (TwoConvs(), (IMAGES, IMAGES), r"one tensor .*, not a tuple of 2"),
+        (TwoConvs(), IMAGES[0], r"not \(3, 32, 32\): images\[None\] makes a batch of one"),
+        (TwoConvs(), IMAGES[:0], r"at least one, not \(0, 3, 32, 32\)"),
+        (TwoConvs(), IMAGES[:, :1], "layer 'conv1' takes 3 channels, and gets 1"),
+        (TwoConvs(), NOT_A_NUMBER, "image 1 of 2 holds NaN"),
+        (TwoConvs(), IMAGES.to(torch.uint8), "not uint8 pixels"),
+        (TwoConvs().half(), IMAGES, r"in float16 and the images are float32: images.to\(torch.float16\)"),
+        (TwoConvs(), IMAGES[..., :4, :4], "does not take images"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(10, 2)), IMAGES, "layer '1' takes 10 values, and gets 3072"),
+        (Pair(), IMAGES, "the model returns a tuple of 2"),
+        (Tokens(), IMAGES, r"the model returns \(N, 900, 8\)"),
+        (poisoned(), IMAGES, "layer 'conv2' has a weight with NaN"),
+    ],
+)
+def test_what_cannot_be_explained_is_said_in_its_own_sentence(model, images, says):
+    with pytest.raises(UserError, match=says):
+        maps(model.eval(), images, Target())
+
+
+def test_a_layer_of_a_model_that_returns_a_tuple_is_explained():
+    assert maps(Pair().eval(), IMAGES, Target(layer="relu")).shape == IMAGES.shape
+
+
+def test_the_check_leaves_the_model_as_it_was():
+    model = TwoConvs()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    check(model, IMAGES)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.training

@@ -1,0 +1,206 @@
+"""Images and weights of one's own: maps are those of the same pixels in a data set; a misfit is named."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from pipeline import own
+from pipeline.data import prepare
+from pipeline.errors import UserError
+from pipeline.numerics.initialization import initialize
+from pipeline.numerics.model import build
+from pipeline.numerics.saliency.attribution import Target, maps
+from pipeline.own import DATASETS, Scale, at_width, network, replace
+from pipeline.paper.networks import TWELVE, narrow
+from pipeline.paper.recipes import Shift
+from pipeline.records.result import Digests, Result
+from pipeline.store.objects import RunFolder, open_store, sha256
+from pipeline.training import checkpoint
+from pipeline.visualization import own_images
+from pipeline.visualization.own_images import files_of, of_run, of_weights, write
+
+SMALL = at_width("all-cnn-c", "1/12", "digits")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Runs that were never trained, whitened and scaled, with the digits they would have seen."""
+    from pipeline.plan.experiment import Experiment
+    from pipeline.plan.usual import DIGITS
+
+    found = open_store(str(tmp_path_factory.mktemp("store")))
+    for recipe in (DIGITS, replace(DIGITS, preprocess=Scale()), replace(DIGITS, augment=Shift(whitened=False))):
+        one = Experiment(SMALL, DATASETS["digits"], recipe)
+        prepare.make(found, one.dataset, one.recipe.preprocess)
+        model = build(SMALL)
+        initialize(model, "he", 0, None)
+        run, weights = RunFolder(one.id), checkpoint.weights(model)
+        found.write(run.model, weights)
+        found.write_json(run.experiment, one.plain())
+        done = Result(outcome="done", attempt=1, wrong=1, seen=2, digests=Digests(model=sha256(weights)))
+        found.write_json(run.result, done.plain())
+    return found
+
+
+def runs(store):
+    return sorted({name.split("/")[0] for name in store.names("runs")})
+
+
+def test_a_test_image_given_as_a_file_has_the_map_that_it_has_in_the_data_set(store, tmp_path):
+    from pipeline.evaluation.verify import load_model
+
+    for id in runs(store):
+        trained = load_model(store, id)
+        data = prepare.load(store, DATASETS["digits"], trained.experiment.recipe.preprocess)
+        pixels, _ = data.test_pixels.take(torch.tensor([7]))
+        seen, _ = data.feed("test", trained.experiment.recipe).eval_batch(torch.tensor([7]))
+        Image.fromarray(pixels[0].permute(1, 2, 0).numpy()).save(tmp_path / "digit.png")
+        looked = of_run(store, id).look(tmp_path / "digit.png")
+        wanted = maps(trained.model, seen, Target())[0]
+        np.testing.assert_allclose(looked.maps["guided"], wanted, atol=1e-5 * float(wanted.abs().max()))
+        assert looked.predicted == trained.model(seen).argmax()
+        array = of_run(store, id).look(pixels[0].permute(1, 2, 0).numpy(), ["guided"])
+        np.testing.assert_array_equal(array.maps["guided"], looked.maps["guided"])
+
+
+def test_every_image_leaves_pictures_arrays_and_a_note(store, tmp_path):
+    (tmp_path / "more").mkdir()
+    for name, size in (("cat.png", (40, 30)), ("more/cat.jpg", (20, 50)), ("more/gray.png", (9, 9))):
+        mode = "L" if "gray" in name else "RGB"
+        Image.new(mode, size, 100).save(tmp_path / name)
+    (tmp_path / "more/notes.txt").write_text("no image")
+    files = files_of([str(tmp_path / "cat.png"), str(tmp_path / "more")])
+    assert [file.name for file in files] == ["cat.png", "cat.jpg", "gray.png"]
+    notes = write(of_run(store, runs(store)[0]), files, ["guided", "backprop"], tmp_path / "maps")
+    made = {file.name for file in (tmp_path / "maps").iterdir()}
+    ends = ("png", "json", "guided.png", "guided.npy", "backprop.png", "backprop.npy")
+    assert made == {f"{stem}.{end}" for stem in ("cat-1", "cat-2", "gray") for end in ends}
+    note = json.loads((tmp_path / "maps/cat-1.json").read_text())
+    assert note == notes[0]
+    assert (note["run"], note["image_sha256"]) == (runs(store)[0], sha256((tmp_path / "cat.png").read_bytes()))
+    assert np.load(note["arrays"]["guided"]).shape == (3, 32, 32)
+    with Image.open(note["pictures"]["strip"]) as strip, Image.open(note["pictures"]["guided"]) as alone:
+        assert strip.size[0] == 3 * alone.size[0] - 4  # a gap is shared
+
+
+def test_what_is_no_image_is_named(store, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"there is no image .*none.png"):
+        files_of([str(tmp_path / "none.png")])
+    with pytest.raises(UserError, match="empty holds no images"):
+        files_of([str(tmp_path / "empty")])
+    looker = of_run(store, runs(store)[0])
+    with pytest.raises(UserError, match=r"text.png cannot be read as an image"):
+        looker.look(tmp_path / "text.png")
+    with pytest.raises(UserError, match=r"not float64 \(4, 4, 3\)"):
+        looker.look(np.zeros((4, 4, 3)))
+    with pytest.raises(UserError, match=r"text.png is no folder"):
+        write(looker, [], ["guided"], tmp_path / "text.png")
+
+
+class Theirs(nn.Module):
+    """All-CNN-C as somebody else writes it: other names, and a linear layer in place of the last 1x1."""
+
+    def __init__(self):
+        super().__init__()
+        rows = list(narrow(TWELVE["all-cnn-c"], 12).convs)
+        wide = [3, *(c.width for c in rows)]
+        body = [nn.Conv2d(wide[i], c.width, c.size, c.stride, c.padding) for i, c in enumerate(rows[:-1])]
+        self.features, self.fc = nn.Sequential(*body), nn.Linear(wide[-2], 4)
+
+
+def test_weights_of_ones_own_are_taken_by_order_from_either_file(tmp_path):
+    torch.manual_seed(0)
+    theirs = Theirs()
+    save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    torch.save({"state_dict": theirs.state_dict(), "epoch": 3}, tmp_path / "theirs.pth")
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    found = [of_weights("All-CNN-C", tmp_path / f"theirs.{end}", "unit") for end in ("safetensors", "pth")]
+    one, two = (looker.look(image) for looker in found)
+    np.testing.assert_array_equal(one.maps["guided"], two.maps["guided"])
+    x = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    for conv in theirs.features:
+        x = conv(x).relu()
+    scores = torch.einsum("nchw,kc->nkhw", x, theirs.fc.weight) + theirs.fc.bias[:, None, None]
+    assert one.predicted == scores.relu().mean((2, 3)).argmax()
+
+
+def test_our_own_weights_are_taken_by_name_and_halved_ones_too(tmp_path):
+    model = build(SMALL)
+    initialize(model, "he", 0, None)
+    (tmp_path / "ours.safetensors").write_bytes(checkpoint.weights(model))
+    half = {name: value.half().contiguous() for name, value in model.state_dict().items()}
+    save_file(half, tmp_path / "half.safetensors")
+    for name, exact in (("ours", 0), ("half", 1e-3)):
+        made = of_weights("all-cnn-c", tmp_path / f"{name}.safetensors").model
+        for found, wanted in zip(made.parameters(), model.parameters(), strict=True):
+            torch.testing.assert_close(found, wanted, atol=exact, rtol=exact)
+
+
+def test_weights_that_are_not_this_networks_are_refused_by_layer(tmp_path):
+    theirs = Theirs()
+    save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    with pytest.raises(UserError, match=r"layer 'conv2' of model-a has weights of 8x3x5x5, and .*'features.0.weight'"):
+        of_weights("model-a", _with(tmp_path, 5))
+    with pytest.raises(UserError, match="convolutions"):
+        of_weights("strided-cnn-a", tmp_path / "theirs.safetensors")
+
+
+def _with(tmp_path, convs):
+    """A file with the first convolutions alone."""
+    tensors = dict(list(Theirs().state_dict().items())[: 2 * convs])
+    save_file(tensors, tmp_path / "some.safetensors")
+    return tmp_path / "some.safetensors"
+
+
+def test_a_file_that_would_run_a_program_is_never_run(tmp_path):
+    class Program:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    torch.save({"state_dict": Program()}, tmp_path / "bad.pth")
+    (tmp_path / "worse.pth").write_bytes(pickle.dumps(Program()))
+    (tmp_path / "text.safetensors").write_text("no weights")
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"epoch": 1}, tmp_path / "none.pth")
+    for name, says in (
+        ("bad.pth", "could run a program: save the weights alone"),
+        ("worse.pth", "could run a program"),
+        ("text.safetensors", "cannot be read as weights"),
+        ("list.pth", "not a state_dict"),
+        ("none.pth", "holds no weights"),
+        ("nowhere.pth", "there is no file"),
+    ):
+        with pytest.raises(UserError, match=says):
+            of_weights("all-cnn-c", tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(UserError, match="scale, unit, imagenet"):
+        of_weights("all-cnn-c", _with(tmp_path, 9), "zca")
+
+
+def test_three_lines_of_a_notebook(store, tmp_path, monkeypatch):
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "photo.png")
+    run = own.look(runs(store)[0][:-3], store=store.url)
+    looked = run.look(tmp_path / "photo.png")
+    assert looked._repr_png_()[:4] == b"\x89PNG"
+    assert 0 <= looked.share <= 1
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert own.maps(run.model, images).shape == images.shape
+    assert network("all-cnn-c") is TWELVE["all-cnn-c"]
+
+
+def test_many_images_are_looked_at_in_batches(store, monkeypatch):
+    images = list(np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8))
+    looker = of_run(store, runs(store)[0])
+    whole = looker.look_at(images, ["guided"])
+    monkeypatch.setattr(own_images, "BATCH", 2)
+    for one, other in zip(looker.look_at(images, ["guided"]), whole, strict=True):
+        np.testing.assert_allclose(one.maps["guided"], other.maps["guided"], rtol=1e-3, atol=1e-6)
