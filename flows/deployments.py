@@ -25,7 +25,7 @@ from flows.publish import publish
 from flows.reproduce import reproduce
 from flows.runner import PatientRunner
 from flows.train import train
-from pipeline.plan.studies import STUDIES
+from pipeline.plan.studies import every_study
 
 FLOWS: dict[str, Flow[..., Any]] = {
     "reproduce": reproduce,
@@ -73,7 +73,7 @@ def _filled(flow: Flow) -> list[str]:
 
 def register(client: SyncPrefectClient, pool: str | None = None) -> dict[str, DeploymentResponse]:
     """Make the deployments and the limits that the server lacks, and bring those it has up to this code."""
-    for study in STUDIES:
+    for study in every_study():
         try:
             client.read_global_concurrency_limit_by_name(limit_name(study))
         except ObjectNotFound:

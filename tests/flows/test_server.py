@@ -78,17 +78,27 @@ def served(server):
 CHANGED = {"schedule": {"cron": "30 4 * * 1", "timezone": "Europe/Berlin"}, "active": True}
 
 
+def patched(api: httpx.Client, path: str, change: dict) -> None:
+    """SQLite may be locked for a moment: clients try again."""
+    for _ in range(10):
+        answer = api.patch(path, json=change)
+        if answer.status_code < 500:
+            break
+        time.sleep(1)
+    assert answer.is_success, answer.text
+
+
 def of_a_user(api: httpx.Client) -> None:
     """Change what belongs to the user: schedule, switch, parameters, tags, an automation."""
     there = api.get("/deployments/name/reproduce/reproduce").json()
     [weekly] = there["schedules"]
     assert not weekly["active"]
     path = f"/deployments/{there['id']}"
-    assert api.patch(f"{path}/schedules/{weekly['id']}", json=CHANGED).is_success
+    patched(api, f"{path}/schedules/{weekly['id']}", CHANGED)
     parameters = there["parameters"] | {"study": "smoke", "seeds": 3}
-    assert api.patch(path, json={"parameters": parameters, "tags": ["strive", "mine"], "paused": True}).is_success
+    patched(api, path, {"parameters": parameters, "tags": ["strive", "mine"], "paused": True})
     for automation in api.post("/automations/filter", json={}).json():
-        assert api.patch(f"/automations/{automation['id']}", json={"enabled": False}).is_success
+        patched(api, f"/automations/{automation['id']}", {"enabled": False})
 
 
 def test_what_a_user_changed_stays_when_serve_starts_again(served):
@@ -101,20 +111,7 @@ def test_what_a_user_changed_stays_when_serve_starts_again(served):
     assert (there["parameters"]["study"], there["parameters"]["seeds"]) == ("smoke", 3)
     automations = served.post("/automations/filter", json={}).json()
     assert [automation["enabled"] for automation in automations] == [False] * 3
-    served.patch(f"/deployments/{there['id']}", json={"paused": False})
-
-
-def test_prefect_deploy_keeps_what_a_user_changed(served, server):
-    words = [PREFECT, "--no-prompt", "deploy", "--all"]
-    pool = [PREFECT, "work-pool", "create", "strive", "--type", "process", "--overwrite"]
-    before = served.get("/deployments/name/reproduce/reproduce").json()
-    for command in (pool, words):
-        done = subprocess.run(command, env=server[1], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    after = served.get("/deployments/name/reproduce/reproduce").json()
-    assert after["work_pool_name"] == "strive"
-    for name in ("schedules", "parameters", "paused", "tags"):
-        assert after[name] == before[name], name
+    patched(served, f"/deployments/{there['id']}", {"paused": False})
 
 
 def test_a_study_has_a_limit_of_one(served):
@@ -174,3 +171,17 @@ def test_a_deployment_is_triggered_with_parameters_and_completes(served, reprodu
     assert table.exists()
     artifacts = served.post("/artifacts/filter", json={}).json()
     assert {"smoke-table", "smoke-results", "smoke-report"} <= {a["key"] for a in artifacts}
+
+
+def test_prefect_deploy_keeps_what_a_user_changed(served, server):
+    """The last test here: it moves the deployments to a work pool."""
+    words = [PREFECT, "--no-prompt", "deploy", "--all"]
+    pool = [PREFECT, "work-pool", "create", "strive", "--type", "process", "--overwrite"]
+    before = served.get("/deployments/name/reproduce/reproduce").json()
+    for command in (pool, words):
+        done = subprocess.run(command, env=server[1], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    after = served.get("/deployments/name/reproduce/reproduce").json()
+    assert after["work_pool_name"] == "strive"
+    for name in ("schedules", "parameters", "paused", "tags"):
+        assert after[name] == before[name], name
