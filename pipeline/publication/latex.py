@@ -68,7 +68,7 @@ def latex(kind: str, table: pd.DataFrame, study: str) -> str:
         made = made.assign(dataset=[_data(*row) for row in zip(made["dataset"], made["augmented"], strict=True)])
     narrow = pd.DataFrame(made, columns=list(PRINTED[kind])).drop_duplicates()
     shown, alike = _without_the_same(kind, readable(kind, narrow))
-    if any("+" in text for text in [*alike, *(shown["data"] if "data" in shown else ())]):
+    if any("+" in text for text in [*alike, *shown.filter(["data"]).to_numpy().ravel()]):
         alike.append("+: with augmentation")
     long = len(shown) > (PAGE // 2 if kind in BROKEN else PAGE)
     style = shown.style.hide(axis="index")
