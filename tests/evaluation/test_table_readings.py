@@ -56,7 +56,7 @@ def test_the_study_is_published_with_its_table_alone(tmp_path):
     publish(store, READINGS)
     assert "| 1/4     | xavier" in store.read("studies/readings/table.md").decode()
     page = store.read("studies/readings/report.html").decode()
-    assert "xavier, biases of the scores at 0.1" in page
+    assert "Xavier, biases of the scores at 0.1" in page  # the answer begins the page: a sentence
     assert "Table 4" not in page
 
 
