@@ -62,7 +62,7 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
 
 
 class _Server:
-    """`python -m flows.local_server PORT`, which ends when this process does: its standard input is a pipe of ours."""
+    """`python -m flows.local_server PORT`, which ends with this process: its standard input is our pipe."""
 
     def __init__(self):
         with socket.socket() as free:

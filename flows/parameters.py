@@ -72,16 +72,6 @@ Seeds = Annotated[
         le=100,
     ),
 ]
-Replicate = Annotated[
-    int,
-    _field(
-        "Runs to replicate",
-        "Train so many of the finished runs once more, from nothing, with today's code and libraries, and compare. "
-        "Runs that were replicated longest ago come first. 0: none.",
-        ge=0,
-        le=10_000,
-    ),
-]
 Images = Annotated[
     int, _field("Images", "Test images to draw saliency maps of: so many, of every class in turn.", ge=1, le=BLOCK)
 ]

@@ -1,51 +1,32 @@
 """The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by commands that need them."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from flows.cli import output
 from flows.cli.options import (
-    AugmentedOption,
-    BatchOption,
     DataDirOption,
-    DataOption,
-    EpochsOption,
     EveryRunOption,
     ImagesOption,
     JsonOption,
-    LearningRateOption,
-    NetworkOption,
-    OneRunArgument,
-    PreprocessOption,
-    RunArgument,
-    SeedOption,
     SeedsOption,
-    SideOption,
     StoreOption,
     StudyArgument,
-    WidthOption,
     WorkersOption,
-    YesOption,
     answered,
-    confirm,
-    find_dataset,
-    find_run,
     raise_on_sigterm,
 )
 from flows.cli.results import figures, gallery, pull, table
-from pipeline.errors import UserError
+from flows.cli.training import retry, run, work
 from pipeline.paper.networks import NETWORKS, find_network
-from pipeline.plan import study_files
-from pipeline.plan.one_run import one_run
 from pipeline.plan.studies import study
-from pipeline.plan.study import Study, part_of
+from pipeline.plan.study import Study
 from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import seeds_to_plan
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,7 +38,7 @@ app = typer.Typer(
 Start with `strive reproduce`: it trains the paper's twelve networks, small, on handwritten digits, in minutes on a
 laptop, and leaves a table and pictures in the store. `strive plan digits` shows beforehand what that will cost.
 
-**Exit codes**: 0 done; 1 an error of ours or of the machine; 2 the request cannot be met as it stands;
+**Exit codes**: 0 done; 1 a bug in strive, or a failure of the machine; 2 the request cannot be met as it stands;
 3 done, but a run diverged or crashed; 130 and 143 stopped by Ctrl-C and by SIGTERM.""",
 )
 
@@ -184,110 +165,13 @@ def networks(
     output.networks([find_network(name)] if name else list(NETWORKS.values()), as_json)
 
 
-@app.command(
-    epilog="Examples: `strive run model-a.digits.lr0.004.s0`, `strive run --network all-cnn-c --width 1/2 --epochs 50 "
+RUN_EXAMPLES = (
+    "Examples: `strive run model-a.digits.lr0.004.s0`, `strive run --network all-cnn-c --width 1/2 --epochs 50 "
     "--batch 256 --learning-rate 0.05 --data cifar10 --seed 0 --yes`"
 )
-@answered
-def run(
-    run: OneRunArgument = None,
-    network: NetworkOption = None,
-    width: WidthOption = "1",
-    epochs: EpochsOption = None,
-    batch: BatchOption = None,
-    learning_rate: LearningRateOption = None,
-    data: DataOption = "cifar10",
-    side: SideOption = None,
-    augmented: AugmentedOption = False,
-    preprocess: PreprocessOption = None,
-    seed: SeedOption = 0,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    yes: YesOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Train one experiment in this process, without Ray and without Prefect: a study's run, or one of your own.
-
-    It says the run's id and the estimated time first, and asks before more than an hour of work.
-    """
-    configured = settings(store, data_dir=data_dir)
-    opened = open_store(configured.store)
-    if (run is None) == (network is None):
-        raise UserError("name one run by its id, or make one with --network and the options below it")
-    if network is None:
-        experiment = find_run(opened, run or "")
-    else:
-        dataset = find_dataset(data, side)
-        recipe = (width, epochs, batch, learning_rate, augmented, preprocess, seed)
-        experiment = one_run(find_network(network), dataset, *recipe)
-    from flows.cli.doctor import insist_on_data
-    from flows.cli.run import estimate, stopped, train_here, unprepared
-
-    if (seconds := estimate([output.status_of(opened, experiment)])) > 0:
-        insist_on_data(unprepared(opened, [experiment]), configured.data_dir)
-        confirm(experiment.id, seconds, yes, quiet=as_json)
-    raise_on_sigterm()
-    try:
-        if network is not None:  # from now on its id can be named
-            opened.create_json(RunFolder(experiment.id).experiment, experiment.plain())
-        standing = train_here(opened, experiment, configured.data_dir, quiet=as_json)
-    except KeyboardInterrupt:
-        typer.echo(f"\nstrive: {stopped(opened, experiment)}", err=True)
-        raise typer.Exit(130) from None
-    output.print_run(standing, opened, as_json)
-    if standing.state != "done":
-        raise typer.Exit(3)
-
-
-@app.command(epilog="Examples: `strive work digits`, `strive work table-3 --store s3://bucket/strive --yes`")
-@answered
-def work(
-    name: StudyArgument,
-    network: Annotated[str | None, typer.Option(help="Train the runs of this network alone.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Train the runs at this learning rate alone.")
-    ] = None,
-    without_validation: Annotated[
-        bool, typer.Option("--without-validation", help="Leave out the search on validation images.")
-    ] = False,
-    seeds: SeedsOption = None,
-    store: StoreOption = None,
-    data_dir: DataDirOption = None,
-    yes: YesOption = False,
-) -> None:
-    """Train a study's missing runs one after the other in this process, without Ray and without Prefect.
-
-    Start it on every core or host that should help: each process takes runs that no other is training. It says the
-    estimated time first, and asks before more than an hour of work.
-    """
-    configured = settings(store, data_dir=data_dir)
-    opened = open_store(configured.store)
-    wanted = part_of(study(name, seeds), network, learning_rate, not without_validation)
-    from flows.cli.doctor import insist_on_data
-    from flows.cli.run import estimate, unprepared, work_here
-    from pipeline.training.progress import Progress, trainable
-
-    todo = trainable(wanted, Progress(opened, list(wanted.wanted)).statuses())
-    if (seconds := estimate(todo)) > 0:
-        insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
-        confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
-    raise_on_sigterm()
-    work_here(opened, wanted, configured.data_dir, typer.echo)
-
-
-@app.command(epilog="Example: `strive retry model-a.digits.lr0.004.s0`")
-@answered
-def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
-    opened = open_store(settings(store).store)
-    experiment = find_run(opened, run)
-    from pipeline.training import leases
-
-    if not leases.retry(opened, RunFolder(experiment.id)):
-        state = output.status_of(opened, experiment).state
-        raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
-    text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"
-    output.print_answer({"run": experiment.id, "state": "missing"}, text, as_json)
+app.command(epilog=RUN_EXAMPLES)(run)
+app.command(epilog="Examples: `strive work digits`, `strive work table-3 --store s3://bucket/strive --yes`")(work)
+app.command(epilog="Example: `strive retry model-a.digits.lr0.004.s0`")(retry)
 
 
 @app.command(epilog="Examples: `strive index`, `strive index --store s3://bucket/strive`")
@@ -305,9 +189,9 @@ def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
 @answered
 def serve() -> None:
     """Register the flows with the Prefect server of PREFECT_API_URL and run what is triggered or scheduled there."""
-    from flows.local_server import QUIET
+    from flows.cli.serve import serve_all
 
-    _serve_all(QUIET)
+    serve_all()
 
 
 @app.command(epilog="Examples: `strive bench --quick`, `strive bench --json`")
@@ -337,31 +221,6 @@ def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: J
     output.print_checks(checks, as_json)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
-
-
-def _serve_all(quiet: dict[str, str]) -> None:
-    """Serve until stopped; refused where no Prefect server is configured."""
-    for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED"):
-        os.environ.setdefault(name, quiet[name])
-    study_files.make_absolute()  # a flow may run in another folder
-    from flows.prefect_server import server_version
-
-    if url := os.environ.get("PREFECT_API_URL"):  # refused at once, before Prefect is imported
-        server_version(url, os.environ.get("PREFECT_API_AUTH_STRING"))
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
-
-    if not (url := url or PREFECT_API_URL.value()):
-        raise UserError(
-            "no Prefect server is configured. Start one with `prefect server start`, "
-            "then set PREFECT_API_URL=http://127.0.0.1:4200/api"
-        )
-    server_version(url, PREFECT_API_AUTH_STRING.value())
-    from flows.deployments import serve_all as serve
-
-    try:
-        serve()
-    except KeyboardInterrupt:
-        typer.echo("strive: stopped.", err=True)
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ def find_run(store: Store, text: str) -> Experiment:
 def find_dataset(text: str, side: int | None = None) -> Dataset:
     """The data set of that name, or that alone begins so; or your own, by its kind and place: npz:FILE."""
     if ":" in text:
-        from pipeline.data.own_data import lines, own_dataset  # numpy: ours need none of it
+        from pipeline.data.own_data import lines, own_dataset  # numpy: built-in data sets need none of it
 
         found = own_dataset(text, side)
         typer.echo("\n".join(lines(found)), err=True)

@@ -129,7 +129,9 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
     typer.echo(f"{layout.markdown(table) if sys.stdout.isatty() else table}\n")
     if not study.comparable:
         at = f": {study.scale}" if study.scale else ""
-        typer.echo(f"This is {study.relation}{at}. The paper's column is for orientation, not for comparison.\n")
+        typer.echo(
+            f"This study is {study.relation}{at}: the paper's numbers are for orientation, not for comparison.\n"
+        )
     typer.echo(f"report    {summary['report']}")
     if summary["store"].startswith("s3://"):
         typer.echo(f"          to read it: strive pull {study.on_command_line} results --store {summary['store']}")

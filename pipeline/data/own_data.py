@@ -6,10 +6,8 @@ are refused: a data set is its bytes, and its digest is part of the id of every 
 
 import hashlib
 import json
-import math
 import re
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ import numpy as np
 
 from pipeline.data import imagenet, photograph
 from pipeline.data.download import Show, digest
+from pipeline.data.own_arrays import READERS, small
 from pipeline.data.raw_images import Raw
-from pipeline.data.unpickling import Untrusted, unpickle
 from pipeline.errors import UserError, unknown_name
 from pipeline.plan import plain_form
 from pipeline.plan.datasets import DATASETS, Dataset
@@ -30,12 +28,6 @@ KINDS = ("imagefolder", "npz", "cifar")
 SIDE = 32  # pixels that photographs are resized to, unless another side is named
 IN_MEMORY = 4_000_000_000  # bytes of pixels; more of them are kept in shards
 SHARD = 256  # images
-ARRAYS = {  # names of arrays in a .npz file: ours, and Keras's
-    "train images": ("train_images", "x_train"),
-    "train labels": ("train_labels", "y_train"),
-    "test images": ("test_images", "x_test"),
-    "test labels": ("test_labels", "y_test"),
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ def read(dataset: Dataset, place: Place, show: Show) -> Raw:
     if place.kind == "imagefolder":
         show(f"{dataset.name}: photographs are resized, the short side to {dataset.side} px, and cut to their middle")
         return _photographs(dataset, place)
-    found, remarks = _ARRAYS[place.kind](place)
+    found, remarks = READERS[place.kind](place.path)
     for remark in remarks:
         show(f"{dataset.name}: {remark}")
     if found.sha256 != dataset.sha256:
@@ -152,7 +144,7 @@ def _name(place: Place) -> str:
 def _found(place: Place) -> Dataset:
     if place.kind == "imagefolder":
         return _folder(place)
-    found, _ = _ARRAYS[place.kind](place)
+    found, _ = READERS[place.kind](place.path)
     classes = int(found.train_labels.max()) + 1
     side = found.train_images.shape[2]
     train, test = len(found.train_images), len(found.test_images)
@@ -200,109 +192,11 @@ def _photographs(dataset: Dataset, place: Place) -> Raw:
                 damaged.append(f"{file}: {image}")
             else:
                 images[at] = image.transpose(2, 0, 1)
-        arrays += [images, _small(np.array([label for _, label in files]))]
+        arrays += [images, small(np.array([label for _, label in files]))]
     if damaged:
         shown = "; ".join(damaged[: imagenet.NAMED])
         raise UserError(f"{len(damaged)} images of {dataset.name} cannot be decoded: {shown}. Replace or remove them.")
     return Raw(*arrays)
-
-
-def _npz(place: Place) -> tuple[Raw, list[str]]:
-    try:
-        with np.load(place.path, allow_pickle=False) as arrays:
-            there = {what: next((key for key in keys if key in arrays), None) for what, keys in ARRAYS.items()}
-            if missing := [what for what, key in there.items() if key is None]:
-                wanted = " and ".join(f"{' or '.join(ARRAYS[what])}" for what in missing)
-                raise UserError(f"{place.path} has no array {wanted}: it has {', '.join(arrays.files) or 'none'}")
-            found = [arrays[str(there[what])] for what in ARRAYS]
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{place.path} is no .npz file of plain arrays: {error}") from error
-    return _checked(place, *found)
-
-
-def _cifar(place: Place) -> tuple[Raw, list[str]]:
-    """Pickles as CIFAR's: data_batch_1 and on with test_batch, or train with test; `data` (N, 3 x side x side)."""
-    top = Path(place.path)
-    train = sorted(top.glob("data_batch_*"), key=lambda file: (len(file.name), file.name)) or [top / "train"]
-    test = top / ("test_batch" if train[0].name.startswith("data_batch_") else "test")
-    parts = [[_pickled(file) for file in files] for files in (train, [test])]
-    arrays = [np.concatenate([pair[at] for pair in part]) for part in parts for at in (0, 1)]
-    return _checked(place, *arrays)
-
-
-def _pickled(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        content = unpickle(file.read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"{file} cannot be read: {error.strerror}; CIFAR-style data are pickles named as CIFAR's"
-        ) from error
-    except Untrusted as error:
-        raise UserError(f"{file} holds more than arrays and lists: {error}") from error
-    content = content if isinstance(content, dict) else {}
-    data = content.get("data")
-    labels = next((content[key] for key in ("labels", "fine_labels") if key in content), None)
-    side = math.isqrt(data.shape[1] // 3) if isinstance(data, np.ndarray) and data.ndim == 2 else 0
-    if not isinstance(data, np.ndarray) or not side or data.shape[1] != 3 * side**2 or labels is None:
-        raise UserError(f"{file} has no 'data' of rows of 3 x side x side bytes with 'labels' beside them")
-    return data.reshape(-1, 3, side, side), np.asarray(labels)
-
-
-_ARRAYS: dict[str, Callable[[Place], tuple[Raw, list[str]]]] = {"npz": _npz, "cifar": _cifar}
-
-
-def _checked(
-    place: Place, train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
-) -> tuple[Raw, list[str]]:
-    """The arrays as strive has them, and what was done to them; UserError where they are of another kind."""
-    remarks: list[str] = []
-    images = [_images(place, part, array, remarks) for part, array in (("training", train), ("test", test))]
-    if images[0].shape[1:] != images[1].shape[1:]:
-        raise UserError(f"{place.path}: training and test images differ in size, {train.shape} and {test.shape}")
-    labels = [np.asarray(array).reshape(-1) for array in (train_labels, test_labels)]
-    for part, some, which in zip(("training", "test"), images, labels, strict=True):
-        if not np.issubdtype(which.dtype, np.integer) or len(which) != len(some) or not len(some):
-            raise UserError(
-                f"{place.path}: {len(some)} {part} images want as many whole numbers as labels, at least one"
-            )
-    known = np.unique(labels[0])
-    if known[0] != 0 or known[-1] != len(known) - 1 or len(known) < 2:
-        raise UserError(f"{place.path}: training labels must be 0, 1 and on without a gap, not {_short(known)}")
-    if not np.isin(labels[1], known).all():
-        raise UserError(f"{place.path}: test labels {_short(np.setdiff1d(labels[1], known))} are in no training image")
-    return Raw(images[0], _small(labels[0]), images[1], _small(labels[1])), list(dict.fromkeys(remarks))
-
-
-def _images(place: Place, part: str, array: np.ndarray, remarks: list[str]) -> np.ndarray:
-    """(N, 3, side, side) unsigned bytes."""
-    if array.dtype != np.uint8:
-        raise UserError(f"{place.path}: {part} images must be unsigned bytes from 0 to 255 (uint8), not {array.dtype}")
-    if array.ndim == 3:
-        array = array[:, None]
-    elif array.ndim == 4 and array.shape[1] not in (1, 3):
-        array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or array.shape[1] not in (1, 3):
-        raise UserError(
-            f"{place.path}: {part} images must be (N, side, side), (N, side, side, 3) or (N, 3, side, side), "
-            f"not {array.shape}"
-        )
-    if array.shape[2] != array.shape[3]:
-        raise UserError(f"{place.path}: {part} images must be square, not {array.shape[2]} x {array.shape[3]} pixels")
-    if array.shape[1] == 1:
-        remarks.append("gray images, repeated to three channels")
-        array = array.repeat(3, axis=1)
-    return np.ascontiguousarray(array)
-
-
-def _small(labels: np.ndarray) -> np.ndarray:
-    return labels.astype(np.uint8 if labels.max() < 256 else np.int16)
-
-
-def _short(values: np.ndarray) -> str:
-    more = ", ..." if len(values) > 8 else ""
-    return ", ".join(str(value) for value in values[:8]) + more
 
 
 def lines(dataset: Dataset) -> Iterator[str]:

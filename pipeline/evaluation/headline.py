@@ -37,12 +37,15 @@ def _best_reading(rows: Sequence[dict[str, Any]]) -> str:
     best = whole[0]
     return (
         f"{best['initialization']}, biases of the scores at {best['score_bias']:g}, batch {best['batch']}: "
-        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(whole)} readings"
+        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(whole)} readings at "
+        f"{best['width']} of the paper's width (READING.md says which reading was chosen)"
     )
 
 
 def _learned(planned: int, lacking: Counter, errors: Sequence[float | None]) -> str:
     known = [error for error in errors if error is not None]
+    if lacking["not run"] == planned:
+        return "not known yet: every network lacks runs"
     said = f"{len(known)} of {planned} networks learned" if planned != 1 else f"{len(known)} of 1 network learned"
     if lacking:
         said += f" ({_counted(lacking)})"

@@ -88,8 +88,8 @@ Claims = Mapping[str, Difference | Sequence[Difference]]
 class OwnStudy:
     """Every network on every data set by every recipe, at every learning rate, with seeds 0 to `seeds` - 1.
 
-    A network is a table of layers, or the name of one of ours; it gets as many classes as the data set has, and its
-    side. A pair (network, recipe) is trained by that recipe alone. A data set is the name of one of ours or what
+    A network is a table of layers, or the name of a built-in one; it gets as many classes as the data set has, and its
+    side. A pair (network, recipe) is trained by that recipe alone. A data set is the name of a built-in one or what
     `imagefolder`, `npz` or `cifar_files` gives. UserError where something does not fit together.
     """
 

@@ -15,7 +15,7 @@ class Relation(StrEnum):
 
     PAPER = "the paper's task"
     SMALLER = "the paper's task at a smaller scale"  # networks can be compared with each other, errors not with print
-    OTHER = "another task"
+    OTHER = "another task than the paper's"
     OWN = "a study of your own"  # with the numbers and claims that its file names, if any
 
 

@@ -1,4 +1,4 @@
-"""The report's plots as inline SVG by matplotlib; colours are variables of the page, and follow light and dark."""
+"""The report's plots as inline SVG by matplotlib; colors are variables of the page, and follow light and dark."""
 
 import io
 import math
@@ -20,15 +20,15 @@ from pipeline.plan.schedule import RULES
 from pipeline.publication.curves import Curve
 from pipeline.publication.display import in_print
 
-# what matplotlib draws with stands for a variable of the page; the second colour is for where there is no page
-COLOURS = {
+# what matplotlib draws with stands for a variable of the page; the second color is for where there is no page
+COLORS = {
     "#010203": ("ink", "#1b1f24"),
     "#010204": ("muted", "#6a737d"),
     "#010205": ("grid", "#d8dee4"),
     "#010206": ("first", "#0b62c4"),
     "#010207": ("second", "#c2410c"),
 }
-INK, MUTED, GRID, *SERIES = COLOURS
+INK, MUTED, GRID, *SERIES = COLORS
 TITLE_WIDTH = 26  # characters of a panel's title before it goes on below
 Row = dict[str, Any]  # of a table
 STYLE: Any = {
@@ -63,10 +63,10 @@ class Plot:
     svg: str
 
     def alone(self) -> str:
-        """The SVG with colours of its own, for where there is no page around it."""
+        """The SVG with colors of its own, for where there is no page around it."""
         text = self.svg
-        for variable, colour in COLOURS.values():
-            text = text.replace(f"var(--{variable})", colour)
+        for variable, color in COLORS.values():
+            text = text.replace(f"var(--{variable})", color)
         return text.replace("<svg ", '<svg style="background:#ffffff" ', 1)
 
 
@@ -141,13 +141,13 @@ def sensitivity(rates: Sequence[Row], columns: int = 4) -> Plot | None:
 
 def _learning(axes: Axes, panel: Panel) -> None:
     whole, early = panel.by_length()
-    for part, colour in (("test", SERIES[0]), ("train", SERIES[1])):
+    for part, color in (("test", SERIES[0]), ("train", SERIES[1])):
         epochs = getattr(whole[0], part)[0]
         values = np.array([getattr(curve, part)[1] for curve in whole])
-        axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.25, linewidth=0)
-        axes.plot(epochs, values.mean(0), color=colour, linewidth=1.2, label=f"{part} error")
+        axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.25, linewidth=0)
+        axes.plot(epochs, values.mean(0), color=color, linewidth=1.2, label=f"{part} error")
         for curve in early:
-            axes.plot(*getattr(curve, part), color=colour, linewidth=0.6, linestyle=":")
+            axes.plot(*getattr(curve, part), color=color, linewidth=0.6, linestyle=":")
     if panel.paper is not None:
         axes.axhline(panel.paper, color=MUTED, linewidth=0.8, linestyle="--", label="paper")
     axes.set_title(fill(panel.title, TITLE_WIDTH))
@@ -158,13 +158,13 @@ def _learning(axes: Axes, panel: Panel) -> None:
 
 
 def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
-    for column, label, marker, colour in (
+    for column, label, marker, color in (
         ("error", "test images", "o", SERIES[0]),
         ("held_out_error", "validation images", "s", SERIES[1]),
     ):
         known = [row for row in rows if row[column] is not None]
         x, y = [row["lr"] for row in known], [row[column] for row in known]
-        axes.plot(x, y, color=colour, marker=marker, markersize=3, linewidth=1, label=label)
+        axes.plot(x, y, color=color, marker=marker, markersize=3, linewidth=1, label=label)
     axes.set_title(fill(title, TITLE_WIDTH))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -198,12 +198,12 @@ def _rows(count: int) -> tuple[Figure, Axes]:
 
 
 def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) -> None:
-    """A dot with its interval on a line for every row, the first on top; the rules of choosing in two colours."""
-    colours = [SERIES[1] if row["rule"] == "paper" else SERIES[0] for row in rows]
+    """A dot with its interval on a line for every row, the first on top; the rules of choosing in two colors."""
+    colors = [SERIES[1] if row["rule"] == "paper" else SERIES[0] for row in rows]
     places = range(len(rows))
     ends = ([math.nan if row[end] is None else row[end] for row in rows] for end in (low, high))
-    axes.hlines(places, *ends, colors=colours, linewidth=1.6)
-    axes.scatter([row[middle] for row in rows], places, c=colours, s=18, zorder=3)
+    axes.hlines(places, *ends, colors=colors, linewidth=1.6)
+    axes.scatter([row[middle] for row in rows], places, c=colors, s=18, zorder=3)
     axes.set_yticks(list(places), [row_name(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
@@ -245,6 +245,6 @@ def _plot(name: str, title: str, figure: Figure, alt: str) -> Plot:
         r' width="[\d.]+pt" height="[\d.]+pt"|(?<=<svg) height="[\d.]+pt"| width="[\d.]+pt"', "", text, count=2
     )
     text = re.sub(r' id="(?!m|p|C)[a-zA-Z]+_[\d_]+"', "", text)  # names of groups repeat from figure to figure
-    for drawn, (variable, _) in COLOURS.items():
+    for drawn, (variable, _) in COLORS.items():
         text = text.replace(drawn, f"var(--{variable})")
     return Plot(name, title, alt, text.replace("<svg ", f'<svg role="img" aria-label="{title}. {alt}" ', 1))

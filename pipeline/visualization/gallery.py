@@ -51,7 +51,7 @@ def _run(experiment: Experiment, result: Result, notes: list[dict]) -> dict:
     return {
         "id": experiment.id,
         "label": f"{name}, learning rate {experiment.recipe.lr:g}, seed {experiment.seed}",
-        "network": experiment.network.name,
+        "network": name,
         "error": f"{result.error_percent:.2f} % error",
         "names": class_names(experiment.dataset),
         "pictures": [_without_twins(note) for note in notes],

@@ -1,4 +1,4 @@
-"""Images of your own, looked at by a finished run or by a network of ours with weights of your own.
+"""Images of your own, looked at by a finished run, or by one of the paper's networks with your weights.
 
 Photographs are seen as a data set's: the short side resized, the middle cut out, then the run's own preprocessing.
 """
@@ -123,7 +123,9 @@ def of_run(store: Store, id: str) -> Looker:
 
 
 def of_weights(network: str, file: Path, how: str = "scale", side: int | None = None) -> Looker:
-    """A network of ours with weights from a .safetensors or .pth file; `how` their images were scaled, one of SCALES.
+    """One of the paper's networks with weights from a .safetensors or .pth file.
+
+    `how` says how their images were scaled, one of SCALES.
 
     Width and classes are those of the weights. UserError, naming the layer, where these are of another network.
     """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 SHARE = 0.995  # of a map's values that are shown without clipping
 SCALING = (
-    "symmetric around zero: grey is 0, and full colour the 99.5th percentile of this map's absolute values, over all "
+    "symmetric around zero: gray is 0, and full color the 99.5th percentile of this map's absolute values, over all "
     "pixels and colors; the same for every method"
 )
 TILE = 96  # pixels that a tile is enlarged to, at the least
@@ -34,11 +34,11 @@ class Grid:
 
 
 def of_maps(maps_NCHW: Tensor, inside_N1HW: Tensor | None = None) -> list[Rgba]:
-    """Each map around grey by its own scale; transparent outside."""
-    return of_images(around_grey(maps_NCHW), inside_N1HW)
+    """Each map around gray by its own scale; transparent outside."""
+    return of_images(around_gray(maps_NCHW), inside_N1HW)
 
 
-def around_grey(maps_NCHW: Tensor) -> Tensor:
+def around_gray(maps_NCHW: Tensor) -> Tensor:
     """0 becomes 0.5, each map's scale 0 and 1."""
     maps_NCHW = maps_NCHW.float().cpu()
     flat = maps_NCHW.abs().flatten(1)
@@ -48,7 +48,7 @@ def around_grey(maps_NCHW: Tensor) -> Tensor:
 
 
 def of_images(values_NCHW: Tensor, inside_N1HW: Tensor | None = None) -> list[Rgba]:
-    """Colours 0 to 1, or a grey value; transparent outside."""
+    """Colors 0 to 1, or a gray value; transparent outside."""
     values = values_NCHW.cpu().expand(-1, 3, -1, -1)
     alpha = torch.ones_like(values[:, :1]) if inside_N1HW is None else inside_N1HW.to(values).cpu()
     rgba = (torch.cat([values, alpha], 1) * 255).round().to(torch.uint8)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.numerics.saliency.attribution import Target
 from pipeline.numerics.saliency.randomization import randomize_cascade
 from pipeline.visualization.explained_model import ExplainedModel
-from pipeline.visualization.png import around_grey
+from pipeline.visualization.png import around_gray
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Views:
 
 def views(maps_NCHW: Tensor) -> Views:
     signal = maps_NCHW.flatten(1).abs().amax(1).numpy() > 0
-    return Views(signal, _ranks(maps_NCHW), _ranks(maps_NCHW.abs()), around_grey(maps_NCHW).numpy())
+    return Views(signal, _ranks(maps_NCHW), _ranks(maps_NCHW.abs()), around_gray(maps_NCHW).numpy())
 
 
 def _ranks(values_NCHW: Tensor) -> np.ndarray:

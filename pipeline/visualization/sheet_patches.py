@@ -66,8 +66,8 @@ def _patches(
         yield on_sheet(subject, picture, wrapped(tiles, columns), count, note)
 
 
-def _cropped(values_NCHW: Tensor, boxes: Sequence[tuple[int, int, int]], colour: Callable) -> list[Rgba]:
+def _cropped(values_NCHW: Tensor, boxes: Sequence[tuple[int, int, int]], color: Callable) -> list[Rgba]:
     """Each image's box, transparent where it reaches beyond the image."""
     inside = torch.ones_like(values_NCHW[:1, :1])
     crops = torch.stack([crop(value, box) for value, box in zip(values_NCHW, boxes, strict=True)])
-    return colour(crops, torch.cat([crop(inside, box) for box in boxes]))
+    return color(crops, torch.cat([crop(inside, box) for box in boxes]))

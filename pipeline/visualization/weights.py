@@ -1,4 +1,4 @@
-"""Weights of your own for a network of ours, from .safetensors or .pth. No file is ever run as a program."""
+"""Your weights for one of the paper's networks, from .safetensors or .pth. No file is ever run as a program."""
 
 import pickle
 import re

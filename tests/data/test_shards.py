@@ -88,7 +88,7 @@ GRAY = np.arange(30 * 30, dtype=np.float64).reshape(30, 30) / 899  # black to wh
         ("with alpha.png", lambda: Image.fromarray(np.round(GRAY * 255).astype(np.uint8)).convert("LA")),
     ],
 )
-def test_grey_photographs_of_any_depth_keep_their_shades(tmp_path, name, photo):
+def test_gray_photographs_of_any_depth_keep_their_shades(tmp_path, name, photo):
     photo().save(tmp_path / name, format="TIFF" if ".tif" in name else None)
     out = photograph.square(tmp_path / name, 30)
     assert np.abs(out[..., 0] - GRAY * 255).max() <= 1

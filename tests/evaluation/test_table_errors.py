@@ -73,6 +73,8 @@ def test_on_another_task_nothing_is_decided():
     assert headline(digits, {"cells": records(made_["cells"]), "claims": []}).startswith(
         "12 of 12 networks learned, median error 3.0"
     )
+    nothing = tables.make(digits, {})
+    assert headline(digits, {"cells": records(nothing["cells"]), "claims": []}).startswith("not known yet")
 
 
 def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_against_print():

@@ -65,4 +65,5 @@ def test_the_study_has_this_table_alone_and_a_headline():
     assert list(made) == ["readings"]
     said = headline(READINGS, {"readings": records(made["readings"])})
     assert said.startswith("xavier, biases of the scores at 0.1, batch 128: 12 of 12 runs leave the plateau")
+    assert "at 1/4 of the paper's width" in said
     assert headline(READINGS, {"readings": []}) == "no run has come out yet"

@@ -74,9 +74,9 @@ def test_the_pictures_show_digits_beside_their_maps(reproduced):
             for method in of
         }
         assert [cell["label"] for cell in of["image"]["cells"]] == list(range(10))
-        assert np.ptp(shown["image"], axis=2).max() == 0  # digits are grey
+        assert np.ptp(shown["image"], axis=2).max() == 0  # digits are gray
         for method in RULES:
-            assert np.ptp(shown[method], axis=2).max() > 0  # maps are coloured
+            assert np.ptp(shown[method], axis=2).max() > 0  # maps are colored
             assert shown[method].std() > 5
 
 

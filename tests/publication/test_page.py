@@ -290,5 +290,5 @@ def test_the_forest_has_a_mark_where_the_difference_is(tmp_path):
     ]
     assert len(x) == 3
     assert (x[2] - x[1]) / (x[1] - x[0]) == pytest.approx(2, rel=1e-3)
-    assert "#0102" not in svg  # every colour has become a variable of the page
+    assert "#0102" not in svg  # every color has become a variable of the page
     assert "var(--" not in plots.forest(rows).alone()

@@ -131,7 +131,7 @@ def test_the_large_network_takes_a_step_on_four_distorted_images(cifar):
     assert [row.train_seen for row in rows] == [4, 4]
     assert all(np.isfinite(row.train_loss) for row in rows)
     assert not torch.equal(model.conv1.weight, before)
-    # what the last epoch shows is not distorted: centred in grey, as in evaluation
+    # what the last epoch shows is not distorted: centred in gray, as in evaluation
     assert torch.equal(
         next(iter(feed.training_batches(0, epoch=1)))[0].sort(0)[0], feed.eval_batch(torch.arange(4))[0].sort(0)[0]
     )

@@ -31,7 +31,7 @@ from pipeline.visualization.catalogue import (
     pictures,
 )
 from pipeline.visualization.explained_model import ExplainedModel
-from pipeline.visualization.png import around_grey, of_images, of_maps, sheet, wrapped
+from pipeline.visualization.png import around_gray, of_images, of_maps, sheet, wrapped
 
 ONE = experiment()
 SMALL = RenderRequest(images=4, channels=2, top=3, sanity=3)
@@ -113,7 +113,7 @@ def test_maps_lie_there_as_arrays_too_and_are_those_of_the_model(finished):
     assert torch.equal(maps["guided"], again)
     np.testing.assert_array_equal(kept, again.numpy().astype(np.float16))
     drawn = tile(picture_of(store, note), note["grid"], 0, 1)
-    expected = (around_grey(again[1:2])[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    expected = (around_gray(again[1:2])[0] * 255).round().byte().permute(1, 2, 0).numpy()
     times = note["grid"]["tile"] // 32
     np.testing.assert_array_equal(drawn[::times, ::times, :3], expected)
 
@@ -168,12 +168,12 @@ def test_pooled_networks_show_switches_and_all_convolutional_ones_pools_put_in_a
     assert not torch.equal(with_, without)
 
 
-def test_colours_are_symmetric_around_grey_and_know_no_method():
+def test_colors_are_symmetric_around_gray_and_know_no_method():
     maps = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(around_grey(maps) - 0.5, 0.5 - around_grey(-maps))
-    torch.testing.assert_close(around_grey(maps), around_grey(1000 * maps))
-    assert (around_grey(torch.zeros(1, 3, 4, 4)) == 0.5).all()
-    full = ((around_grey(maps) == 0) | (around_grey(maps) == 1)).flatten(1).float().mean(1)
+    torch.testing.assert_close(around_gray(maps) - 0.5, 0.5 - around_gray(-maps))
+    torch.testing.assert_close(around_gray(maps), around_gray(1000 * maps))
+    assert (around_gray(torch.zeros(1, 3, 4, 4)) == 0.5).all()
+    full = ((around_gray(maps) == 0) | (around_gray(maps) == 1)).flatten(1).float().mean(1)
     assert ((full > 0.004) & (full < 0.006)).all()
 
 
@@ -203,7 +203,7 @@ def test_likeness_is_scipys_and_scikit_images():
     ]
     ssim = [
         structural_similarity(a, b, data_range=1.0, channel_axis=0)
-        for a, b in zip(around_grey(one[:3]).numpy(), around_grey(two[:3]).numpy(), strict=True)
+        for a, b in zip(around_gray(one[:3]).numpy(), around_gray(two[:3]).numpy(), strict=True)
     ]
     expected = [np.mean(values) for values in (rho, sizes, ssim)]
     assert [found.spearman, found.spearman_abs, found.ssim] == pytest.approx(expected, abs=1e-4)

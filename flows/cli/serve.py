@@ -1,0 +1,33 @@
+"""`strive serve`: the flows offered to a Prefect server."""
+
+import os
+
+import typer
+
+from flows.local_server import QUIET
+from flows.prefect_server import server_version
+from pipeline.errors import UserError
+from pipeline.plan import study_files
+
+
+def serve_all() -> None:
+    """Serve until stopped; refused where no Prefect server is configured."""
+    for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED"):
+        os.environ.setdefault(name, QUIET[name])
+    study_files.make_absolute()  # a flow may run in another folder
+    if url := os.environ.get("PREFECT_API_URL"):  # refused at once, before Prefect is imported
+        server_version(url, os.environ.get("PREFECT_API_AUTH_STRING"))
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+
+    if not (url := url or PREFECT_API_URL.value()):
+        raise UserError(
+            "no Prefect server is configured. Start one with `prefect server start`, "
+            "then set PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    server_version(url, PREFECT_API_AUTH_STRING.value())
+    from flows.deployments import serve_all as serve
+
+    try:
+        serve()
+    except KeyboardInterrupt:
+        typer.echo("strive: stopped.", err=True)

@@ -1,0 +1,139 @@
+"""The commands that train in this process, without Ray and Prefect: one run, a study's runs, and a retry."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import output
+from flows.cli.options import (
+    AugmentedOption,
+    BatchOption,
+    DataDirOption,
+    DataOption,
+    EpochsOption,
+    JsonOption,
+    LearningRateOption,
+    NetworkOption,
+    OneRunArgument,
+    PreprocessOption,
+    RunArgument,
+    SeedOption,
+    SeedsOption,
+    SideOption,
+    StoreOption,
+    StudyArgument,
+    WidthOption,
+    YesOption,
+    answered,
+    confirm,
+    find_dataset,
+    find_run,
+    raise_on_sigterm,
+)
+from pipeline.errors import UserError
+from pipeline.paper.networks import find_network
+from pipeline.plan.one_run import one_run
+from pipeline.plan.studies import study
+from pipeline.plan.study import part_of
+from pipeline.runtime.settings import settings
+from pipeline.store.objects import RunFolder, open_store
+
+
+@answered
+def run(
+    run: OneRunArgument = None,
+    network: NetworkOption = None,
+    width: WidthOption = "1",
+    epochs: EpochsOption = None,
+    batch: BatchOption = None,
+    learning_rate: LearningRateOption = None,
+    data: DataOption = "cifar10",
+    side: SideOption = None,
+    augmented: AugmentedOption = False,
+    preprocess: PreprocessOption = None,
+    seed: SeedOption = 0,
+    store: StoreOption = None,
+    data_dir: DataDirOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one experiment in this process, without Ray and without Prefect: a study's run, or one of your own.
+
+    It says the run's id and the estimated time first, and asks before more than an hour of work.
+    """
+    configured = settings(store, data_dir=data_dir)
+    opened = open_store(configured.store)
+    if (run is None) == (network is None):
+        raise UserError("name one run by its id, or make one with --network and the options below it")
+    if network is None:
+        experiment = find_run(opened, run or "")
+    else:
+        dataset = find_dataset(data, side)
+        recipe = (width, epochs, batch, learning_rate, augmented, preprocess, seed)
+        experiment = one_run(find_network(network), dataset, *recipe)
+    from flows.cli.doctor import insist_on_data
+    from flows.cli.run import estimate, stopped, train_here, unprepared
+
+    if (seconds := estimate([output.status_of(opened, experiment)])) > 0:
+        insist_on_data(unprepared(opened, [experiment]), configured.data_dir)
+        confirm(experiment.id, seconds, yes, quiet=as_json)
+    raise_on_sigterm()
+    try:
+        if network is not None:  # from now on its id can be named
+            opened.create_json(RunFolder(experiment.id).experiment, experiment.plain())
+        standing = train_here(opened, experiment, configured.data_dir, quiet=as_json)
+    except KeyboardInterrupt:
+        typer.echo(f"\nstrive: {stopped(opened, experiment)}", err=True)
+        raise typer.Exit(130) from None
+    output.print_run(standing, opened, as_json)
+    if standing.state != "done":
+        raise typer.Exit(3)
+
+
+@answered
+def work(
+    name: StudyArgument,
+    network: Annotated[str | None, typer.Option(help="Train the runs of this network alone.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Train the runs at this learning rate alone.")
+    ] = None,
+    without_validation: Annotated[
+        bool, typer.Option("--without-validation", help="Leave out the search on validation images.")
+    ] = False,
+    seeds: SeedsOption = None,
+    store: StoreOption = None,
+    data_dir: DataDirOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Train a study's missing runs one after the other in this process, without Ray and without Prefect.
+
+    Start it on every core or host that should help: each process takes runs that no other is training. It says the
+    estimated time first, and asks before more than an hour of work.
+    """
+    configured = settings(store, data_dir=data_dir)
+    opened = open_store(configured.store)
+    wanted = part_of(study(name, seeds), network, learning_rate, not without_validation)
+    from flows.cli.doctor import insist_on_data
+    from flows.cli.run import estimate, unprepared, work_here
+    from pipeline.training.progress import Progress, trainable
+
+    todo = trainable(wanted, Progress(opened, list(wanted.wanted)).statuses())
+    if (seconds := estimate(todo)) > 0:
+        insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
+        confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
+    raise_on_sigterm()
+    work_here(opened, wanted, configured.data_dir, typer.echo)
+
+
+@answered
+def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
+    opened = open_store(settings(store).store)
+    experiment = find_run(opened, run)
+    from pipeline.training import leases
+
+    if not leases.retry(opened, RunFolder(experiment.id)):
+        state = output.status_of(opened, experiment).state
+        raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
+    text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"
+    output.print_answer({"run": experiment.id, "state": "missing"}, text, as_json)
