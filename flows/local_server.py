@@ -62,22 +62,22 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
 
 
 class _Server:
-    """`python -m flows.local_server PORT`, which ends with this process: its standard input is our pipe."""
+    """`python -m flows.local_server SOCKET`, which ends with this process: its standard input is our pipe."""
 
     def __init__(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/api"
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that nobody reads would stop it one day
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.local_server", str(port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._said,
-            env=_environment(),
-            start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
-        )
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that is not read would stop it one day
+        with socket.socket() as bound:  # handed on bound, so that no other process can take its port
+            bound.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "flows.local_server", str(bound.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+                env=_environment(),
+                pass_fds=[bound.fileno()],
+                start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
+            )
 
     def ready(self) -> None:
         """Wait until it answers."""
@@ -122,8 +122,8 @@ def _cause(said: str) -> str:
     return (errors or lines or [""])[-1]
 
 
-def _serve(port: int) -> None:
-    """The server process."""
+def _serve(descriptor: int) -> None:
+    """The server process, on an inherited socket."""
 
     def end_with_parent() -> None:
         sys.stdin.read()  # returns when the other end of the pipe is closed
@@ -133,7 +133,8 @@ def _serve(port: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    uvicorn.run(create_app(ephemeral=True, final=True), host="127.0.0.1", port=port, log_level="error")
+    server = uvicorn.Server(uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error"))
+    server.run(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":
