@@ -5,14 +5,14 @@ import logging
 from pipeline.errors import UserError
 
 FORESEEN = (UserError, OSError)  # a request that cannot be met; a store, disk or network that fails
+HOW_IT_WENT = ("Finished in state", "Task run failed with state", "Crash detected!")  # as Prefect begins
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
 class OneSentence(logging.Filter):
     """Leaves of a record about a foreseen error its sentence alone.
 
-    `silent` drops such records, and those about the state a run finished in: for a command that says itself how its
-    flow went.
+    `silent` drops such records, and those about how a run ended: for a command that says itself how its flow went.
     """
 
     silent = False
@@ -22,7 +22,7 @@ class OneSentence(logging.Filter):
         if isinstance(error, FORESEEN):
             record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
             return not self.silent
-        return not (self.silent and record.getMessage().startswith("Finished in state"))
+        return not (self.silent and record.getMessage().startswith(HOW_IT_WENT))
 
 
 ONE_SENTENCE = OneSentence()

@@ -9,7 +9,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import wait
-from prefect.states import Completed, Crashed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.hosted import run_name, turn
@@ -17,6 +17,7 @@ from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, Workers, opene
 from pipeline.evaluation.frames import manifest
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
+from pipeline.runtime.driver import FleetStopped
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, StudyFolder
 from pipeline.training.fleet import Fleet
@@ -35,6 +36,7 @@ class Poller(threading.Thread):
         self._standings: dict[str, RunStatus] = {}
         self._over = threading.Event()
         self._released = False
+        self.stopped = False  # on purpose, before every run had an outcome
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -78,9 +80,13 @@ class Poller(threading.Thread):
 
 
 @task(name="fleet", task_run_name="fleet of {study}", cache_policy=NO_CACHE)
-def work(study: str, fleet: Fleet) -> None:
+def work(study: str, fleet: Fleet) -> State:
     """The fleet's place in the UI: running until every experiment has an outcome."""
-    fleet.wait()
+    try:
+        fleet.wait()
+    except FleetStopped:
+        return Cancelled(message="the fleet was stopped; finished runs and checkpoints are kept")
+    return Completed(message="every run has an outcome")
 
 
 @task(name="experiment", task_run_name="{label}", cache_policy=NO_CACHE)
@@ -88,7 +94,8 @@ def track_run(label: str, id: str, poller: Poller) -> State:
     """One experiment's place in the UI: takes the state that the store gives its run."""
     standing = poller.wait_for(id)
     if standing is None:
-        return Failed(message=f"{id}: the fleet ended before this run had an outcome")
+        ended = Cancelled if poller.stopped else Failed
+        return ended(message=f"{id}: the fleet ended before this run had an outcome")
     result = standing.result
     assert result is not None, "a run with an outcome has its result"
     if standing.state == "diverged":
@@ -133,6 +140,7 @@ def _train(study: str, missing: list[Experiment], store: Store, workers: int | N
             with suppress(Exception):  # a server that is away for a minute must not cost a night's training
                 update_progress_artifact(_id(artifact), poller.percent_done())
     except BaseException:  # cancelled, or Ctrl-C: the task above would wait for the fleet to finish its work
+        poller.stopped = True
         fleet.stop()
         raise
     finally:

@@ -31,11 +31,16 @@ class FleetFailed(RuntimeError):
     """Ray could not do the work; the message has the end of what it said."""
 
 
+class FleetStopped(FleetFailed):
+    """It was stopped before all was done."""
+
+
 class Driver:
     """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread."""
 
     def __init__(self, module: str, order: dict):
         end_with_parent()
+        self._stopped = False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],
@@ -54,7 +59,7 @@ class Driver:
         """The last line it said, when all is done.
 
         UserError when it could not begin and the user can change that; FleetFailed with the end of what it said
-        when it failed.
+        when it failed, FleetStopped when it was stopped.
         """
         code = self._process.wait()
         assert self._process.stdin is not None
@@ -62,6 +67,8 @@ class Driver:
         with self._said:
             self._said.seek(0)
             lines = self._said.read().decode(errors="replace").strip().splitlines()
+        if code != 0 and self._stopped:
+            raise FleetStopped("stopped")
         if code == REFUSED:
             raise UserError(lines[-1])
         if code != 0:
@@ -70,6 +77,7 @@ class Driver:
 
     def stop(self) -> None:
         """End it with all its processes; finished runs and checkpoints are in the store."""
+        self._stopped = True
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)

@@ -1,6 +1,7 @@
 """The flow `train` with a fleet of our own making: every run gets the state that the store gives it."""
 
 import json
+import logging
 import threading
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -369,3 +370,15 @@ def test_an_error_of_our_own_keeps_its_traceback(harness, caplog):
     state = flow(lambda: _foreseen(KeyError), name="outer")(return_state=True)
     assert state.is_failed()
     assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_command_that_was_interrupted_says_so_itself():
+    """What Prefect logs of an interrupted flow, word for word."""
+    from flows.foreseen import OneSentence
+
+    said = "Crash detected! Execution was aborted by an interrupt signal."
+    record = logging.LogRecord("prefect.flow_runs", logging.ERROR, "", 0, said, (), None)
+    quiet, loud = OneSentence(), OneSentence()
+    quiet.silent = True
+    assert not quiet.filter(record)
+    assert loud.filter(record)
