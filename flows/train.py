@@ -131,7 +131,7 @@ def train(
 def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
     poller = Poller(store, missing)
     artifact = create_progress_artifact(0.0, key=f"{study}-progress", description=f"epochs of {study}")
-    fleet = Fleet(missing, store.url, workers)
+    fleet = Fleet(missing, store.url, workers, StudyFolder(study).news)
     poller.start()
     try:
         at_work = work.submit(study, fleet)

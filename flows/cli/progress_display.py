@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
-from pipeline.store.objects import DatasetFolder, Store
+from pipeline.store.objects import DatasetFolder, Store, StudyFolder
 from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
 LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
@@ -72,10 +72,17 @@ class Display:
             return f"{settled} of {settled} runs ended; verifying, table and pictures"
         if not all(self._prepared(e) for e in self._study.experiments[:1]):
             return self._preparing()
+        waits = self._waits()
         if not settled and not any(s.state == "running" for s in standings):
-            return "starting the workers (Ray takes half a minute)"
+            return waits or "starting the workers (Ray takes half a minute)"
         left = seconds_left(standings, self._workers)
-        return f"training: {settled} of {len(standings)} runs ended, about {duration(left)} left"
+        line = f"training: {settled} of {len(standings)} runs ended, about {duration(left)} left"
+        return f"{line}; {waits}" if waits else line
+
+    def _waits(self) -> str:
+        """What the fleet waits for, in a sentence; empty when it waits for nothing."""
+        news = self._store.find_json(StudyFolder(self._study.name).news)
+        return news["text"] if news else ""
 
     def _prepared(self, experiment: Experiment) -> bool:
         return self._store.exists(_data(experiment).manifest)

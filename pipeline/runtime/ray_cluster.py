@@ -3,7 +3,6 @@
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +19,7 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 import psutil
 import ray
+from ray._private.state import state
 
 from pipeline.errors import UserError
 from pipeline.runtime.child_process import kill_tree
@@ -29,7 +29,6 @@ from pipeline.runtime.settings import TOGETHER
 
 T = TypeVar("T")
 R = TypeVar("R")
-NODE_SECONDS = 60.0  # for a node with CPUs to join
 STARTS = 3  # tries to start a cluster of our own
 OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through the store, not through Ray
 
@@ -38,14 +37,18 @@ OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through 
 class Placement:
     """Where a fleet runs; no part of any run's identity."""
 
-    workers: int
+    workers: int  # for which there is room now, or as many as were asked for
     gpus_per_worker: float = 0
     cpus_per_worker: float = 1
     together: int = 1  # experiments that one worker trains at once
+    asked: int | None = None  # None: as many as there is room for, at any time
 
 
 def connect(workers: int | None = None) -> Placement:
-    """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it."""
+    """Join the cluster of RAY_ADDRESS, or start one in this process's care; how many workers fit on it.
+
+    A cluster may have no CPUs yet, or fewer than the `workers` asked for: Ray's autoscaler sees the demand.
+    """
     if trouble := ray_trouble():
         raise UserError(trouble)
     if not (address := os.environ.get("RAY_ADDRESS")):
@@ -54,11 +57,29 @@ def connect(workers: int | None = None) -> Placement:
         _join(address)
     else:
         _start(workers or cores())
-    cpus, gpus = _resources_within(NODE_SECONDS)
-    count = workers or min(gpus, cpus) or cpus
-    if count > cpus:
-        raise UserError(f"{count} workers want a CPU each, and the cluster has {cpus}: ask for fewer with --workers")
-    return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1)
+    have = ray.cluster_resources()
+    cpus, gpus = int(have.get("CPU", 0)), int(have.get("GPU", 0))
+    count = workers or min(gpus, cpus) or max(1, cpus)
+    return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1, asked=workers)
+
+
+def places(placement: Placement) -> int:
+    """How many such workers the machines of the cluster have room for that are not announced to go."""
+    gone = leaving()
+    have = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in gone]
+    return sum(_room(resources, placement) for resources in have)
+
+
+def leaving() -> set[str]:
+    """The ids of the machines that are announced to go; Ray has no public call for it."""
+    return set(state.get_draining_nodes())
+
+
+def _room(resources: dict[str, float], placement: Placement) -> int:
+    room = int(resources.get("CPU", 0) / placement.cpus_per_worker)
+    if placement.gpus_per_worker:
+        room = min(room, int(resources.get("GPU", 0) / placement.gpus_per_worker + 1e-6))
+    return room
 
 
 def _start(cpus: int) -> None:
@@ -86,16 +107,6 @@ def _join(address: str) -> None:
         raise UserError(
             f"the Ray cluster at RAY_ADDRESS={address} did not let us in: {str(error).splitlines()[0]}"
         ) from error
-
-
-def _resources_within(seconds: float) -> tuple[int, int]:
-    """The cluster's CPUs and GPUs, once a node that has any has joined."""
-    until = time.monotonic() + seconds
-    while not (have := ray.cluster_resources()).get("CPU"):
-        if time.monotonic() > until:
-            raise UserError(f"no node with CPUs has joined the cluster within {seconds:.0f} s: start a Ray worker")
-        time.sleep(1)
-    return int(have["CPU"]), int(have.get("GPU", 0))
 
 
 def disconnect() -> None:

@@ -237,6 +237,7 @@ class StudyFolder:
         self.editions = self.object("editions.json")  # the list of them
         self.report = self.object("report.html")
         self.inputs = self.object("inputs.json")  # what tables and page were made from; no part of what is pulled
+        self.news = self.object("news.json")  # what its fleet waits for; there while it does
         self.files = self.object("files.json")  # what `strive pull` fetches, with digests; written after these
 
     @property

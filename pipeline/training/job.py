@@ -8,7 +8,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -31,7 +31,7 @@ from pipeline.runtime.provenance import provenance
 from pipeline.store.objects import Store, sha256
 from pipeline.training import checkpoint, history, packing
 from pipeline.training.device import device, mode_of
-from pipeline.training.leases import Lease, LeaseLost
+from pipeline.training.leases import Lease, LeaseLost, Released
 from pipeline.training.summary import summary
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Training:
     dataset_sha256: str  # of the data set's manifest
     rows: list[Epoch]  # all epochs so far, those of earlier attempts included
     saved_at: float = field(default_factory=time.monotonic)
+    left: bool = False  # saved for another process to go on
 
 
 def run(
@@ -65,11 +66,13 @@ def run(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     workers: ProcessGroup = ALONE,
     part_seconds: float = PART_SECONDS,
+    released: Callable[[], bool] = lambda: False,
 ) -> list[Result]:
     """Train the experiment of every lease to its outcome and record it; the results, in the order of the leases.
 
     All leases are kept alive meanwhile. Of several workers this is the first; the others `join` each experiment.
-    Raises LeaseLost when another process has taken a run over, and what made a run fail.
+    Raises LeaseLost when another process has taken a run over, Released once `released` says so and all are saved, and
+    what made a run fail.
     """
     _prepare_process()
     intervals = Intervals(checkpoint_seconds, part_seconds)
@@ -77,7 +80,7 @@ def run(
         for lease in leases:
             alive.enter_context(lease)
         results = packing.train_all(
-            leases, lambda group: train(group, store, intervals, workers), side_by_side=workers.count == 1
+            leases, lambda group: train(group, store, intervals, workers, released), side_by_side=workers.count == 1
         )
         by_id = {result.experiment_id: result for result in results}
     return [by_id[lease.experiment.id] for lease in leases]
@@ -92,13 +95,21 @@ def join(this: Experiment, store: Store, workers: ProcessGroup) -> None:
         pass
 
 
-def train(leases: Sequence[Lease], store: Store, intervals: Intervals, workers: ProcessGroup) -> Iterator[Result]:
+def train(
+    leases: Sequence[Lease],
+    store: Store,
+    intervals: Intervals,
+    workers: ProcessGroup,
+    released: Callable[[], bool] = lambda: False,
+) -> Iterator[Result]:
     """From lease to result; several leases are on experiments that make the same steps."""
     trainings = {training.trainer: training for training in [begin(lease, store, workers) for lease in leases]}
     for trainer, event in chunks([*trainings]):
         training = trainings[trainer]
         if isinstance(event, Pause):
-            if _is_due(training, intervals.part):
+            if released():
+                leave(training, event.part(), trainings)
+            elif _is_due(training, intervals.part):
                 save(training, event.part())
             continue
         training.rows.append(event)
@@ -153,6 +164,15 @@ def save(training: Training, part: PartialEpoch | None = None) -> None:
     history.write(training.store, lease.run, lease.attempt, training.rows)
     checkpoint.save(training.store, lease.run, lease.attempt, len(training.rows), trainer.model, trainer.weights, part)
     training.saved_at = time.monotonic()
+
+
+def leave(training: Training, part: PartialEpoch, all_of_them: dict[Trainer, Training]) -> None:
+    """Save a run of those that this process is to leave; raises Released when each has been saved."""
+    if not training.left:
+        save(training, part)
+        training.left = True
+    if all(other.left for other in all_of_them.values()):
+        raise Released(f"saved after {len(training.rows)} epochs and {part.seen:,} images")
 
 
 def finish(training: Training) -> Result:

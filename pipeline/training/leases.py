@@ -51,6 +51,10 @@ class LeaseLost(RuntimeError):
     """Another process has taken the run over: nothing that this one computes may be written."""
 
 
+class Released(RuntimeError):
+    """This process was asked to go: the runs are saved, and others go on with them."""
+
+
 def this_process(fleet: str = "", rank: int = 0) -> Owner:
     """This process as an owner of leases, with its fleet and its rank there; no two calls give equal owners."""
     return Owner(
@@ -101,7 +105,7 @@ class Lease:
         """An error raised inside ends the attempt as failed, unless it is of the store, the machine or the data."""
         try:
             yield
-        except (LeaseLost, OSError, UserError):
+        except (LeaseLost, Released, OSError, UserError):
             raise
         except Exception as error:
             self.end("failed", repr(error))
@@ -226,15 +230,16 @@ def failure_reason(store: Store, run: RunFolder) -> str:
 
 
 def record_worker_death(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
-    """Record that a worker's process died of the runs it was training."""
+    """Record that a worker's process died of the runs it was training, also where another has taken them over since."""
     for experiment in experiments:
         run = RunFolder(experiment.id)
-        found = attempts(store, run)
-        if not found.open or store.exists(run.result):
+        if store.exists(run.result):
             continue
-        owner = store.read_record(LeaseRecord, run.lease(found.last))
-        if (owner.fleet, owner.rank) == (fleet, rank):
-            end_attempt(store, run, found.last, "died", why)
+        found = attempts(store, run)
+        for number in set(found.numbers) - set(found.ended):
+            owner = store.read_record(LeaseRecord, run.lease(number))
+            if (owner.fleet, owner.rank) == (fleet, rank):
+                end_attempt(store, run, number, "died", why)
 
 
 def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:

@@ -7,7 +7,7 @@ from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
 from pipeline.training.device import mode_of
-from pipeline.training.leases import Lease, LeaseLost
+from pipeline.training.leases import Lease, LeaseLost, Released
 
 log = logging.getLogger(__name__)
 Train = Callable[[Sequence[Lease]], Iterator[Result]]
@@ -23,7 +23,7 @@ def train_all(leases: Sequence[Lease], train: Train, side_by_side: bool) -> Iter
         if len(group) > 1:
             try:
                 yield from train(group)
-            except (LeaseLost, OSError, UserError):
+            except (LeaseLost, Released, OSError, UserError):
                 raise
             except Exception as error:
                 log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)

@@ -1,54 +1,48 @@
-"""The fleet on Ray Train, imported here alone: workers acquire leases on experiments until all have results."""
+"""Ray Train, imported here alone: workers that train by themselves, and one experiment on many workers together."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from pipeline.runtime.ray_cluster import Placement  # before Ray: it sets what Ray reads when it is imported
+from pipeline.runtime.ray_workers import cause
 
 # isort: split
 from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
+from ray.train.torch import TorchTrainer
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import flops
 from pipeline.store.objects import RunFolder, Store, open_store
 from pipeline.training import leases
 
 POLL_SECONDS = 1.0
-LARGE = 10**17  # floating-point operations from which all workers train a run together: Tables 5 and 6
 
 
-def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -> None:
-    """Train `experiments` on the cluster until each has a result; RuntimeError where one has none at the end."""
-    large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
-    for experiment in large:
-        train_together(experiment, store_url, placement)
-    rest = [e for e in experiments if e not in large]
-    if not rest:
-        return
-    name = f"fleet-{uuid4().hex[:12]}"
-    DataParallelTrainer(
-        _worker(name, rest, store_url, placement.together),
-        scaling_config=_scaling(placement),
-        run_config=_run_config(name, rest, store_url),
-    ).fit()
-    _delete_ray_state(name, rest, store_url)
+def train_alone(work: Callable[[], Any]) -> Any:
+    """What `work` returns, as a Ray Train worker in this very process.
+
+    Ray Train's local mode: none of the controller and the four other processes that a group of workers needs.
+    """
+    return DataParallelTrainer(work, scaling_config=ScalingConfig(num_workers=0)).fit().return_value
 
 
 def train_together(experiment: Experiment, store_url: str, placement: Placement) -> None:
     """Train one experiment on all workers at once, each computing its share of every batch, until it has its result."""
-    from ray.train.torch import TorchTrainer  # torch and seconds: a fleet of small experiments needs neither here
-
     name = f"fleet-{uuid4().hex[:12]}"
     TorchTrainer(
         _group_worker(name, experiment, store_url),
         scaling_config=_scaling(placement),
-        run_config=_run_config(name, [experiment], store_url),
+        run_config=_run_config(name, experiment, store_url),
     ).fit()
-    _delete_ray_state(name, [experiment], store_url)
+    store = open_store(store_url)
+    for file in store.names(f"fleets/{name}"):  # Ray's own, of no use afterwards
+        store.delete(f"fleets/{name}/{file}")
+    run = RunFolder(experiment.id)
+    if not store.exists(run.result):
+        raise RuntimeError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
 
 
 def _scaling(placement: Placement) -> ScalingConfig:
@@ -59,27 +53,16 @@ def _scaling(placement: Placement) -> ScalingConfig:
     )
 
 
-def _run_config(name: str, experiments: list[Experiment], store_url: str) -> RunConfig:
+def _run_config(name: str, experiment: Experiment, store_url: str) -> RunConfig:
     folder, filesystem = _storage(store_url)
     return RunConfig(
         name=name,
         storage_path=folder,
         storage_filesystem=filesystem,
-        # a run crashes after MAX_FAILURES dead workers: more restarts than these for every run are of no use
-        failure_config=FailureConfig(max_failures=leases.MAX_FAILURES * len(experiments) + leases.MAX_FAILURES),
-        callbacks=[RecordWorkerDeath(name, experiments, store_url)],
+        # the run crashes after MAX_FAILURES dead workers; lost machines are no fault of its own
+        failure_config=FailureConfig(max_failures=10 * leases.MAX_FAILURES),
+        callbacks=[RecordWorkerDeath(name, experiment, store_url)],
     )
-
-
-def _delete_ray_state(name: str, experiments: list[Experiment], store_url: str) -> None:
-    """Delete Ray's own files, of no use afterwards; RuntimeError where an experiment has no result."""
-    store = open_store(store_url)
-    for file in store.names(f"fleets/{name}"):
-        store.delete(f"fleets/{name}/{file}")
-    for experiment in experiments:
-        run = RunFolder(experiment.id)
-        if not store.exists(run.result):
-            raise RuntimeError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
 
 
 def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
@@ -113,52 +96,22 @@ def _wait_for_lease(fleet: str, experiment: Experiment, store: Store) -> list[le
         time.sleep(POLL_SECONDS)
 
 
-def _worker(fleet: str, experiments: list[Experiment], store_url: str, together: int) -> Callable[[], None]:
-    def work() -> None:
-        from pipeline.training import job  # torch: only workers need it
-
-        store = open_store(store_url)
-        owner = leases.this_process(fleet=fleet, rank=get_context().get_world_rank())
-        observer = leases.LeaseObserver(store)
-        all_done = False
-        while not all_done:
-            acquired, all_done = leases.acquire(store, experiments, together, owner, observer)
-            if acquired:
-                try:
-                    job.run(acquired, store)
-                except (OSError, UserError):
-                    return  # of the store, the machine or the data: other experiments would fail in the same way
-                except Exception:
-                    # the lease has recorded why; the fleet goes on with the other experiments
-                    continue
-            elif not all_done:
-                time.sleep(POLL_SECONDS)
-
-    return work
-
-
 class RecordWorkerDeath(UserCallback):
     """Records of which run a worker died, before Ray starts its group again."""
 
-    def __init__(self, fleet: str, experiments: list[Experiment], store_url: str):
-        self.fleet, self.experiments, self.store_url = fleet, experiments, store_url
+    def __init__(self, fleet: str, experiment: Experiment, store_url: str):
+        self.fleet, self.experiment, self.store_url = fleet, experiment, store_url
 
     def after_exception(self, run_context, worker_exceptions) -> None:
         store = open_store(self.store_url)
         for rank, error in worker_exceptions.items():
             if not _preempted(error):
-                leases.record_worker_death(store, self.experiments, self.fleet, rank, _cause(error))
+                leases.record_worker_death(store, [self.experiment], self.fleet, rank, cause(error))
 
 
 def _preempted(error: Exception) -> bool:
     """Whether the machine was taken away: not the run's fault."""
     return bool(getattr(getattr(error, "health_check_failure", error), "preempted", False))
-
-
-def _cause(error: Exception) -> str:
-    """The sentence of Ray's long message that says what happened."""
-    page = " ".join(str(error).split())
-    return page[max(page.find("The actor is dead because"), 0) :][:300]
 
 
 def _resources(placement: Placement) -> dict[str, float]:

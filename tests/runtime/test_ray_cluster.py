@@ -36,5 +36,5 @@ def test_a_later_start_is_good_enough(monkeypatch):
 
     monkeypatch.setattr(ray, "init", second)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    assert ray_cluster.connect(2) == ray_cluster.Placement(workers=2)
+    assert ray_cluster.connect(2) == ray_cluster.Placement(workers=2, asked=2)
     assert answers == []

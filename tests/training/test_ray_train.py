@@ -25,14 +25,14 @@ FLEET = """
 import sys
 from pipeline.plan.experiment import experiment
 from pipeline.runtime import ray_cluster
-from pipeline.training import ray_train
+from pipeline.training import ray_fleet
 from pipeline.store.objects import open_store
 store = open_store(sys.argv[1])
 experiments = [experiment(store.read_json(f"plan/{n}.json")) for n in range(3)]
 placement = ray_cluster.connect(2)
-assert placement == ray_cluster.Placement(workers=2)
+assert placement == ray_cluster.Placement(workers=2, asked=2)
 try:
-    ray_train.fleet(experiments, store.url, placement)
+    ray_fleet.fleet(experiments, store.url, placement)
 finally:
     ray_cluster.disconnect()
 """

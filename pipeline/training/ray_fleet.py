@@ -1,0 +1,80 @@
+"""The fleet on Ray: workers that depend on each other in nothing acquire leases on experiments until all have results.
+
+Large experiments are trained first, by all workers together in a process group of Ray Train's.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from uuid import uuid4
+
+from pipeline.errors import UserError
+from pipeline.plan.experiment import Experiment
+from pipeline.plan.schedule import flops
+from pipeline.runtime.ray_cluster import Placement
+from pipeline.runtime.ray_workers import Ended, Team
+from pipeline.store.objects import open_store
+from pipeline.training import leases
+
+Say = Callable[[str], None]
+POLL_SECONDS = 1.0
+LARGE = 10**17  # floating-point operations from which all workers train a run together: Tables 5 and 6
+
+
+def fleet(experiments: list[Experiment], store_url: str, placement: Placement, say: Say = lambda _text: None) -> None:
+    """Train `experiments` on the cluster until each has a result; RuntimeError where one has none at the end.
+
+    `say` is told in a sentence what workers wait for, and "" when they wait for nothing.
+    """
+    large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
+    if large:
+        from pipeline.training.ray_train import train_together  # seconds, that a fleet of small ones need not wait
+
+        for experiment in large:
+            train_together(experiment, store_url, placement)
+    rest = [e for e in experiments if e not in large]
+    if not rest:
+        return
+    name, store = f"fleet-{uuid4().hex[:12]}", open_store(store_url)
+    Team(
+        partial(work, name, rest, store_url, placement.together),
+        placement,
+        partial(leases.record_worker_death, store, rest, name),
+        say,
+        deaths=leases.MAX_FAILURES * (len(rest) + 1),  # a run crashes after that many, and the rest have other causes
+    ).run()
+
+
+def work(
+    fleet: str, experiments: list[Experiment], store_url: str, together: int, rank: int, released: threading.Event
+) -> Ended:
+    """The work of one worker, a Ray Train worker by itself."""
+    from pipeline.training.ray_train import train_alone  # seconds: only workers need it
+
+    return train_alone(partial(run_after_run, fleet, experiments, store_url, together, rank, released))
+
+
+def run_after_run(
+    fleet: str, experiments: list[Experiment], store_url: str, together: int, rank: int, released: threading.Event
+) -> Ended:
+    """Train until all experiments have results, or `released` is set."""
+    from pipeline.training import job  # torch
+
+    store = open_store(store_url)
+    owner, observer = leases.this_process(fleet=fleet, rank=rank), leases.LeaseObserver(store)
+    while not released.is_set():
+        acquired, all_done = leases.acquire(store, experiments, together, owner, observer)
+        if acquired:
+            try:
+                job.run(acquired, store, released=released.is_set)
+            except (OSError, UserError) as error:
+                # of the store, the machine or the data: other experiments would fail in the same way
+                return Ended(all_done=False, why=f"{owner.host}: {error}")
+            except Exception:
+                # the lease has recorded why; the fleet goes on with the other experiments
+                continue
+        elif all_done:
+            return Ended(all_done=True)
+        else:
+            released.wait(POLL_SECONDS)
+    return Ended(all_done=False, why=f"{owner.host} is announced to go")
