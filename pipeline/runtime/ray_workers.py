@@ -42,7 +42,7 @@ class Ended:
 Work = Callable[[int, threading.Event], Ended]  # of (rank, released); once `released` is set it saves, and ends
 
 
-class _Actor:
+class Worker:
     """One worker's process. Its methods run in threads of their own."""
 
     def __init__(self, work: Work, rank: int):
@@ -64,7 +64,7 @@ class _Member:
     def __init__(self, work: Work, rank: int, placement: Placement):
         self.rank, self.released = rank, False
         self.node: str | None = None
-        actor: Any = ray.remote(_Actor)
+        actor: Any = ray.remote(Worker)
         self._actor = actor.options(
             num_cpus=placement.cpus_per_worker,
             num_gpus=placement.gpus_per_worker,

@@ -36,7 +36,7 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def workers_of(driver: psutil.Process) -> list[psutil.Process]:
-    return [p for p in family(driver) if p.is_running() and p.name().startswith("ray::RayTrainW")]
+    return [p for p in family(driver) if p.is_running() and p.name().startswith("ray::Worker")]
 
 
 def strike(driver: psutil.Popen, way: str) -> None:

@@ -234,6 +234,21 @@ def test_several_claims_are_alive_while_one_is_trained(prepared):
     assert not any(name.endswith("end.json") for name in prepared.names("runs"))
 
 
+def test_a_released_process_has_saved_what_others_go_on_with_bit_for_bit(prepared, tmp_path):
+    other, runs = open_store(str(tmp_path / "unbroken")), [ONE, replace(ONE, seed=1)]
+    prepare.make(other, NOISE, ONE.recipe.preprocess)
+    whole = [train(other, e) for e in runs]
+    held, _ = acquire(prepared, runs, 2, this_process(), LeaseObserver(prepared))
+    with pytest.raises(leases.Released):
+        job.run(held, prepared, released=lambda: True)
+    for experiment in runs:
+        run = RunFolder(experiment.id)
+        end = prepared.read_json(run.attempt_end(1))
+        assert end["how"] == "released"
+        assert checkpoint.newest(prepared, run).part.seen > 0
+    assert [train(prepared, e).digests.model for e in runs] == [result.digests.model for result in whole]
+
+
 def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
     """And only a run that fails alone has failed."""
     two, bad = replace(ONE, seed=1), replace(ONE, seed=2)
