@@ -1,4 +1,4 @@
-"""The one error that is meant for the person at the keyboard: what is wrong, and what to do about it."""
+"""The errors that are meant for the person at the keyboard: what is wrong, where, and what to do about it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,18 @@ from difflib import get_close_matches
 
 class UserError(ValueError):
     """A request that cannot be met as it stands. Nothing was changed."""
+
+
+class StoreError(OSError):
+    """A store did not do what was asked. The message is one sentence: which store, why, and what to do."""
+
+
+class StoreAway(StoreError):
+    """A store that has not answered for as long as it was waited for; it may answer later."""
+
+
+class StoreRefused(StoreError):
+    """A store that answers and refuses: another try would fail in the same way."""
 
 
 def unknown_name(kind: str, word: str, known: Iterable[str], listed: str = "") -> UserError:

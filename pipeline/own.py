@@ -78,10 +78,10 @@ def look(run: str, store: str | None = None) -> "Looker":
     """A finished run by the beginning of its id, to look at images with: look(run).look("photo.png")."""
     from pipeline.runtime.settings import settings
     from pipeline.store import catalogue
-    from pipeline.store.objects import open_store
+    from pipeline.store.objects import LOOK_SECONDS, open_store
     from pipeline.visualization import own_images
 
-    opened = open_store(settings(store).store)
+    opened = open_store(settings(store).store, LOOK_SECONDS)
     return own_images.of_run(opened, catalogue.find(opened, run).id)
 
 

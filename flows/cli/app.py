@@ -15,7 +15,9 @@ from flows.cli.options import (
     StudyArgument,
     WorkersOption,
     answered,
+    patiently,
     raise_on_sigterm,
+    store_of,
 )
 from flows.cli.results import figures, gallery, pull, table
 from flows.cli.training import retry, run, work
@@ -26,7 +28,6 @@ from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import seeds_to_plan
-from pipeline.store.objects import open_store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -81,7 +82,8 @@ def reproduce(
 
     What the store holds already is not done again: stop it when you like, and the same command goes on from there.
     """
-    opened = open_store(settings(store, workers).store)
+    settings(workers=workers)  # refused before the store is looked into
+    opened = store_of(store)
     chosen = study(name, seeds := seeds_to_plan(opened, name, seeds))
     if dry_run:
         return output.plan(opened, chosen, settings(None, workers).workers, every=False, as_json=as_json)
@@ -99,7 +101,7 @@ def reproduce(
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
     try:
-        summary = reproduce_study(opened, chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
+        summary = reproduce_study(patiently(opened), chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: stopped. {output.kept(opened, chosen)}", err=True)
         raise typer.Exit(130) from None
@@ -128,7 +130,7 @@ def plan(
 ) -> None:
     """The runs of a study, their states, and what the missing ones will cost. Spends nothing."""
     chosen, configured = study(name, seeds), settings(store, workers)
-    output.plan(open_store(configured.store), chosen, configured.workers, every, as_json)
+    output.plan(store_of(store), chosen, configured.workers, every, as_json)
 
 
 @app.command(epilog="Examples: `strive status digits`, `strive status table-3 --json`")
@@ -141,7 +143,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """How far a study is: who works on which run, which epoch, what came out."""
-    output.status(open_store(settings(store).store), study(name, seeds), every, as_json)
+    output.status(store_of(store), study(name, seeds), every, as_json)
 
 
 for look, example in (
@@ -178,7 +180,7 @@ app.command(epilog="Example: `strive retry model-a.digits.lr0.004.s0`")(retry)
 @answered
 def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Write the front page of a store: its studies, how far each is, what came of it, links to their pages."""
-    opened = open_store(settings(store).store)
+    opened = store_of(store)
     from pipeline.publication.index import write_index
 
     where = write_index(opened)
@@ -202,12 +204,12 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
-    opened = open_store(settings(store).store)
+    opened = store_of(store)
     from flows.cli.doctor import insist
     from pipeline.bench.measure import measure
 
     insist(store, None)  # before minutes are measured that could not be kept
-    found = measure(opened, quick, lambda line: None if as_json else typer.echo(line))
+    found = measure(patiently(opened), quick, lambda line: None if as_json else typer.echo(line))
     output.print_bench(found, as_json)
 
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from uuid import uuid4
 
 from flows.prefect_server import server_version
-from pipeline.errors import UserError
+from pipeline.errors import StoreError, UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.runtime.limits import cores, free_memory
 from pipeline.runtime.ray_check import ray_trouble
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import open_store
+from pipeline.store import probe
+from pipeline.store.objects import LOOK_SECONDS, open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
@@ -42,7 +42,7 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
     """Every check of this room; nothing is left behind in the store."""
     looks: dict[str, Callable[[], Check]] = {
         "python": _python,
-        "store": lambda: _store(store_url),
+        "store": lambda: _store(store_url, races=True),
         **{name: partial(_data, name, settings(data_dir=data_dir).data_dir) for name in SETS},
         "devices": _devices,
         "memory": _memory,
@@ -53,9 +53,7 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
 
 def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = ()) -> None:
     """Refused unless the store takes what is put there, Ray can run, and the data directory has these data sets."""
-    check = _look("store", lambda: _store(store_url))
-    if not check.ok:
-        raise UserError(": ".join(part for part in (check.found, check.mend) if part))
+    _store(store_url)
     if trouble := ray_trouble():
         raise UserError(trouble)
     insist_on_data(datasets, settings(data_dir=data_dir).data_dir)
@@ -72,7 +70,7 @@ def insist_on_data(datasets: Iterable[Dataset], data_dir: str | None) -> None:
 def _look(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
-    except UserError as error:  # it says itself how to mend it
+    except (UserError, StoreError) as error:  # it says itself how to mend it
         return Check(name, False, str(error))
 
 
@@ -81,30 +79,14 @@ def _python() -> Check:
     return Check("python", ok, sys.version.split()[0], "" if ok else "install Python 3.11 or newer")
 
 
-def _store(store_url: str | None) -> Check:
-    """A put, a put that must lose, a read, a delete."""
-    url = settings(store_url).store
-    path = f"doctor/{uuid4().hex}"
-    try:
-        store = open_store(url)
-        won, lost = store.create(path, b"first"), store.create(path, b"second")
-        found = store.read(path)
-        store.delete(path)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a store's client raises is this check's answer
-        return Check("store", False, f"{url}: {type(error).__name__}: {error}", _mend_store(url))
-    if not won or lost or found != b"first":
-        return Check(
-            "store", False, f"{url}: a conditional put was not refused", "use a store with If-None-Match on puts"
-        )
-    return Check("store", True, f"{store.url}: writable, conditional put works")
-
-
-def _mend_store(url: str) -> str:
-    if url.startswith("s3://"):
-        return "make the bucket, and set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, off AWS, AWS_ENDPOINT_URL"
-    return "choose a folder you may write to with --store or STRIVE_STORE"
+def _store(store_url: str | None, races: bool = False) -> Check:
+    """A put, a put that must lose, a read, a delete; and two writers at once."""
+    store = open_store(settings(store_url).store, LOOK_SECONDS)
+    probe.try_out(store)
+    if races:
+        probe.race(store)
+    how = "and of two writers at once one wins" if races else "conditional put works"
+    return Check("store", True, f"{store.url}: writable, {how}")
 
 
 def _data(name: str, data_dir: str | None) -> Check:

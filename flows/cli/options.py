@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.errors import UserError, known_name
+from pipeline.errors import StoreAway, StoreError, UserError, known_name
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan import study_files
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import STUDIES, every_study
-from pipeline.store.objects import Store
+from pipeline.runtime.settings import patience, settings
+from pipeline.store.objects import LOOK_SECONDS, Store, open_store
 
 LONG_SECONDS = 3600.0  # work that takes longer is confirmed first
 
@@ -121,7 +122,10 @@ def answered(command: Callable) -> Callable:
         except BrokenPipeError:  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
-        except OSError as failure:  # of the store more often than not
+        except StoreError as failure:
+            typer.echo(f"strive: {failure}", err=True)
+            raise typer.Exit(1 if isinstance(failure, StoreAway) else 2) from failure
+        except OSError as failure:  # of this machine
             typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to fix it.", err=True)
             raise typer.Exit(1) from failure
         except (RuntimeError, ValueError) as failure:
@@ -129,6 +133,16 @@ def answered(command: Callable) -> Callable:
             raise typer.Exit(1) from failure
 
     return run
+
+
+def store_of(url: str | None) -> Store:
+    """The store of a command, looked into: it is waited for as long as a person waits."""
+    return open_store(settings(url).store, LOOK_SECONDS)
+
+
+def patiently(store: Store) -> Store:
+    """The store of a command that has looked into it and goes to work now: it is waited for as the setting says."""
+    return store.within(patience())
 
 
 def find_run(store: Store, text: str) -> Experiment:

@@ -19,7 +19,9 @@ from flows.cli.options import (
     find_run,
     is_photograph,
     method_names,
+    patiently,
     raise_on_sigterm,
+    store_of,
     words,
 )
 from pipeline.errors import UserError
@@ -30,7 +32,7 @@ from pipeline.plan.study import Study
 from pipeline.publication.pull import pull as fetch
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import published_seeds
-from pipeline.store.objects import RunFolder, Store, StudyFolder, open_store
+from pipeline.store.objects import RunFolder, Store, StudyFolder
 
 ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 
@@ -49,7 +51,7 @@ def table(
 ) -> None:
     """A table of the study as it lies in the store, made from its results where none lies there yet."""
     study(name, seeds)
-    _table(open_store(settings(store).store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
+    _table(store_of(store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
 
 
 @answered
@@ -60,7 +62,7 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Fetch the study's tables, report and pictures; what is there and whole already is not fetched again."""
-    _pulled(open_store(settings(store).store), study(name), to, as_json)
+    _pulled(store_of(store), study(name), to, as_json)
 
 
 @answered
@@ -112,7 +114,7 @@ def figures(
     if own or network or weights:
         if of_study or (run is None) == (network is None) or (network is None) != (weights is None):
             raise UserError("for images of your own name one run, or --network with --weights, and the images")
-        opened = open_store(settings(store).store)
+        opened = store_of(store)
         found = finished(opened, find_run(opened, run)) if run else None
         from flows.cli.own_images import look
 
@@ -123,12 +125,12 @@ def figures(
     which = parse_images(images)
     wanted = RenderRequest(which, words(layers), channels, top, part, method_names(methods), precision=precision)
     configured = settings(store, workers)
-    opened = open_store(configured.store)
+    opened = store_of(store)
     chosen = study(of_study, seeds) if of_study else None
     found = finished_of(opened, chosen) if chosen else [finished(opened, find_run(opened, run or ""))]
     raise_on_sigterm()
     try:
-        drawn = draw(opened, found, wanted, configured.workers)
+        drawn = draw(patiently(opened), found, wanted, configured.workers)
     except KeyboardInterrupt:
         typer.echo("\nstrive: stopped. What was drawn is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
@@ -147,7 +149,7 @@ def gallery(
     from flows.cli.figures import finished_of, publish_gallery
 
     study(name, seeds)
-    opened = open_store(settings(store).store)
+    opened = store_of(store)
     chosen = study(name, seeds or published_seeds(opened, name))
     finished_of(opened, chosen)
     where = publish_gallery(opened, chosen)
@@ -190,7 +192,7 @@ def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
     if any(store.exists(RunFolder(e.id).result) for e in chosen.wanted):
         from pipeline.publication.publish import publish  # pandas: tables that lie there need none of it
 
-        publish(store, chosen, settings().price)
+        publish(patiently(store), chosen, settings().price)
 
 
 def _pulled(store: Store, whole: Study, to: Path, as_json: bool) -> None:

@@ -28,7 +28,9 @@ from flows.cli.options import (
     confirm,
     find_dataset,
     find_run,
+    patiently,
     raise_on_sigterm,
+    store_of,
 )
 from pipeline.errors import UserError
 from pipeline.paper.networks import find_network
@@ -36,7 +38,7 @@ from pipeline.plan.one_run import one_run
 from pipeline.plan.studies import study
 from pipeline.plan.study import part_of
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import RunFolder
 
 
 @answered
@@ -62,7 +64,7 @@ def run(
     It says the run's id and the estimated time first, and asks before more than an hour of work.
     """
     configured = settings(store, data_dir=data_dir)
-    opened = open_store(configured.store)
+    opened = store_of(store)
     if (run is None) == (network is None):
         raise UserError("name one run by its id, or make one with --network and the options below it")
     if network is None:
@@ -81,7 +83,7 @@ def run(
     try:
         if network is not None:  # from now on its id can be named
             opened.create_json(RunFolder(experiment.id).experiment, experiment.plain())
-        standing = train_here(opened, experiment, configured.data_dir, quiet=as_json)
+        standing = train_here(patiently(opened), experiment, configured.data_dir, quiet=as_json)
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: {stopped(opened, experiment)}", err=True)
         raise typer.Exit(130) from None
@@ -111,7 +113,7 @@ def work(
     estimated time first, and asks before more than an hour of work.
     """
     configured = settings(store, data_dir=data_dir)
-    opened = open_store(configured.store)
+    opened = store_of(store)
     wanted = part_of(study(name, seeds), network, learning_rate, not without_validation)
     from flows.cli.doctor import insist_on_data
     from flows.cli.run import estimate, unprepared, work_here
@@ -122,13 +124,13 @@ def work(
         insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
         confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
     raise_on_sigterm()
-    work_here(opened, wanted, configured.data_dir, typer.echo)
+    work_here(patiently(opened), wanted, configured.data_dir, typer.echo)
 
 
 @answered
 def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
-    opened = open_store(settings(store).store)
+    opened = store_of(store)
     experiment = find_run(opened, run)
     from pipeline.training import leases
 

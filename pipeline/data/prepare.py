@@ -27,6 +27,7 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
 from pipeline.plan.usual import LARGEST_WHITENED
 from pipeline.records.dataset import DatasetManifest, StoredObject
+from pipeline.store import probe
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
 
@@ -125,6 +126,7 @@ def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None =
             f"to whiten images of {dataset.side} px takes a matrix of {gigabytes:,.0f} GB: images of at most "
             f"{LARGEST_WHITENED} px are whitened, use Scale (--preprocess scale)"
         )
+    probe.try_out(store)  # before minutes of work that it would not keep
     if dataset.shard:
         objects = write_shards.make(store, folder, dataset, folder_of(dataset, data_dir), show)
         _write_manifest(store, dataset, how, objects, write_shards.raw_sha256(objects))

@@ -1,12 +1,17 @@
 """The environment as one frozen value; infra/settings.env lists every variable."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.errors import UserError
 
+PATIENCE_SECONDS = 900.0  # that a store which does not answer is waited for
 TOGETHER = 4  # experiments that are trained side by side on a GPU, until one has shown that more pays
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,17 @@ def mirror() -> str | None:
 
 
 def endpoint() -> str | None:
-    """Where the S3 server answers; None: Amazon's own."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    """Where the S3 server answers; None: Amazon's own. UserError where it is no address."""
+    name = "AWS_ENDPOINT_URL_S3" if os.environ.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
+    url = os.environ.get(name) or None
+    if url and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+        raise UserError(f"{name} must be an address such as http://host:9000, not {url!r}")
+    return url
+
+
+def patience() -> float:
+    """Seconds that work waits for a store that does not answer."""
+    return _number("STRIVE_STORE_PATIENCE", os.environ.get("STRIVE_STORE_PATIENCE"), PATIENCE_SECONDS)
 
 
 def settings(store: str | None = None, workers: int | None = None, data_dir: str | None = None) -> Settings:
@@ -52,17 +66,17 @@ def settings(store: str | None = None, workers: int | None = None, data_dir: str
         os.environ.get("STRIVE_PRECISION") or None,
         os.environ.get("STRIVE_DETERMINISTIC", "0") not in ("", "0"),
         os.environ.get("STRIVE_GRAPH", "1") != "0",
-        _price(os.environ.get("STRIVE_PRICE_PER_DEVICE_HOUR")),
+        _number("STRIVE_PRICE_PER_DEVICE_HOUR", os.environ.get("STRIVE_PRICE_PER_DEVICE_HOUR"), None),
     )
 
 
-def _price(text: str | None) -> float | None:
+def _number(name: str, text: str | None, default: T) -> float | T:
     if not text:
-        return None
+        return default
     try:
-        price = float(text)
+        number = float(text)
     except ValueError:
-        price = -1.0
-    if not 0 <= price < float("inf"):
-        raise UserError(f"STRIVE_PRICE_PER_DEVICE_HOUR must be a number of 0 or more, not {text!r}")
-    return price
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise UserError(f"{name} must be a number of 0 or more, not {text!r}")
+    return number

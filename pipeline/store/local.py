@@ -3,10 +3,13 @@
 import mmap
 import os
 import time
+from dataclasses import replace
+from errno import ENOTDIR
 from pathlib import Path
 from uuid import uuid4
 
 from pipeline.errors import UserError
+from pipeline.store.faults import Fault, os_fault
 
 ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a writer that died
 
@@ -37,7 +40,12 @@ class Folder:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def put(self, path: str, data: bytes) -> None:
-        os.replace(self._written(path, data), self.root / path)
+        file = self._written(path, data)
+        try:
+            os.replace(file, self.root / path)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
         _sync_directory((self.root / path).parent)
 
     def create(self, path: str, data: bytes | bytearray) -> None:
@@ -61,15 +69,27 @@ class Folder:
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
+    def fault(self, error: Exception) -> Fault:
+        """What an error of these calls means, with the file where there is one to name."""
+        found, file = os_fault(error), getattr(error, "filename", None)
+        return replace(found, cause=f"{found.cause} ({file})") if file else found
+
     def _written(self, path: str, data: bytes | bytearray) -> Path:
         if not self._made:
             self._make()
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        self.temporary.mkdir(exist_ok=True)  # where a rule that clears what is hidden took it away
         file = self.temporary / uuid4().hex
-        with open(file, "xb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
+        try:
+            _make_folder((self.root / path).parent)
+            with open(file, "xb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+        except BaseException as error:
+            file.unlink(missing_ok=True)  # half a file on a full disk is in the way of every other
+            if isinstance(error, OSError) and error.filename in (None, str(file)):
+                error.filename = str(self.root / path)
+            raise
         return file
 
     def _make(self) -> None:
@@ -85,6 +105,13 @@ class Folder:
                     file.unlink()
             except FileNotFoundError:  # its writer has just finished
                 pass
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # to callers this is an object that is there already
+        raise NotADirectoryError(ENOTDIR, "Not a directory", error.filename) from None
 
 
 def _sync_directory(folder: Path) -> None:

@@ -1,29 +1,28 @@
-"""The store: whole objects in a folder or a bucket, with retries; and the map of what lies where."""
+"""The store: whole objects in a folder or a bucket, waited for while it is away; and the map of what lies where."""
 
 import hashlib
 import json
 import time
 from collections.abc import Callable
-from errno import EACCES, EDQUOT, ENAMETOOLONG, ENOSPC, EPERM, EROFS
 from mmap import mmap
 from typing import Any, Protocol, TypeVar
 
-from pipeline.errors import UserError
+from pipeline.errors import StoreAway, StoreRefused, UserError
 from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
-from pipeline.records.record import Record
+from pipeline.records.record import DamagedRecord, Record
+from pipeline.runtime.settings import patience
+from pipeline.store.faults import Fault
+from pipeline.store.outage import Outage
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 Buffer = bytearray | mmap  # bytes that may be changed in memory; the object in the store stays as it is
 AT_ONCE = 32  # objects that are read in parallel where many are wanted
-WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call
-_LASTING = {EACCES, EPERM, EROFS, ENOSPC, EDQUOT, ENAMETOOLONG}
-
-
-class StoreUnreachable(OSError):
-    """The store did not answer any of several tries; the message is that of its client."""
+WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call; the last is repeated while a store is away
+LOOK_SECONDS = 30.0  # that a look waits for a store; with the timeout of the last try it gives up within 60
+BRIEF_SECONDS = 10.0  # that something waits which can be done later
 
 
 class Backend(Protocol):
@@ -38,14 +37,29 @@ class Backend(Protocol):
     def exists(self, path: str) -> bool: ...
     def names(self, prefix: str) -> list[str]: ...
     def delete(self, path: str) -> None: ...
+    def fault(self, error: Exception) -> Fault: ...
 
 
 class Store:
-    """Objects by path. Every call is retried with growing waits, here and nowhere else; then OSError is raised."""
+    """Objects by path. A call is tried again, here and nowhere else, while the store is away.
 
-    def __init__(self, backend: Backend, transient: tuple[type[Exception], ...] = ()):
-        self.backend = backend
+    Raises StoreAway once it has not answered for `patience` seconds, and StoreRefused where it answers and refuses.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        transient: tuple[type[Exception], ...] = (),
+        patience: float = LOOK_SECONDS,
+        outage: Outage | None = None,
+    ):
+        self.backend, self.patience = backend, patience
+        self.outage = outage or Outage(backend.url)
         self._transient = (OSError, *transient)
+
+    def within(self, seconds: float) -> "Store":
+        """This store with another patience; both know of the same outages."""
+        return Store(self.backend, self._transient, seconds, self.outage)
 
     @property
     def url(self) -> str:
@@ -93,11 +107,19 @@ class Store:
         self._retry(lambda: self.backend.delete(path))
 
     def read_json(self, path: str) -> Any:
-        return json.loads(self.read(path))
+        """The JSON at `path`; FileNotFoundError when there is none, DamagedRecord when it is not JSON."""
+        return self._parsed(path, self.read(path))
 
     def find_json(self, path: str) -> Any | None:
+        """The JSON at `path`, or None; DamagedRecord when it is not JSON."""
         data = self.find(path)
-        return None if data is None else json.loads(data)
+        return None if data is None else self._parsed(path, data)
+
+    def _parsed(self, path: str, data: bytes) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise DamagedRecord(f"{self.url_of(path)} is damaged: it is not JSON. Delete it and run again.") from error
 
     def read_record(self, kind: type[R], path: str) -> R:
         """The record at `path`; FileNotFoundError when there is none, DamagedRecord when it is not one of its kind."""
@@ -119,38 +141,52 @@ class Store:
         return f"{self.url}/{path}".rstrip("/")
 
     def _retry(self, call: Callable[[], T]) -> T:
-        waits = list(WAITS)
+        began, tries = time.monotonic(), 0
+        if self.outage.rests() and self.outage.seconds() >= self.patience:
+            raise self._away()  # of many calls that wait in line, not each has to find out
         while True:
+            tried_at = time.monotonic()
             try:
-                return call()
+                answer = call()
+            except (FileNotFoundError, FileExistsError, StoreRefused):
+                self.outage.answered()
+                raise
             except self._transient as error:
-                if not waits or _lasting(error):
-                    if isinstance(error, OSError):
-                        raise
-                    raise StoreUnreachable(f"{self.url}: {type(error).__name__}: {error}") from error
-            time.sleep(waits.pop(0))
+                fault = self.backend.fault(error)
+                if fault.kind == "refused" or (fault.kind == "unclear" and tries >= len(WAITS)):
+                    raise StoreRefused(f"the store {self.url}: {fault.cause}: {fault.remedy}") from error
+                if fault.kind == "away":
+                    self.outage.failed(time.monotonic() - tried_at, fault.cause)
+                wait = WAITS[min(tries, len(WAITS) - 1)]
+                if fault.kind == "away":
+                    left = self.patience - max(self.outage.seconds(), time.monotonic() - began)
+                    if left <= 0:
+                        raise self._away() from error
+                    wait = min(wait, left)
+            else:
+                self.outage.answered()
+                return answer
+            tries += 1
+            time.sleep(wait)
+
+    def _away(self) -> StoreAway:
+        return StoreAway(
+            f"the store {self.outage.sentence()}: check that its server runs and that this machine reaches it, then "
+            "run the same command again"
+        )
 
 
-def _lasting(error: Exception) -> bool:
-    """Whether another try would fail in the same way."""
-    if isinstance(error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError):
-        return True
-    if isinstance(error, OSError) and error.errno in _LASTING:
-        return True
-    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        return True
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None) or {}
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    return 400 <= status < 500 and status not in (408, 409, 429)
+def open_store(url: str, seconds: float | None = None) -> Store:
+    """The store at `url`: a folder, file:///folder or s3://bucket/prefix. UserError for anything else.
 
-
-def open_store(url: str) -> Store:
-    """The store at `url`: a folder, file:///folder or s3://bucket/prefix. UserError for anything else."""
+    `seconds` is how long it is waited for when it does not answer; None: STRIVE_STORE_PATIENCE.
+    """
+    seconds = patience() if seconds is None else seconds
     kind, separator, rest = url.partition("://")
     if kind == "s3" and separator:
         from pipeline.store.s3 import TRANSIENT, Bucket  # s3fs costs a second, and folders need none of it
 
-        return Store(Bucket(url), TRANSIENT)
+        return Store(Bucket(url), TRANSIENT, seconds)
     if separator and kind not in ("file", "local"):
         raise UserError(
             f"a store must be a folder or s3://bucket/prefix, not {url!r}: "
@@ -158,7 +194,7 @@ def open_store(url: str) -> Store:
         )
     from pipeline.store.local import Folder
 
-    return Store(Folder(rest if separator else url))
+    return Store(Folder(rest if separator else url), (), seconds)
 
 
 def to_json(value: Any) -> bytes:

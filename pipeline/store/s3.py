@@ -1,16 +1,26 @@
 """An S3 bucket through s3fs, with the usual AWS_* variables (AWS_ENDPOINT_URL included)."""
 
+import asyncio
 import os
+from collections.abc import Callable, Coroutine
 from http.client import HTTPException
+from typing import TypeVar
 
 import aiohttp
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.errors import UserError
+from pipeline.errors import StoreRefused, UserError
 from pipeline.runtime.settings import endpoint
+from pipeline.store.faults import Fault
+from pipeline.store.s3_faults import NO_BUCKET, code_of, s3_fault
 
+T = TypeVar("T")
 PIECE = 64 << 20  # bytes of one request
+CONNECT_SECONDS, READ_SECONDS = 5, 25  # of one try; twice the sum is a minute, in which a look gives up
+SLOWEST = 256 << 10  # bytes a second of an upload that goes on
+CONNECTIONS = 50  # at once; requests that wait in line for one would wait without a timeout
+WITHOUT_WORDS = ("400", "403", "404", "Bad Request", "Forbidden")  # codes of an answer that has no body
 TRANSIENT = (BotoCoreError, ClientError, aiohttp.ClientError, HTTPException)
 
 
@@ -24,12 +34,14 @@ class Bucket:
             raise UserError(f"the store {url!r} names no bucket: write s3://bucket/prefix")
         self.fs = filesystem()
 
+        self._has_bucket = False  # once it was seen
+
     def get(self, path: str) -> bytes:
-        return self.fs.cat_file(f"{self.root}/{path}")
+        return self._call(lambda: self.fs.cat_file(f"{self.root}/{path}"))
 
     def get_buffer(self, path: str) -> bytearray:
         """The object's bytes, read piece by piece: two copies of a large one may not fit into memory."""
-        size = self.fs.info(f"{self.root}/{path}")["size"]
+        size = self._call(lambda: self.fs.info(f"{self.root}/{path}")["size"])
         out = bytearray(size)
         for begin in range(0, size, PIECE):
             end = min(begin + PIECE, size)
@@ -37,31 +49,85 @@ class Bucket:
         return out
 
     def put(self, path: str, data: bytes) -> None:
-        self.fs.pipe_file(f"{self.root}/{path}", data)
+        self._call(lambda: self._upload(path, data, "overwrite"))
 
     def create(self, path: str, data: bytes | bytearray) -> None:
         """Write an object that must not be there, else FileExistsError (If-None-Match: *)."""
-        self.fs.pipe_file(f"{self.root}/{path}", data, mode="create")
+        self._call(lambda: self._upload(path, data, "create"))
 
     def exists(self, path: str) -> bool:
         try:  # not fs.isfile, which takes every error for a no
-            return self.fs.info(f"{self.root}/{path}")["type"] == "file"
+            return self._call(lambda: self.fs.info(f"{self.root}/{path}")["type"] == "file")
         except FileNotFoundError:
             return False
 
     def names(self, prefix: str) -> list[str]:
-        """Every object below the folder `prefix`, as paths relative to it."""
+        """Every object below the folder `prefix`, as paths relative to it; keys that end in a slash are left out."""
         top = f"{self.root}/{prefix}".rstrip("/") + "/"
-        return sorted(name.removeprefix(top) for name in self.fs.find(top) if name.startswith(top))
+        found = self._call(lambda: self.fs.find(top))
+        if not found:
+            self._insist_on_bucket()
+        below = (name.removeprefix(top) for name in found if name.startswith(top))
+        return sorted(name for name in below if name and not name.endswith("/"))
 
     def delete(self, path: str) -> None:
-        self.fs.rm_file(f"{self.root}/{path}")
+        self._call(lambda: self.fs.rm_file(f"{self.root}/{path}"))
+
+    def fault(self, error: Exception) -> Fault:
+        """What an error of these calls means; where the server's answer had no words, it is asked for some."""
+        if code_of(error) in WITHOUT_WORDS:
+            try:
+                self._list_one()
+            except Exception as worded:  # of the client or the server, as the first
+                error = worded
+        return s3_fault(error, self.root.partition("/")[0], endpoint())
+
+    def _call(self, call: Callable[[], T]) -> T:
+        """What `call` returns; StoreRefused where an object is missed because its bucket is."""
+        try:
+            return call()
+        except FileNotFoundError as error:
+            if code_of(error) == NO_BUCKET:
+                self._has_bucket = False
+            self._insist_on_bucket()
+            raise
+
+    def _upload(self, path: str, data: bytes | bytearray, mode: str) -> None:
+        """One put; TimeoutError where the server takes nothing, for which its client waits without end."""
+        seconds = CONNECT_SECONDS + READ_SECONDS + len(data) / SLOWEST
+        put = self.fs._pipe_file(f"{self.root}/{path}", data, mode=mode)
+        asyncio.run_coroutine_threadsafe(_in_time(put, seconds), self.fs.loop).result()
+
+    def _insist_on_bucket(self) -> None:
+        if self._has_bucket:
+            return
+        try:
+            self._list_one()
+        except FileNotFoundError as error:
+            fault = self.fault(error)
+            raise StoreRefused(f"the store {self.url}: {fault.cause}: {fault.remedy}") from error
+        self._has_bucket = True
+
+    def _list_one(self) -> None:
+        self.fs.call_s3("list_objects_v2", Bucket=self.root.partition("/")[0], MaxKeys=1)
+
+
+async def _in_time(call: Coroutine, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(call, seconds)
+    except TimeoutError:
+        raise TimeoutError(f"it took nothing in {seconds:.0f} s") from None
 
 
 def filesystem():
     """s3fs without a listing cache, which would hide what others write, and without retries: `Store` makes them."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    config = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": 60}
+    config = {
+        "retries": {"total_max_attempts": 1},
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "max_pool_connections": CONNECTIONS,
+    }
     fs = fsspec.filesystem(
         "s3",
         use_listings_cache=False,
