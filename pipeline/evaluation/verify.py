@@ -81,7 +81,7 @@ def verify(store: Store, id: str) -> Result:
             f"run {id} reported {result.wrong} wrong of {result.seen}, but its stored weights get {wrong} wrong "
             f"of {seen}{f', and {ties} images with equal scores are too few' if ties else ''}: do not trust this run"
         )
-    store.write_json(folder.evaluation, proof_of(result).plain())
+    store.write_record(folder.evaluation, proof_of(result))
     return result
 
 

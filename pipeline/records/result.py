@@ -112,6 +112,7 @@ class Retry(Record):
     """A person's wish to train a run again whose outcome was not an error."""
 
     REMEDY: ClassVar[str] = "Delete it: the failures of all attempts on the run then count."
+    SEALED: ClassVar[bool] = False
 
     after: int  # failures of attempts up to this one no longer count
     at: str = ""  # ISO 8601, UTC

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
-from pipeline.records.record import Record
+from pipeline.records.record import Record, to_json
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -37,6 +37,7 @@ class Backend(Protocol):
     def create(self, path: str, data: bytes | bytearray) -> None: ...
     def exists(self, path: str) -> bool: ...
     def names(self, prefix: str) -> list[str]: ...
+    def sizes(self, prefix: str) -> dict[str, int]: ...
     def delete(self, path: str) -> None: ...
 
 
@@ -88,6 +89,10 @@ class Store:
         """Every object below the folder `prefix`, as sorted paths relative to it."""
         return self._retry(lambda: self.backend.names(prefix))
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
+        return self._retry(lambda: self.backend.sizes(prefix))
+
     def delete(self, path: str) -> None:
         """Delete the object where there is one."""
         self._retry(lambda: self.backend.delete(path))
@@ -113,6 +118,14 @@ class Store:
 
     def create_json(self, path: str, value: Any) -> bool:
         return self.create(path, to_json(value))
+
+    def write_record(self, path: str, record: Record) -> None:
+        """Write the record, with its digest."""
+        self.write(path, record.to_json())
+
+    def create_record(self, path: str, record: Record) -> bool:
+        """Write the record where there is no object; whether the one there now is this."""
+        return self.create(path, record.to_json())
 
     def url_of(self, path: str = "") -> str:
         """The full address of an object, for people and other tools."""
@@ -159,11 +172,6 @@ def open_store(url: str) -> Store:
     from pipeline.store.local import Folder
 
     return Store(Folder(rest if separator else url))
-
-
-def to_json(value: Any) -> bytes:
-    """A value as JSON: keys sorted, indented; ValueError for NaN and infinity."""
-    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
 
 
 def sha256(data: bytes | Buffer) -> str:

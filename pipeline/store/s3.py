@@ -54,6 +54,12 @@ class Bucket:
         top = f"{self.root}/{prefix}".rstrip("/") + "/"
         return sorted(name.removeprefix(top) for name in self.fs.find(top) if name.startswith(top))
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
+        top = f"{self.root}/{prefix}".rstrip("/") + "/"
+        found = self.fs.find(top, detail=True)
+        return {name.removeprefix(top): about["size"] for name, about in found.items() if name.startswith(top)}
+
     def delete(self, path: str) -> None:
         self.fs.rm_file(f"{self.root}/{path}")
 

@@ -121,7 +121,7 @@ def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(lease.run.experiment, this.plain())
     origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(mode_of(this)), workers.count)
-    store.write_json(lease.run.provenance(lease.attempt), origin.plain())
+    store.write_record(lease.run.provenance(lease.attempt), origin)
     training = Training(lease, store, _trainer(this, data, workers), data.manifest_sha256, [])
     resume(training)
     training.trainer.broadcast_state()
@@ -183,7 +183,7 @@ def finish(training: Training) -> Result:
         digests=Digests(model=sha256(weights), history=sha256(curve), dataset=training.dataset_sha256),
         summary=summary(store, lease.experiment, lease.attempt, rows),
     )
-    if not store.create_json(lease.run.result, result.plain()):
+    if not store.create_record(lease.run.result, result):
         raise LeaseLost(f"{lease.run.id} has a result of another attempt than {lease.attempt}")
     lease.finished = True
     return result

@@ -82,7 +82,7 @@ def test_stored_weights_make_the_errors_that_were_reported(prepared):
     result = train(prepared)
     assert verify.verify(prepared, ONE.id).wrong == result.wrong
     run = RunFolder(ONE.id)
-    prepared.write_json(run.result, prepared.read_json(run.result) | {"wrong": result.wrong - 1})
+    prepared.write_record(run.result, replace(result, wrong=result.wrong - 1))
     with pytest.raises(ValueError, match=f"{result.wrong} wrong of 40"):
         verify.verify(prepared, ONE.id)
 
@@ -91,13 +91,13 @@ def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared)
     """Weights of zero and biases next to 1: whoever wins. What was reported is taken for true elsewhere alone."""
     train(prepared)
     run = RunFolder(ONE.id)
-    result = prepared.read_json(run.result)
+    result = prepared.read_record(Result, run.result)
 
     def verified(weights, wrong, **origin):
-        digests = result["digests"] | {"model": sha256(weights)}
-        summary = result["summary"] | origin
+        digests = replace(result.digests, model=sha256(weights))
+        summary = replace(result.summary, **origin)
         prepared.write(run.model, weights)
-        prepared.write_json(run.result, result | {"digests": digests, "summary": summary, "wrong": wrong})
+        prepared.write_record(run.result, replace(result, digests=digests, summary=summary, wrong=wrong))
         return verify.verify(prepared, ONE.id)
 
     own = prepared.read(run.model)
@@ -107,7 +107,7 @@ def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared)
     with pytest.raises(ValueError, match="reported 3 wrong"):
         verified(level, 3)
     with pytest.raises(ValueError, match="do not trust"):
-        verified(own, result["wrong"] - 1, processor="another")
+        verified(own, result.wrong - 1, processor="another")
 
 
 def _level(module):
