@@ -1,5 +1,6 @@
 """How a run came out, and what was proved of it."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +18,7 @@ def error_percent(wrong: Any, seen: Any) -> Any:
 class Digests:
     """SHA-256 of what a result rests on; empty where the run left none."""
 
-    model: str = ""  # model.safetensors
+    model: str = ""  # the weights
     history: str = ""  # history.parquet of the attempt
     dataset: str = ""  # the data set's manifest
 
@@ -65,9 +66,13 @@ class Result(Record):
     parameters: int = 0  # weights and biases
     seconds: float = 0.0  # of all epochs, those of earlier attempts that this one took over included
     digests: Digests = Digests()
+    weights: str = ""  # their object below the run's folder; "" of earlier code: model.safetensors
+    weights_bytes: int = 0  # their length; 0: not known
     summary: Summary = Summary()
 
     def __post_init__(self):
+        if not re.fullmatch(r"(attempts/\d+/model\.safetensors)?", self.weights):
+            raise Mismatch(f"the field 'weights' cannot be {self.weights!r}")
         if self.is_measured and not 0 <= self.wrong <= self.seen != 0:
             raise Mismatch(f"a run that is {self.outcome} cannot have {self.wrong} wrong of {self.seen} images")
 
@@ -90,6 +95,9 @@ class Result(Record):
         """As JSON holds it: of a crashed run without the fields that only training can fill."""
         whole = super().plain()
         whole["why"] = list(self.why)
+        for name in ("weights", "weights_bytes"):
+            if not whole[name]:  # as earlier code wrote it
+                del whole[name]
         if self.is_measured:
             return whole
         cost = {name: whole["summary"][name] for name in ("device_seconds", "wasted_seconds")}

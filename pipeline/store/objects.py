@@ -13,6 +13,7 @@ from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
 from pipeline.records.record import Record, to_json
+from pipeline.records.result import Result
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -203,10 +204,11 @@ class RunFolder:
         self.top = f"runs/{id}"
         self.experiment = f"{self.top}/experiment.json"
         self.result = f"{self.top}/result.json"
-        self.model = f"{self.top}/model.safetensors"
+        self.old_model = f"{self.top}/model.safetensors"  # where earlier code put the weights
         self.halved = (
             f"{self.top}/model.float16.safetensors"  # committed with the code, where the model itself is too large
         )
+        self.not_kept = f"{self.top}/not-kept.json"  # says that the weights were left behind on purpose
         self.evaluation = f"{self.top}/evaluation.json"
         self.retry = f"{self.top}/retry.json"
         self.leases = f"{self.top}/claims"
@@ -224,6 +226,13 @@ class RunFolder:
 
     def attempt(self, number: int) -> str:
         return f"{self.attempts}/{number}"
+
+    def weights(self, number: int) -> str:
+        return f"{self.attempt(number)}/model.safetensors"
+
+    def weights_of(self, result: Result) -> str:
+        """The weights that a result names."""
+        return f"{self.top}/{result.weights}" if result.weights else self.old_model
 
     def history(self, number: int) -> str:
         return f"{self.attempt(number)}/history.parquet"

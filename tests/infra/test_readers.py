@@ -19,7 +19,7 @@ BUCKET = "published"
 OBJECTS = {
     "studies/smoke/table.csv": b"network",
     "runs/one/figures/guided.png": b"picture",
-    "runs/one/model.safetensors": b"weights",
+    "runs/one/attempts/1/model.safetensors": b"weights",
 }
 BEFORE = 1 + len(OBJECTS) + 1 + 3  # requests that anybody may make: the bucket, objects, their list, the user
 
@@ -69,7 +69,7 @@ def test_readers_can_pull(reader, tmp_path):
 @pytest.mark.parametrize(
     ("call", "more"),
     [
-        ("get_object", {"Key": "runs/one/model.safetensors"}),
+        ("get_object", {"Key": "runs/one/attempts/1/model.safetensors"}),
         ("put_object", {"Key": "studies/smoke/table.csv", "Body": b""}),
         ("delete_object", {"Key": "studies/smoke/table.csv"}),
     ],
