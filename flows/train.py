@@ -102,6 +102,8 @@ def track_run(label: str, id: str, poller: Poller) -> State:
         return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result.epochs - 1}")
     if standing.state == "dead":
         return Failed(name="DidNotLearn", message=f"{id}: {result.why[-1]}")
+    if standing.state == "damaged":
+        return Failed(name="Damaged", message=f"{id}: {result.why[-1]}")
     if standing.state == "crashed":
         return Crashed(message=f"{id}: {result.why[-1]}")
     return Completed(message=f"{id}: {result.wrong} wrong of {result.seen}")

@@ -43,9 +43,7 @@ def load_model(store: Store, id: str) -> Trained:
     weights = store.find(path)
     if rounded := weights is None:
         if (weights := store.find(folder.halved)) is None:
-            raise UserError(
-                f"{store.url_of(path)} is gone: copy it from where {id} was trained, or train it again"
-            )
+            raise UserError(f"{store.url_of(path)} is gone: copy it from where {id} was trained, or train it again")
         path = folder.halved
     if (rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
         raise UserError(

@@ -12,6 +12,7 @@ from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 from pipeline.store.objects import AT_ONCE, DatasetFolder, RunFolder, Store, StudyFolder, sha256
+from pipeline.store.results import read_results
 from pipeline.visualization.catalogue import RenderRequest, chosen_runs, missing
 
 # whatever decides a byte of what is published
@@ -25,7 +26,7 @@ def is_complete(store: Store, study: Study, wanted: RenderRequest, price: float 
     That is so when no run is left to train or verify, data and pictures are there, and tables and page are whole and
     were made by this code from these very results. `price` is that of a device-hour.
     """
-    results = read_results(store, study.read)
+    results = read_results(store, (e.id for e in study.read))
     return (
         not needed(study, results)
         and not unverified(store, {e.id: results[e.id] for e in study.read if e.id in results})
@@ -54,14 +55,6 @@ def inputs(store: Store, study: Study, results: Mapping[str, Result], price: flo
 def record(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> None:
     """Note what the study's publication was made from, once all of it is in the store."""
     store.write_json(StudyFolder(study.name).inputs, inputs(store, study, results, price))
-
-
-def read_results(store: Store, experiments: Iterable[Experiment]) -> dict[str, Result]:
-    """The results there are, by run id."""
-    ids = [e.id for e in experiments]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: store.find_record(Result, RunFolder(id).result), ids)
-        return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
 
 
 def _has_data(store: Store, experiments: Iterable[Experiment]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pipeline.records.record import Mismatch, Record
 
-Outcome = Literal["done", "diverged", "dead", "crashed"]
+Outcome = Literal["done", "diverged", "dead", "crashed", "damaged"]
 
 
 def error_percent(wrong: Any, seen: Any) -> Any:
@@ -51,7 +51,10 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Record):
-    """How a run came out. Errors are counts of images. Of a crashed run only the attempts and their cost are known."""
+    """How a run came out. Errors are counts of images. Of a crashed run only the attempts and their cost are known.
+
+    A result with the outcome `damaged` stands, in memory alone, for one that cannot be trusted (store/results.py).
+    """
 
     REMEDY: ClassVar[str] = "Delete it: the run is then trained again, from its last checkpoint."
 
@@ -79,7 +82,7 @@ class Result(Record):
     @property
     def is_measured(self) -> bool:
         """Whether the run was trained and its errors counted."""
-        return self.outcome != "crashed"
+        return self.outcome not in ("crashed", "damaged")
 
     @property
     def error_percent(self) -> float | None:

@@ -13,6 +13,7 @@ from pipeline.plan.datasets import class_names
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.store.results import find_result
 from pipeline.visualization.catalogue import KINDS
 from pipeline.visualization.png import SCALING
 
@@ -34,7 +35,7 @@ def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
     """Every finished run that has pictures of the weights it ended with, with the notes of these."""
     runs = []
     with ThreadPoolExecutor(READERS) as readers:
-        results = readers.map(lambda e: store.find_record(Result, RunFolder(e.id).result), experiments)
+        results = readers.map(lambda e: find_result(store, e.id), experiments)
         for experiment, result in zip(experiments, results, strict=True):
             if result is None or result.outcome != "done":
                 continue

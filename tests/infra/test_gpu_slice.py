@@ -51,5 +51,7 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
         [expected] = job.run(held, unbroken)
         assert results.read_json(run.result)["digests"]["model"] == expected.digests.model
         assert results.read_json(run.evaluation)["wrong"] == expected.wrong
-        half, whole = (len(results.read(path)) for path in (run.halved, run.weights_of(results.read_record(Result, run.result))))
+        half, whole = (
+            len(results.read(path)) for path in (run.halved, run.weights_of(results.read_record(Result, run.result)))
+        )
         assert 0.4 < half / whole < 0.8

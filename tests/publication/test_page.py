@@ -77,8 +77,30 @@ def test_the_page_says_how_many_runs_were_evaluated_again(smoke):
     one = RunFolder(SMOKE.experiments[0].id)
     smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
     assert "1 of 2 finished runs" in publish(smoke, SMOKE)[1]
+
+
+def test_a_result_that_was_changed_is_no_number_but_damaged(smoke):
+    """By its evaluation, as in a store of older code, whose results have no digest; by its history; by its own."""
+    one = RunFolder(SMOKE.experiments[0].id)
+    smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
+    own = smoke.read(one.result)
+
+    def told(address):
+        page = publish(smoke, SMOKE)[1]
+        row = json.loads(smoke.read(StudyFolder("smoke").table("json")))["rows"][0]
+        assert (row["verdict"], row["error"]) == ("damaged", None)
+        assert address in row["because"]
+        assert "damaged" in page
+        smoke.write(one.result, own)
+
     smoke.write_json(one.result, smoke.read_json(one.result) | {"wrong": 1})
-    assert "0 of 2 finished runs" in publish(smoke, SMOKE)[1]
+    told(smoke.url_of(one.evaluation))
+    smoke.write(one.result, smoke.read_record(Result, one.result).to_json().replace(b'"wrong": 300', b'"wrong": 301'))
+    told(smoke.url_of(one.result))
+    smoke.write(one.result, smoke.read(RunFolder(SMOKE.experiments[1].id).result))
+    told(SMOKE.experiments[1].id)
+    smoke.write_json(one.result, smoke.read_json(one.result) | {"digests": {"model": "m", "history": "of another"}})
+    told(smoke.url_of(one.history(1)))
 
 
 def test_an_earlier_edition_stays_and_is_listed(smoke):

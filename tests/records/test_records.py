@@ -130,7 +130,7 @@ def test_fields_of_later_code_are_left_out():
         (Result, {**RESULT, "wrong": "8453"}, "the field 'wrong' must be a whole number, and is \"8453\""),
         (Result, {**RESULT, "wrong": 1.5}, "the field 'wrong' must be a whole number, and is 1.5"),
         (Result, {**RESULT, "attempt": True}, "the field 'attempt' must be a whole number, and is true"),
-        (Result, {**RESULT, "outcome": "fine"}, 'must be one of done, diverged, dead, crashed, and is "fine"'),
+        (Result, {**RESULT, "outcome": "fine"}, 'must be one of done, diverged, dead, crashed, damaged, and is "fine"'),
         (Result, {**RESULT, "why": "cause"}, "the field 'why' must be a list"),
         (Result, {**RESULT, "why": [3]}, "the field 'why.0' must be text, and is 3"),
         (Result, {**RESULT, "digests": {"model": 3}}, "the field 'digests.model' must be text, and is 3"),
