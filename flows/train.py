@@ -125,7 +125,7 @@ def train(
     progress = Progress(kept, list(this.wanted))
     with turn(this.name):
         while missing := needed(this, results(progress.statuses())):  # once more when a learning rate was chosen
-            kept.write_json(StudyFolder(this.name).manifest, manifest(this))
+            kept.write_record(StudyFolder(this.name).manifest, manifest(this))
             _train(this.name, missing, kept, settings(workers=workers).workers)
         return {s.experiment.id: s.state for s in progress.statuses() if s.has_outcome}
 

@@ -251,7 +251,8 @@ class StudyFolder:
         self.name = name
         self.top = f"studies/{name}"
         self.manifest = self.object("manifest.json")
-        self.editions = self.object("editions.json")  # the list of them
+        self.latest = self.object("latest.json")  # names the latest edition: the one address that is never torn
+        self.old_editions = self.object("editions.json")  # the list that earlier code wrote
         self.report = self.object("report.html")
         self.inputs = self.object("inputs.json")  # what tables and page were made from; no part of what is pulled
         self.files = self.object("files.json")  # what `strive pull` fetches, with digests; written after these
@@ -259,6 +260,10 @@ class StudyFolder:
     @property
     def gallery(self) -> str:
         return self.object("gallery/index.html")
+
+    @property
+    def gallery_note(self) -> str:
+        return self.object("gallery/index.json")  # the digest of the page
 
     def object(self, name: str) -> str:
         return f"{self.top}/{name}"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pytest
 from botocore.exceptions import ClientError
@@ -34,7 +35,7 @@ def reader(root, monkeypatch):
         s3.create_bucket(Bucket=BUCKET)
         for key, body in OBJECTS.items():
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        listed = {key: pull._entry(body) for key, body in OBJECTS.items() if "model" not in key}
+        listed = {key: asdict(pull.entry(body)) for key, body in OBJECTS.items() if "model" not in key}
         s3.put_object(Bucket=BUCKET, Key=StudyFolder("smoke").files, Body=json.dumps(listed).encode())
         policy = (root / "infra/readers.json").read_text().replace("BUCKET", BUCKET)
         iam.create_user(UserName="reader")
