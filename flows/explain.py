@@ -97,7 +97,9 @@ def _explain(store: Store, study: Study, request: RenderRequest, workers: int | 
         here = [render(experiment, pictures, store.url, return_state=True) for experiment, pictures in work]
     else:
         _on_cluster(study.name, work, store.url, settings(workers=workers).workers)
-    if work or not store.exists(StudyFolder(study.name).gallery):
+    from pipeline.visualization.gallery import is_whole  # jinja2
+
+    if work or not is_whole(store, study.name):
         publish_gallery(study.name, runs_of(study), store.url)
         update_list(store, study.name, [e.id for e in study.wanted])
     for state in here:

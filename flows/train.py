@@ -102,6 +102,8 @@ def track_run(label: str, id: str, poller: Poller) -> State:
         return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result.epochs - 1}")
     if standing.state == "dead":
         return Failed(name="DidNotLearn", message=f"{id}: {result.why[-1]}")
+    if standing.state == "damaged":
+        return Failed(name="Damaged", message=f"{id}: {result.why[-1]}")
     if standing.state == "crashed":
         return Crashed(message=f"{id}: {result.why[-1]}")
     return Completed(message=f"{id}: {result.wrong} wrong of {result.seen}")
@@ -123,7 +125,7 @@ def train(
     progress = Progress(kept, list(this.wanted))
     with turn(this.name):
         while missing := needed(this, results(progress.statuses())):  # once more when a learning rate was chosen
-            kept.write_json(StudyFolder(this.name).manifest, manifest(this))
+            kept.write_record(StudyFolder(this.name).manifest, manifest(this))
             _train(this.name, missing, kept, settings(workers=workers).workers)
         return {s.experiment.id: s.state for s in progress.statuses() if s.has_outcome}
 

@@ -13,6 +13,7 @@ than an hour; git ignores checkpoints there, so `git add -f` it.
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -38,7 +39,7 @@ PLAN = (  # in the order of their worth; process n begins at entry n, and all co
     ("table-3", "--network", "model-a", "--without-validation"),
     ("table-3", "--network", "all-cnn-a", "--without-validation"),
 )
-NOT_KEPT = ("checkpoint", "model.safetensors", "claims")  # of a finished run, in results/
+NOT_KEPT = ("checkpoint", "model.safetensors", "claims", "damaged")  # of a finished run, in results/
 WITHOUT_WEIGHTS = ("readings",)  # studies of minutes, whose networks are of no use afterwards; nor are they verified
 STOP_SECONDS = 120
 
@@ -105,7 +106,11 @@ def keep(names: list[str]) -> None:
             run = RunFolder(experiment.id)
             if not store.exists(run.result):
                 continue
-            if name not in WITHOUT_WEIGHTS:
+            if name in WITHOUT_WEIGHTS:
+                why = f"networks of {name} are of no use afterwards"
+                (RESULTS / run.top).mkdir(parents=True, exist_ok=True)
+                (RESULTS / run.top / "not-kept.json").write_text(json.dumps({"what": "weights", "why": why}) + "\n")
+            else:
                 verify(store, experiment.id)
                 publish_float16(store, experiment.id)
             shutil.copytree(

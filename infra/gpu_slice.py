@@ -118,7 +118,7 @@ def leave(store: Store, experiments: Iterable[Experiment]) -> None:
     for experiment in experiments:
         run = RunFolder(experiment.id)
         result = store.find_record(Result, run.result)
-        if result and result.outcome == "done" and store.exists(run.model):
+        if result and result.outcome == "done" and store.exists(run.weights_of(result)):
             verify.publish_float16(store, run.id)
             try:
                 verify.verify(store, run.id)

@@ -6,13 +6,16 @@ from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
 from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store
+from pipeline.store.results import find_result
 from pipeline.visualization import render
 from pipeline.visualization.catalogue import RenderRequest, pictures, runs_of
 
 
 def finished(store: Store, experiment: Experiment) -> Experiment:
     """The run, refused unless it has weights to look into."""
-    result = store.find_record(Result, RunFolder(experiment.id).result)
+    result = find_result(store, experiment.id)
+    if result and result.outcome == "damaged":
+        raise UserError(f"{experiment.id} is damaged: {result.why[-1]}")
     if result is None or result.outcome != "done":
         state = result.outcome if result else f"not finished: train it with `strive run {experiment.id}`"
         raise UserError(f"{experiment.id} has no weights to look into: it is {state}")

@@ -140,7 +140,9 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         typer.echo(f"gallery   {summary['gallery']}")
     typer.echo(f"runs      {summary['store']}/runs")
     for run in summary["runs"]:
-        if run["state"] in runs.FAILED:
+        if run["state"] == "damaged":
+            typer.echo(f"damaged   {run['id']}: {run['why'][-1]}")
+        elif run["state"] in runs.FAILED:
             typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
 
 

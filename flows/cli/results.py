@@ -1,5 +1,6 @@
 """The commands that look at what runs have left: tables, pulls, pictures, their page."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,7 @@ from pipeline.evaluation.schema import FILES
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
 from pipeline.plan.study import Study
+from pipeline.publication.latest import read
 from pipeline.publication.pull import pull as fetch
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import published_seeds
@@ -172,16 +174,18 @@ def _table(
         where = store.url_of(folder.object(f"{FILES[kind]}.parquet"))
         raise UserError(f"--format must be one of {', '.join(ENDINGS)}, not {ending!r}; Parquet is {where}")
     path = folder.object(f"{FILES[kind]}.{'json' if as_json else ending}")
-    if fresh or not store.exists(path):
+    name = path.removeprefix(f"{folder.top}/")
+    text = None if fresh else read(store, folder.name, name)
+    if text is None:
         _made(store, folder, seeds)
-    text = store.find(path)
+        text = read(store, folder.name, name)
     if text is None:
         raise UserError(
             f"{store.url_of(path)} is not there, for no run of {folder.name} has come out: "
             f"`strive reproduce {study(folder.name).on_command_line}` trains them"
         )
     if as_json:
-        return output.print_answer({"store": store.url} | store.read_json(path), "", True)
+        return output.print_answer({"store": store.url} | json.loads(text), "", True)
     shown = text.decode().rstrip("\n")
     typer.echo(layout.markdown(shown) if ending == "md" and sys.stdout.isatty() else shown)
 

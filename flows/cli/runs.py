@@ -17,7 +17,7 @@ from pipeline.training.progress import RunStatus, seconds_left, trainable
 
 LISTED = 40  # runs; more of them are grouped
 NUMBERS = ("error %", "FLOP", "GPU time", "runs", "done", "failed", "to train", "not chosen")
-FAILED = ("diverged", "dead", "crashed")
+FAILED = ("diverged", "dead", "crashed", "damaged")
 AT_WORK = ("running", "stopped", *FAILED)  # shown one by one even where runs are grouped
 WORDS = {"dead": "did not learn"}
 Known = set[str]  # ids of the runs that can be trained now

@@ -151,7 +151,7 @@ def _write_manifest(
         raw_sha256=raw_sha256,
         whitening_sha256=whitening.sha256 if whitening else None,
     )
-    store.create_json(DatasetFolder(dataset, how).manifest, manifest.plain())
+    store.create_record(DatasetFolder(dataset, how).manifest, manifest)
 
 
 def _objects(data: Raw, how: Preprocess, show: Show) -> Iterator[tuple[str, bytes | bytearray]]:

@@ -82,5 +82,5 @@ def _shard(store: Store, path: str, files: Sequence[Path], side: int) -> tuple[S
     if wrong:
         return None, wrong
     made = kept(store, path, data)
-    store.write_json(note, made.plain())
+    store.write_record(note, made)
     return made, []

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.evaluation import table_4, table_claims, table_errors, table_rates, table_readings
 from pipeline.evaluation.schema import TABLES, Column
 from pipeline.plan.study import Relation, Study
+from pipeline.records.published import StudyManifest
 from pipeline.records.result import Result
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
@@ -15,20 +16,20 @@ DIGITS = 4  # decimals of percent, seconds and cost
 P_VALUES = ("p", "p_against")  # with as many significant digits
 
 
-def manifest(study: Study) -> dict:
-    """What makes up the study, as JSON: its question, its run ids, and the numbers of the paper that it reproduces."""
-    return {
-        "study": study.name,
-        "question": study.question,
-        "comparable": study.comparable,
-        "relation": study.relation,
-        "scale": study.scale,
-        "runs": [e.id for e in study.experiments],
-        "beside": [e.id for other in study.read_also for e in other.experiments],
-        "claims": [
+def manifest(study: Study) -> StudyManifest:
+    """What makes up the study."""
+    return StudyManifest(
+        study=study.name,
+        question=study.question,
+        comparable=study.comparable,
+        relation=str(study.relation),
+        scale=study.scale,
+        runs=tuple(e.id for e in study.experiments),
+        beside=tuple(e.id for other in study.read_also for e in other.experiments),
+        claims=tuple(
             f"{f'table {c.table}' if c.table else 'text'}: {c.network}, {c.dataset}" for c in study.published_errors
-        ],
-    }
+        ),
+    )
 
 
 def make(study: Study, results: Mapping[str, Result], price: float | None = None) -> dict[str, pd.DataFrame]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.plan.study import Relation, Study
 
-WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "not run", "refused")
+WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "damaged", "not run", "refused")
 
 
 def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> str:

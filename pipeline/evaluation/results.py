@@ -1,13 +1,13 @@
 """The results of a study's experiments, read from the store in parallel."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from pipeline.evaluation.intervals import Count, better_than_chance
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result, Summary
-from pipeline.store.objects import AT_ONCE, RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.results import read_results
 
 CHANCE_LEVEL = 0.001  # of the test against guessing
 
@@ -21,7 +21,7 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """done, diverged, dead, crashed, or not run."""
+        """done, diverged, dead, crashed, damaged, or not run."""
         return self.result.outcome if self.result else "not run"
 
     @property
@@ -48,10 +48,7 @@ class Run:
 
 def collect(store: Store, experiments: Iterable[Experiment]) -> dict[str, Result]:
     """The results there are, by run id."""
-    ids = [e.id for e in experiments]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: store.find_record(Result, RunFolder(id).result), ids)
-        return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
+    return read_results(store, (e.id for e in experiments))
 
 
 def counts(runs: Iterable[Run]) -> dict[int, Count]:

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.evaluation.intervals import from_number, of_runs
 from pipeline.evaluation.results import Run, counts
 from pipeline.evaluation.schema import rule_words
+from pipeline.evaluation.verdicts import damage_of
 from pipeline.evaluation.verdicts import verdict as verdict_on
 from pipeline.paper.published_errors import published_error
 from pipeline.paper.shapes import parameters
@@ -18,7 +19,7 @@ from pipeline.plan.study import Relation, Study
 from pipeline.records.result import Result, Summary
 
 ONE_RATE = "one rate"
-OUTCOMES = ("done", "diverged", "dead", "crashed", "not run")
+OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged", "not run")
 ALIKE = ("raw_sha256", "revision")  # in which the runs of one row must agree
 
 
@@ -59,10 +60,11 @@ def error_rows(study: Study, results: Mapping[str, Result], price: float | None 
 
 
 def blocked_by(study: Study, this: Cell, rule: str, results: Mapping[str, Result]) -> list[Run]:
-    """The runs with a result because of which a rule cannot choose: those that crashed, or all where none learned."""
+    """The runs with a result because of which a rule cannot choose: those that crashed or are damaged, or all where
+    none learned."""
     tried = candidate_runs(study, this, rule, results)
-    crashed = [run for run in tried if run.outcome == "crashed"]
-    return crashed or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
+    lost = [run for run in tried if run.outcome == "damaged"] or [run for run in tried if run.outcome == "crashed"]
+    return lost or (tried if all(run.outcome in ("diverged", "dead") for run in tried) else [])
 
 
 def candidate_runs(study: Study, this: Cell, rule: str, results: Mapping[str, Result]) -> list[Run]:
@@ -128,6 +130,8 @@ def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
         return "diverged", f"the loss was not finite at any of {len(blocked_by)} learning rates"
     if all(run.outcome in ("diverged", "dead") for run in blocked_by):
         return "did not learn", f"at none of {len(blocked_by)} learning rates: {counted(blocked_by)}"
+    if blocked_by[0].outcome == "damaged":
+        return "damaged", damage_of(blocked_by)
     ids = " ".join(run.experiment.id for run in blocked_by)
     return (
         "crashed",

@@ -23,6 +23,8 @@ def verdict(
 ) -> tuple[str, str]:
     """The verdict on a cell and its reason in a sentence; `runs` are those at the chosen learning rate."""
     outcomes = Counter(run.outcome for run in runs)
+    if outcomes["damaged"]:
+        return "damaged", damage_of(runs)
     if not outcomes["done"]:
         return _without_a_number(outcomes)
     if all(run.at_chance for run in runs if run.outcome == "done"):
@@ -40,6 +42,11 @@ def verdict(
     if outcomes["done"] < SEEDS_NEEDED:
         return "inconclusive", _too_few(outcomes, difference)
     return _measured(difference)
+
+
+def damage_of(runs: Sequence[Run]) -> str:
+    """Which files of these runs are damaged."""
+    return " ".join(run.result.why[-1] for run in runs if run.result and run.outcome == "damaged")
 
 
 def _lost(outcomes: Counter) -> str:

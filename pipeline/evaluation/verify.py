@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pipeline.data import prepare
+from pipeline.errors import UserError
 from pipeline.evaluation.proofs import is_verified, proof_of
 from pipeline.numerics.evaluate import count_ties, count_wrong
 from pipeline.numerics.fast.precision import Mode, set_backend_flags
@@ -34,17 +35,20 @@ class Trained:
 def load_model(store: Store, id: str) -> Trained:
     """A finished run's model, from its weights or, where these were not kept, from those rounded to float16.
 
-    ValueError where the weights are not those of the result.
+    UserError where there are none, or they are not those of the result.
     """
     folder = RunFolder(id)
     result = store.read_record(Result, folder.result)
-    weights = store.find(folder.model)
+    path = folder.weights_of(result)
+    weights = store.find(path)
     if rounded := weights is None:
-        weights = store.read(folder.halved)
+        if (weights := store.find(folder.halved)) is None:
+            raise UserError(f"{store.url_of(path)} is gone: copy it from where {id} was trained, or train it again")
+        path = folder.halved
     if (rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
-        raise ValueError(
-            f"{store.url_of(folder.halved if rounded else folder.model)} is not what the result of {id} names: "
-            f"it was damaged or replaced. Delete {store.url_of(folder.top)} and train the run again."
+        raise UserError(
+            f"{store.url_of(path)} is not what the result of {id} names: it was damaged or replaced. "
+            "`strive check STUDY --repair` offers the run for training again."
         )
     this = experiment(store.read_json(folder.experiment))
     model = build(this.network)
@@ -65,9 +69,10 @@ def verify(store: Store, id: str) -> Result:
     set_backend_flags(Mode())
     trained = load_model(store, id)
     if trained.rounded:
+        whole = store.url_of(folder.weights_of(trained.result))
         raise ValueError(
             f"{store.url_of(folder.halved)} are rounded weights, and cannot prove what {id} reported: "
-            f"copy {store.url_of(folder.model)}, or {store.url_of(folder.evaluation)}, from where it was trained"
+            f"copy {whole}, or {store.url_of(folder.evaluation)}, from where it was trained"
         )
     this, result = trained.experiment, trained.result
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
@@ -81,7 +86,7 @@ def verify(store: Store, id: str) -> Result:
             f"run {id} reported {result.wrong} wrong of {result.seen}, but its stored weights get {wrong} wrong "
             f"of {seen}{f', and {ties} images with equal scores are too few' if ties else ''}: do not trust this run"
         )
-    store.write_json(folder.evaluation, proof_of(result).plain())
+    store.write_record(folder.evaluation, proof_of(result))
     return result
 
 
@@ -95,7 +100,7 @@ def publish_float16(store: Store, id: str) -> None:
     """Write the weights in float16 too: small enough to be committed with the code."""
     folder = RunFolder(id)
     if not store.exists(folder.halved):
-        weights = store.read(folder.model)
+        weights = store.read(folder.weights_of(store.read_record(Result, folder.result)))
         tensors = checkpoint.to_float16(weights, {})
         note = {OF: sha256(weights), OWN: sha256(_body(tensors))}
         store.create(folder.halved, checkpoint.to_float16(weights, note))

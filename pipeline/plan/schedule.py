@@ -54,7 +54,7 @@ def cpu_seconds(experiment: Experiment) -> float:
 
 def chosen_learning_rates(study: Study, results: Results, rule: str) -> dict[Cell, float]:
     """The learning rate that `rule` chooses for each cell; a cell is left out while a candidate has no outcome, and
-    where one crashed: that says nothing of its rate.
+    where one crashed or is damaged: that says nothing of its rate.
 
     Where a study has one rate for a cell there is nothing to choose. Of equal errors the smaller rate wins.
     """
@@ -109,7 +109,8 @@ def _candidates(study: Study) -> tuple[Experiment, ...]:
 
 
 def _best(candidates: list[Experiment], results: Results) -> float | None:
-    if not candidates or any(e.id not in results or results[e.id].outcome == "crashed" for e in candidates):
+    unknown = [e for e in candidates if e.id not in results or results[e.id].outcome in ("crashed", "damaged")]
+    if unknown or not candidates:
         return None
     errors = [(error, e.recipe.lr) for e in candidates if (error := results[e.id].error_percent) is not None]
     return min(errors)[1] if errors else None

@@ -10,8 +10,12 @@ from pipeline.evaluation.proofs import unverified
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study
+from pipeline.publication import pull
+from pipeline.records.published import Inputs
+from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Result
 from pipeline.store.objects import AT_ONCE, DatasetFolder, RunFolder, Store, StudyFolder, sha256
+from pipeline.store.results import read_results
 from pipeline.visualization.catalogue import RenderRequest, chosen_runs, missing
 
 # whatever decides a byte of what is published
@@ -25,43 +29,35 @@ def is_complete(store: Store, study: Study, wanted: RenderRequest, price: float 
     That is so when no run is left to train or verify, data and pictures are there, and tables and page are whole and
     were made by this code from these very results. `price` is that of a device-hour.
     """
-    results = read_results(store, study.read)
+    results = read_results(store, (e.id for e in study.read))
     return (
         not needed(study, results)
         and not unverified(store, {e.id: results[e.id] for e in study.read if e.id in results})
         and _has_data(store, study.wanted)
         and _has_pictures(store, study, results, wanted)
         and _is_whole(store, StudyFolder(study.name))
-        and store.find_json(StudyFolder(study.name).inputs) == inputs(store, study, results, price)
+        and store.find(StudyFolder(study.name).inputs) == inputs(store, study, results, price).to_json()
     )
 
 
-def inputs(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> dict:
-    """What the published tables, page and list follow from, as JSON: they are made anew where it has changed."""
+def inputs(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> Inputs:
+    """What the published tables, page and list follow from: they are made anew where it has changed."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pictures = dict(zip(results, pool.map(lambda id: store.names(RunFolder(id).figures), results), strict=True))
     plain = {id: result.plain() for id, result in results.items()}
     found = {"results": plain, "pictures": pictures, "unverified": unverified(store, results)}
-    return {
-        "code": _code(),
-        "runs": len(study.wanted),
-        "found": sha256(json.dumps(found, sort_keys=True).encode()),
-        "study": sha256(" ".join(e.id for e in study.read).encode()),
-        "price": price,
-    }
+    return Inputs(
+        code=_code(),
+        runs=len(study.wanted),
+        found=sha256(json.dumps(found, sort_keys=True).encode()),
+        study=sha256(" ".join(e.id for e in study.read).encode()),
+        price=price,
+    )
 
 
 def record(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> None:
     """Note what the study's publication was made from, once all of it is in the store."""
-    store.write_json(StudyFolder(study.name).inputs, inputs(store, study, results, price))
-
-
-def read_results(store: Store, experiments: Iterable[Experiment]) -> dict[str, Result]:
-    """The results there are, by run id."""
-    ids = [e.id for e in experiments]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda id: store.find_record(Result, RunFolder(id).result), ids)
-        return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
+    store.write_record(StudyFolder(study.name).inputs, inputs(store, study, results, price))
 
 
 def _has_data(store: Store, experiments: Iterable[Experiment]) -> bool:
@@ -76,12 +72,15 @@ def _has_pictures(store: Store, study: Study, results: Mapping[str, Result], wan
 
 def _is_whole(store: Store, folder: StudyFolder) -> bool:
     """Whether the study's own files are there with the digests listed; of pictures it is enough that they are there."""
-    listed = store.find_json(folder.files) or {}
+    try:
+        listed = pull.listed(store, folder.name) or {}
+    except DamagedRecord:
+        return False
     own = [path for path in listed if path.startswith(f"{folder.top}/")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         data = pool.map(store.find, own)
-        whole = all(d is not None and sha256(d) == listed[path]["sha256"] for path, d in zip(own, data, strict=True))
-    return whole and {folder.report, folder.gallery, folder.table("parquet")} <= set(own)
+        whole = all(d is not None and sha256(d) == listed[path].sha256 for path, d in zip(own, data, strict=True))
+    return whole and {folder.report, folder.gallery, folder.latest, folder.table("parquet")} <= set(own)
 
 
 def _code() -> str:

@@ -20,15 +20,17 @@ from pipeline.plan.study import Relation, Study
 from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
+from pipeline.records.published import Edition
 from pipeline.records.result import Result, Summary
 from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder
+from pipeline.visualization import notes
 from pipeline.visualization.catalogue import RenderRequest, pictures
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
 VERDICTS = (  # in this order, good news no sooner than bad
-    "reproduced", "better", "worse", "inconclusive", "did not learn", "diverged", "crashed", "refused", "not run",
-    "not comparable", "no number",
+    "reproduced", "better", "worse", "inconclusive", "did not learn", "diverged", "crashed", "damaged", "refused",
+    "not run", "not comparable", "no number",
 )  # fmt: skip
 FACTS = {
     "commit": "commit", "lock_sha256": "uv.lock", "raw_sha256": "raw data", "whitening_sha256": "whitening as computed",
@@ -42,7 +44,7 @@ def make(
     study: Study,
     made: Mapping[str, pd.DataFrame],
     results: Mapping[str, Result],
-    edition: str,
+    edition: Edition,
     price: float | None = None,
 ) -> tuple[bytes, list[plots.Plot]]:
     """The page, and its plots for use elsewhere. The same store gives the same bytes; `price` is of a device-hour."""
@@ -61,8 +63,8 @@ def make(
             if study.relation is Relation.PAPER
             else [],
             headline=headline(study, {kind: records(table) for kind, table in made.items()}),
-            edition=edition,
-            made=_made(store, study, edition, own),
+            edition=edition.digest,
+            made=_made(edition, own),
             index=store.exists("index.html"),
             schema=SCHEMA,
             verdicts=_counted(records(made["cells"])) if "cells" in made else {},
@@ -83,10 +85,9 @@ def make(
     return page.encode(), drawn
 
 
-def _made(store: Store, study: Study, edition: str, results: Mapping[str, Result]) -> list[str]:
+def _made(edition: Edition, results: Mapping[str, Result]) -> list[str]:
     """When this edition was first published, where its runs were trained, and by which code; as far as known."""
-    listed = store.find_json(StudyFolder(study.name).editions) or []
-    dates = [entry["at"][:16].replace("T", " ") + " UTC" for entry in listed if entry["digest"] == edition]
+    dates = [edition.at[:16].replace("T", " ") + " UTC"] if edition.at else []
     facts = [result.summary for result in results.values()]
     hosts = sorted({fact.host.split()[0] for fact in facts if fact.host})
     commits = sorted({commit_of(fact) for fact in facts} - {""})
@@ -187,7 +188,8 @@ def _picture(store: Store, experiment: Experiment, result: Result) -> dict[str, 
     ranked = [name for start in BEST_PICTURES for name in names if name.startswith(start)]
     if not ranked:
         return None
-    note = store.find_json(f"{top}/{ranked[0].removesuffix('.png')}.json") or {}
+    beside = f"{top}/{ranked[0].removesuffix('.png')}.json"
+    note = notes.read(store, beside) if store.exists(beside) else {}
     columns = f"; from the left: {', '.join(note['columns'])}" if note.get("columns") else ""
     return {
         "title": f"{in_print(id.split('.')[0])}. {note.get('title', ranked[0])}{columns}",

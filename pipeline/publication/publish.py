@@ -10,6 +10,7 @@ from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness, editions, page, pull
 from pipeline.publication.plots import Plot
+from pipeline.publication.turn import turn
 from pipeline.store.objects import Store, StudyFolder
 
 
@@ -29,8 +30,15 @@ def publish(store: Store, study: Study, price: float | None = None) -> Published
     """
     folder, results = StudyFolder(study.name), collect(store, study.read)
     tables = frames.make(study, results, price)
-    html, plots = page.make(store, study, tables, results, editions.publish(store, study, tables), price)
-    store.write(folder.report, html)
-    pull.write_list(store, study.name, [e.id for e in study.wanted if e.id in results])
-    completeness.record(store, study, results, price)
+    files = editions.files_of(study, tables)
+    edition = editions.write(store, study.name, files)
+    html, plots = page.make(store, study, tables, results, edition, price)
+    with turn(store, study.name) as held:
+        editions.make_latest(store, study.name, edition, files)
+        held.check()
+        store.write(folder.report, html)
+        own = {folder.object(name): entry for name, entry in edition.files.items()}
+        own |= {folder.latest: pull.entry(edition.to_json()), folder.report: pull.entry(html)}
+        pull.write_list(store, study.name, [e.id for e in study.wanted if e.id in results], own)
+        completeness.record(store, study, results, price)
     return Published(store.url_of(folder.report), tables, plots)

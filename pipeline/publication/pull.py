@@ -1,13 +1,19 @@
 """Fetch what a study has published, tables, report and pictures, into a folder; and the list of it, with digests."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.records.dataset import StoredObject
+from pipeline.records.published import FileList
+from pipeline.records.record import SEAL, DamagedRecord, unsealed
 from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder, sha256
+from pipeline.visualization.notes import files_of
+
+Entries = Mapping[str, StoredObject]
 
 
 @dataclass(frozen=True)
@@ -19,22 +25,60 @@ class Pulled:
     bytes: int  # fetched
 
 
+def listed(store: Store, study: str) -> Entries | None:
+    """What can be pulled, with the digests that the files had when they were made; None where nothing can."""
+    path = StudyFolder(study).files
+    if (data := store.find(path)) is None:
+        return None
+    address = store.url_of(path)
+    plain = unsealed(data, address, FileList.REMEDY)
+    if SEAL not in plain and "files" not in plain:  # as earlier code wrote it
+        return FileList.from_plain({"files": plain}, address).files
+    return FileList.from_json(data, address).files
+
+
 def update_list(store: Store, study: str, ids: Iterable[str]) -> None:
     """Bring the list up to pictures that were drawn after it; a study that is not published yet has none."""
-    if store.exists(StudyFolder(study).files):
-        write_list(store, study, ids)
+    if (before := listed(store, study)) is not None:
+        top = f"{StudyFolder(study).top}/"
+        write_list(store, study, ids, {path: made for path, made in before.items() if path.startswith(top)})
 
 
-def write_list(store: Store, study: str, ids: Iterable[str]) -> None:
-    """Put the list of everything that belongs to the study's publication, the pictures of these runs included."""
-    folder = StudyFolder(study)
-    own = [folder.object(name) for name in store.names(folder.top) if not name.startswith("editions/")]
-    pictures = [f"{RunFolder(id).top}/figures" for id in ids]
+def write_list(store: Store, study: str, ids: Iterable[str], own: Entries) -> None:
+    """Put the list of everything that belongs to the study's publication: its own files, the gallery, the pictures of
+    these runs. No digest is made by reading a file back, but for pictures of earlier code."""
+    folder, before = StudyFolder(study), _before(store, study)
+    found = dict(own)
+    if page := store.find_record(StoredObject, folder.gallery_note):
+        found[folder.gallery] = page
+    elif folder.gallery not in found and (data := store.find(folder.gallery)) is not None:
+        found[folder.gallery] = before.get(folder.gallery) or entry(data)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        named = pool.map(lambda top: [f"{top}/{name}" for name in store.names(top)], pictures)
-        paths = sorted({*own, *(path for names in named for path in names)} - {folder.files, folder.inputs})
-        files = dict(zip(paths, pool.map(lambda path: _entry(store.read(path)), paths), strict=True))
-    store.write_json(folder.files, files)
+        for pictures in pool.map(lambda id: _pictures(store, RunFolder(id), before), ids):
+            found |= pictures
+    store.write_record(folder.files, FileList(files=dict(sorted(found.items()))))
+
+
+def _before(store: Store, study: str) -> Entries:
+    try:
+        return listed(store, study) or {}
+    except DamagedRecord:  # it is made again
+        return {}
+
+
+def _pictures(store: Store, run: RunFolder, before: Entries) -> dict[str, StoredObject]:
+    """A run's pictures as their notes have them."""
+    names, found = store.names(run.figures), {}
+    for name in names:
+        if name.endswith(".json"):
+            data = store.read(run.figure(name))
+            found[run.figure(name)] = entry(data)
+            found |= {run.figure(of): made for of, made in files_of(data, store.url_of(run.figure(name))).items()}
+    for name in names:
+        path = run.figure(name)
+        if path not in found:
+            found[path] = before.get(path) or entry(store.read(path))
+    return found
 
 
 def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
@@ -45,7 +89,7 @@ def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
     folder = StudyFolder(study)
     if "s3:" in to.parts or (to.exists() and not to.is_dir()):
         raise UserError(f"{to} is no folder on this machine: name one to fetch into")
-    files = store.find_json(folder.files)
+    files = listed(store, study)
     if files is None:
         raise UserError(
             f"{store.url_of(folder.top)} holds nothing to pull yet: run `strive reproduce {command or study}` first"
@@ -55,26 +99,27 @@ def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
         raise UserError(
             f"{store.url_of(folder.files)} names {outside[0]!r}, which lies outside {to}: nothing was fetched"
         )
-    missing = [path for path, entry in files.items() if not _is_here(to / path, entry)]
+    missing = [path for path, of in files.items() if not _is_here(to / path, of)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda path: _fetch(store, path, files[path], to / path), missing))
-    return Pulled(len(missing), len(files) - len(missing), sum(files[path]["bytes"] for path in missing))
+    return Pulled(len(missing), len(files) - len(missing), sum(files[path].bytes for path in missing))
 
 
-def _entry(data: bytes) -> dict:
-    return {"sha256": sha256(data), "bytes": len(data)}
+def entry(data: bytes) -> StoredObject:
+    """What a list says of a file with these bytes."""
+    return StoredObject(sha256(data), len(data))
 
 
-def _is_here(file: Path, entry: dict) -> bool:
-    return file.is_file() and file.stat().st_size == entry["bytes"] and sha256(file.read_bytes()) == entry["sha256"]
+def _is_here(file: Path, of: StoredObject) -> bool:
+    return file.is_file() and file.stat().st_size == of.bytes and sha256(file.read_bytes()) == of.sha256
 
 
-def _fetch(store: Store, path: str, entry: dict, file: Path) -> None:
-    data = store.read(path)
-    if _entry(data) != entry:
+def _fetch(store: Store, path: str, of: StoredObject, file: Path) -> None:
+    data = store.find(path)
+    if data is None or entry(data) != of:
         raise UserError(
             f"{store.url_of(path)} is not what the study's list names: it is being published anew, or was damaged. "
-            "Pull again; if this stays, publish the study again with `strive reproduce`."
+            "Pull again; if this stays, `strive check STUDY --repair` and `strive reproduce STUDY` make it again."
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")

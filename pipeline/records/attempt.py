@@ -14,6 +14,7 @@ class Owner(Record):
     """A process that acquires leases, as every other process can recognize it."""
 
     REMEDY: ClassVar[str] = "Delete it, once no process trains this run."
+    SEALED: ClassVar[bool] = False
 
     token: str = ""  # random: no two owners are equal
     host: str
@@ -37,6 +38,7 @@ class Heartbeat(Record):
     """A sign of life of an owner, rewritten while it lives; the last three fields only once an epoch has ended."""
 
     REMEDY: ClassVar[str] = "Delete it: a process that still trains this run writes it anew."
+    SEALED: ClassVar[bool] = False
 
     beat: int = 0  # counts up
     at: str
@@ -53,6 +55,7 @@ class AttemptEnd(Record):
     """How an attempt ended that has no result, or whose result was taken away."""
 
     REMEDY: ClassVar[str] = "Delete it: the attempt then counts as one that was cut off."
+    SEALED: ClassVar[bool] = False
 
     how: str  # released, died, failed, or settled: the run had an outcome, and was retried
     why: str = ""

@@ -1,5 +1,7 @@
-"""How a record is read from JSON: every field is checked against its type, and what does not fit is one sentence."""
+"""How a record is written and read: with a digest of itself, every field checked against its type; what does not fit is
+one sentence. Records of older code have no digest, and are read without."""
 
+import hashlib
 import json
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cache
@@ -9,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, 
 from pipeline.errors import UserError
 
 T = TypeVar("T")
+SEAL = "record_sha256"  # the field with the SHA-256 of all other fields
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -25,15 +28,21 @@ class Record:
     """An object in the store. Fields with a default may be missing there: older code did not write them."""
 
     REMEDY: ClassVar[str]  # a sentence: what to do when the object is damaged
+    SEALED: ClassVar[bool] = True  # whether it is written with a digest of itself
 
     @classmethod
     def from_json(cls, data: bytes, address: str) -> Self:
         """The record in the bytes of the object at `address`; raises DamagedRecord."""
-        try:
-            value = json.loads(data)
-        except ValueError as error:
-            raise DamagedRecord(f"{address} is damaged: it is not JSON. {cls.REMEDY}") from error
+        value = unsealed(data, address, cls.REMEDY)
+        if cls.SEALED and isinstance(value, dict) and SEAL not in value:
+            known = {field.name for field in fields(cls)}
+            if unknown := value.keys() - known:  # later code adds fields, and then a digest too
+                raise DamagedRecord(f"{address} is damaged: {min(unknown)!r} is no field of it. {cls.REMEDY}")
         return cls.from_plain(value, address)
+
+    def to_json(self) -> bytes:
+        """The bytes of the object that holds the record."""
+        return to_json(sealed(self.plain()) if self.SEALED else self.plain())
 
     @classmethod
     def from_plain(cls, value: Any, address: str) -> Self:
@@ -46,6 +55,38 @@ class Record:
     def plain(self) -> dict[str, Any]:
         """The record as JSON holds it."""
         return asdict(self)
+
+
+def to_json(value: Any) -> bytes:
+    """A value as JSON: keys sorted, indented; ValueError for NaN and infinity."""
+    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+
+
+def sealed(plain: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the digest of them all."""
+    return {**plain, SEAL: _digest(plain)}
+
+
+def unsealed(data: bytes, address: str, remedy: str) -> Any:
+    """What the JSON of an object says; DamagedRecord where it is none, or not what its digest names, if it has one."""
+    try:
+        value = json.loads(data, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise DamagedRecord(f"{address} is damaged: it is not JSON. {remedy}") from error
+    if isinstance(value, dict) and SEAL in value:
+        others = {name: field for name, field in value.items() if name != SEAL}
+        if _digest(others) != value[SEAL] or to_json(value) != data:
+            raise DamagedRecord(f"{address} is damaged: it is not what its own SHA-256 names. {remedy}")
+    return value
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _digest(plain: dict[str, Any]) -> str:
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @cache

@@ -1,11 +1,12 @@
 """How a run came out, and what was proved of it."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pipeline.records.record import Mismatch, Record
 
-Outcome = Literal["done", "diverged", "dead", "crashed"]
+Outcome = Literal["done", "diverged", "dead", "crashed", "damaged"]
 
 
 def error_percent(wrong: Any, seen: Any) -> Any:
@@ -17,7 +18,7 @@ def error_percent(wrong: Any, seen: Any) -> Any:
 class Digests:
     """SHA-256 of what a result rests on; empty where the run left none."""
 
-    model: str = ""  # model.safetensors
+    model: str = ""  # the weights
     history: str = ""  # history.parquet of the attempt
     dataset: str = ""  # the data set's manifest
 
@@ -50,7 +51,10 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Record):
-    """How a run came out. Errors are counts of images. Of a crashed run only the attempts and their cost are known."""
+    """How a run came out. Errors are counts of images. Of a crashed run only the attempts and their cost are known.
+
+    A result with the outcome `damaged` stands, in memory alone, for one that cannot be trusted (store/results.py).
+    """
 
     REMEDY: ClassVar[str] = "Delete it: the run is then trained again, from its last checkpoint."
 
@@ -65,16 +69,20 @@ class Result(Record):
     parameters: int = 0  # weights and biases
     seconds: float = 0.0  # of all epochs, those of earlier attempts that this one took over included
     digests: Digests = Digests()
+    weights: str = ""  # their object below the run's folder; "" of earlier code: model.safetensors
+    weights_bytes: int = 0  # their length; 0: not known
     summary: Summary = Summary()
 
     def __post_init__(self):
+        if not re.fullmatch(r"(attempts/\d+/model\.safetensors)?", self.weights):
+            raise Mismatch(f"the field 'weights' cannot be {self.weights!r}")
         if self.is_measured and not 0 <= self.wrong <= self.seen != 0:
             raise Mismatch(f"a run that is {self.outcome} cannot have {self.wrong} wrong of {self.seen} images")
 
     @property
     def is_measured(self) -> bool:
         """Whether the run was trained and its errors counted."""
-        return self.outcome != "crashed"
+        return self.outcome not in ("crashed", "damaged")
 
     @property
     def error_percent(self) -> float | None:
@@ -90,6 +98,9 @@ class Result(Record):
         """As JSON holds it: of a crashed run without the fields that only training can fill."""
         whole = super().plain()
         whole["why"] = list(self.why)
+        for name in ("weights", "weights_bytes"):
+            if not whole[name]:  # as earlier code wrote it
+                del whole[name]
         if self.is_measured:
             return whole
         cost = {name: whole["summary"][name] for name in ("device_seconds", "wasted_seconds")}
@@ -112,6 +123,7 @@ class Retry(Record):
     """A person's wish to train a run again whose outcome was not an error."""
 
     REMEDY: ClassVar[str] = "Delete it: the failures of all attempts on the run then count."
+    SEALED: ClassVar[bool] = False
 
     after: int  # failures of attempts up to this one no longer count
     at: str = ""  # ISO 8601, UTC

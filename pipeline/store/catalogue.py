@@ -3,6 +3,8 @@
 from pipeline.errors import UserError, unknown_name
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.plan.studies import every_study, study
+from pipeline.records.published import Edition, StudyManifest
+from pipeline.records.record import DamagedRecord
 from pipeline.store.objects import RunFolder, Store, StudyFolder
 
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
@@ -29,7 +31,12 @@ def find(store: Store, text: str) -> Experiment:
 
 def published_seeds(store: Store, name: str) -> int | None:
     """As many seeds as the study's published tables have; None where there are none."""
-    listed = (store.find_json(StudyFolder(name).manifest) or {}).get("runs", [])
+    try:
+        found = store.find_record(StudyManifest, StudyFolder(name).manifest)
+    except DamagedRecord:  # `strive check` says so; its edition holds another
+        edition = store.find_record(Edition, StudyFolder(name).latest)
+        found = edition and store.find_record(StudyManifest, StudyFolder(name).edition(edition.digest, "manifest.json"))
+    listed = found.runs if found else ()
     return max((1 + int(id.rsplit(".", 2)[1].removeprefix("s")) for id in listed), default=None)
 
 

@@ -3,6 +3,7 @@
 import mmap
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from errno import ENOTDIR
 from pathlib import Path
@@ -65,6 +66,14 @@ class Folder:
         top = self.root / prefix
         found = (Path(folder, name) for folder, _, names in os.walk(top) for name in names)
         return sorted(str(file.relative_to(top)) for file in found if file.parent != self.temporary)
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
+        found = {}
+        for name in self.names(prefix):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                found[name] = (self.root / prefix / name).stat().st_size
+        return found
 
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)

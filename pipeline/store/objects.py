@@ -11,7 +11,8 @@ from pipeline.errors import StoreAway, StoreRefused, UserError
 from pipeline.paper.recipes import Preprocess, Whiten
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
-from pipeline.records.record import DamagedRecord, Record
+from pipeline.records.record import DamagedRecord, Record, to_json
+from pipeline.records.result import Result
 from pipeline.runtime.settings import patience
 from pipeline.store.faults import Fault
 from pipeline.store.outage import Outage
@@ -36,6 +37,7 @@ class Backend(Protocol):
     def create(self, path: str, data: bytes | bytearray) -> None: ...
     def exists(self, path: str) -> bool: ...
     def names(self, prefix: str) -> list[str]: ...
+    def sizes(self, prefix: str) -> dict[str, int]: ...
     def delete(self, path: str) -> None: ...
     def fault(self, error: Exception) -> Fault: ...
 
@@ -102,6 +104,10 @@ class Store:
         """Every object below the folder `prefix`, as sorted paths relative to it."""
         return self._retry(lambda: self.backend.names(prefix))
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
+        return self._retry(lambda: self.backend.sizes(prefix))
+
     def delete(self, path: str) -> None:
         """Delete the object where there is one."""
         self._retry(lambda: self.backend.delete(path))
@@ -135,6 +141,14 @@ class Store:
 
     def create_json(self, path: str, value: Any) -> bool:
         return self.create(path, to_json(value))
+
+    def write_record(self, path: str, record: Record) -> None:
+        """Write the record, with its digest."""
+        self.write(path, record.to_json())
+
+    def create_record(self, path: str, record: Record) -> bool:
+        """Write the record where there is no object; whether the one there now is this."""
+        return self.create(path, record.to_json())
 
     def url_of(self, path: str = "") -> str:
         """The full address of an object, for people and other tools."""
@@ -197,11 +211,6 @@ def open_store(url: str, seconds: float | None = None) -> Store:
     return Store(Folder(rest if separator else url), (), seconds)
 
 
-def to_json(value: Any) -> bytes:
-    """A value as JSON: keys sorted, indented; ValueError for NaN and infinity."""
-    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
-
-
 def sha256(data: bytes | Buffer) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -231,10 +240,11 @@ class RunFolder:
         self.top = f"runs/{id}"
         self.experiment = f"{self.top}/experiment.json"
         self.result = f"{self.top}/result.json"
-        self.model = f"{self.top}/model.safetensors"
+        self.old_model = f"{self.top}/model.safetensors"  # where earlier code put the weights
         self.halved = (
             f"{self.top}/model.float16.safetensors"  # committed with the code, where the model itself is too large
         )
+        self.not_kept = f"{self.top}/not-kept.json"  # says that the weights were left behind on purpose
         self.evaluation = f"{self.top}/evaluation.json"
         self.retry = f"{self.top}/retry.json"
         self.leases = f"{self.top}/claims"
@@ -253,6 +263,13 @@ class RunFolder:
     def attempt(self, number: int) -> str:
         return f"{self.attempts}/{number}"
 
+    def weights(self, number: int) -> str:
+        return f"{self.attempt(number)}/model.safetensors"
+
+    def weights_of(self, result: Result) -> str:
+        """The weights that a result names."""
+        return f"{self.top}/{result.weights}" if result.weights else self.old_model
+
     def history(self, number: int) -> str:
         return f"{self.attempt(number)}/history.parquet"
 
@@ -270,7 +287,8 @@ class StudyFolder:
         self.name = name
         self.top = f"studies/{name}"
         self.manifest = self.object("manifest.json")
-        self.editions = self.object("editions.json")  # the list of them
+        self.latest = self.object("latest.json")  # names the latest edition: the one address that is never torn
+        self.old_editions = self.object("editions.json")  # the list that earlier code wrote
         self.report = self.object("report.html")
         self.inputs = self.object("inputs.json")  # what tables and page were made from; no part of what is pulled
         self.news = self.object("news.json")  # what its fleet waits for; there while it does
@@ -279,6 +297,10 @@ class StudyFolder:
     @property
     def gallery(self) -> str:
         return self.object("gallery/index.html")
+
+    @property
+    def gallery_note(self) -> str:
+        return self.object("gallery/index.json")  # the digest of the page
 
     def object(self, name: str) -> str:
         return f"{self.top}/{name}"

@@ -70,6 +70,12 @@ class Bucket:
         below = (name.removeprefix(top) for name in found if name.startswith(top))
         return sorted(name for name in below if name and not name.endswith("/"))
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
+        top = f"{self.root}/{prefix}".rstrip("/") + "/"
+        found = self.fs.find(top, detail=True)
+        return {name.removeprefix(top): about["size"] for name, about in found.items() if name.startswith(top)}
+
     def delete(self, path: str) -> None:
         self._call(lambda: self.fs.rm_file(f"{self.root}/{path}"))
 

@@ -50,7 +50,7 @@ def save(
         epochs_done=epochs_done, sha256=sha256(data), bytes=len(data), part=asdict(part) if part else None
     )
     store.write(f"{folder}/{name}.safetensors", data)
-    store.write_json(f"{folder}/{name}.json", note.plain())
+    store.write_record(f"{folder}/{name}.json", note)
     names = [name.removesuffix(".json") for name in store.names(folder) if name.endswith(".json")]
     for old in sorted(names, key=_position)[:-KEEP]:
         store.delete(f"{folder}/{old}.json")

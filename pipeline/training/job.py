@@ -132,7 +132,7 @@ def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(lease.run.experiment, this.plain())
     origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(mode_of(this)), workers.count)
-    store.write_json(lease.run.provenance(lease.attempt), origin.plain())
+    store.write_record(lease.run.provenance(lease.attempt), origin)
     training = Training(lease, store, _trainer(this, data, workers), data.manifest_sha256, [])
     resume(training)
     training.trainer.broadcast_state()
@@ -187,7 +187,8 @@ def finish(training: Training) -> Result:
     curve = history.write(store, lease.run, lease.attempt, rows)
     weights = checkpoint.weights(model)
     lease.check()
-    store.write(lease.run.model, weights)
+    path = lease.run.weights(lease.attempt)  # no other attempt's: one that comes late harms none that has finished
+    store.write(path, weights)
     outcome, why = _outcome(training.trainer, last.epoch)
     result = Result(
         experiment_id=lease.experiment.id,
@@ -201,9 +202,12 @@ def finish(training: Training) -> Result:
         parameters=count_parameters(model),
         seconds=round(sum(row.seconds for row in rows), 3),
         digests=Digests(model=sha256(weights), history=sha256(curve), dataset=training.dataset_sha256),
+        weights=path.removeprefix(f"{lease.run.top}/"),
+        weights_bytes=len(weights),
         summary=summary(store, lease.experiment, lease.attempt, rows),
     )
-    if not store.create_json(lease.run.result, result.plain()):
+    if not store.create_record(lease.run.result, result):
+        store.delete(path)
         raise LeaseLost(f"{lease.run.id} has a result of another attempt than {lease.attempt}")
     lease.finished = True
     return result

@@ -253,7 +253,7 @@ def record_crash(store: Store, experiment: Experiment, attempt: int, causes: lis
         attempt=attempt,
         summary=Summary(device_seconds=0.0, wasted_seconds=round(wasted, 3)),
     )
-    store.create_json(run.result, result.plain())
+    store.create_record(run.result, result)
 
 
 def retry(store: Store, run: RunFolder) -> bool:

@@ -8,9 +8,10 @@ from pipeline.plan.studies import Study
 from pipeline.records.attempt import Heartbeat, LeaseRecord
 from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store
+from pipeline.store.results import find_result
 from pipeline.training.leases import LeaseObserver, attempts
 
-OUTCOMES = ("done", "diverged", "dead", "crashed")
+OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Progress:
 
     def _status(self, experiment: Experiment) -> RunStatus:
         run = RunFolder(experiment.id)
-        result = self.store.find_record(Result, run.result)
+        result = find_result(self.store, experiment.id)
         if result is not None:
             status = RunStatus(experiment, result.outcome, result.attempt, result.epochs, result=result)
             self._with_result[experiment.id] = status

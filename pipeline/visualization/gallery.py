@@ -11,13 +11,17 @@ from pipeline.paper.networks import printed_name
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.datasets import class_names
 from pipeline.plan.experiment import Experiment
+from pipeline.records.dataset import StoredObject
+from pipeline.records.record import SEAL
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.store.objects import RunFolder, Store, StudyFolder, sha256
+from pipeline.store.results import find_result
 from pipeline.visualization.catalogue import KINDS
+from pipeline.visualization.notes import read as notes_read
 from pipeline.visualization.png import SCALING
 
 READERS = 16  # notes read at once
-UNSHOWN = {"run", "network", "data", "scaling", "precision"}  # said once a run or a page
+UNSHOWN = {"run", "network", "data", "scaling", "precision", "files", SEAL}  # said once a run or a page
 METHODS = {"backprop": "backpropagation", "deconvnet": "deconvnet", "guided": "guided backpropagation"}
 
 
@@ -27,20 +31,29 @@ def publish_gallery(store: Store, study: str, experiments: Sequence[Experiment])
     page = rendered(study, index(store, experiments), store.exists("index.html")).encode()
     if store.find(path) != page:
         store.write(path, page)
+    made = StoredObject(sha256(page), len(page))
+    if store.find(StudyFolder(study).gallery_note) != made.to_json():
+        store.write_record(StudyFolder(study).gallery_note, made)
     return path
+
+
+def is_whole(store: Store, study: str) -> bool:
+    """Whether the page is there as it was made."""
+    page, made = store.find(StudyFolder(study).gallery), store.find(StudyFolder(study).gallery_note)
+    return page is not None and made == StoredObject(sha256(page), len(page)).to_json()
 
 
 def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
     """Every finished run that has pictures of the weights it ended with, with the notes of these."""
     runs = []
     with ThreadPoolExecutor(READERS) as readers:
-        results = readers.map(lambda e: store.find_record(Result, RunFolder(e.id).result), experiments)
+        results = readers.map(lambda e: find_result(store, e.id), experiments)
         for experiment, result in zip(experiments, results, strict=True):
             if result is None or result.outcome != "done":
                 continue
             folder = RunFolder(experiment.id)
             names = [name for name in store.names(folder.figures) if name.endswith(".json")]
-            notes = list(readers.map(lambda name, at=folder: store.read_json(at.figure(name)), names))
+            notes = list(readers.map(lambda name, at=folder: notes_read(store, at.figure(name)), names))
             if kept := _kept([note for note in notes if note.get("weights") == result.digests.model]):
                 runs.append(_run(experiment, result, kept))
     return runs

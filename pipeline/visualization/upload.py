@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from pipeline.records.result import Digests
-from pipeline.store.objects import RunFolder, Store, to_json
+from pipeline.store.objects import RunFolder, Store
 from pipeline.visualization.catalogue import Picture
 from pipeline.visualization.draw import render_picture
 from pipeline.visualization.explained_model import ExplainedModel
+from pipeline.visualization.notes import note
 from pipeline.visualization.sheet import RenderedSheet
 
 WRITERS = 4  # puts at once: a bucket answers each after tens of milliseconds
@@ -99,7 +100,8 @@ class Uploads:
         self.store.write(self.run.figure(f"{name}.png"), sheet.png)
         if sheet.arrays is not None:
             self.store.write(self.run.figure(f"{name}.npy"), sheet.arrays)
-        self.store.write(self.run.figure(f"{name}.json"), to_json({"name": name} | sheet.note))
+        files = {f"{name}.png": sheet.png} | ({f"{name}.npy": sheet.arrays} if sheet.arrays is not None else {})
+        self.store.write(self.run.figure(f"{name}.json"), note(name, sheet.note, files))
 
     def _raise(self) -> None:
         if self._failed:

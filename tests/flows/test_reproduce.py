@@ -30,7 +30,7 @@ def test_it_leaves_runs_that_rest_on_what_they_name(reproduced):
         run = RunFolder(experiment.id)
         result = store.read_json(run.result)
         assert result["outcome"] == "done"
-        assert sha256(store.read(run.model)) == result["digests"]["model"]
+        assert sha256(store.read(run.weights(result["attempt"]))) == result["digests"]["model"]
         assert store.read_json(run.evaluation)["wrong"] == result["wrong"]
         assert result["summary"]["commit"] == head  # workers run this very checkout, under `uv run` too
     assert [r["id"] for r in reproduced[1].json["runs"]] == [e.id for e in RUNS]

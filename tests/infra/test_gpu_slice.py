@@ -5,6 +5,7 @@ import sys
 
 from pipeline.data import prepare
 from pipeline.plan.studies import study
+from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, open_store
 from pipeline.training import job, leases
 
@@ -50,5 +51,7 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
         [expected] = job.run(held, unbroken)
         assert results.read_json(run.result)["digests"]["model"] == expected.digests.model
         assert results.read_json(run.evaluation)["wrong"] == expected.wrong
-        half, whole = (len(results.read(path)) for path in (run.halved, run.model))
+        half, whole = (
+            len(results.read(path)) for path in (run.halved, run.weights_of(results.read_record(Result, run.result)))
+        )
         assert 0.4 < half / whole < 0.8

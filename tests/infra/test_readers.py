@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pytest
 from botocore.exceptions import ClientError
@@ -19,7 +20,7 @@ BUCKET = "published"
 OBJECTS = {
     "studies/smoke/table.csv": b"network",
     "runs/one/figures/guided.png": b"picture",
-    "runs/one/model.safetensors": b"weights",
+    "runs/one/attempts/1/model.safetensors": b"weights",
 }
 BEFORE = 1 + len(OBJECTS) + 1 + 3  # requests that anybody may make: the bucket, objects, their list, the user
 
@@ -34,7 +35,7 @@ def reader(root, monkeypatch):
         s3.create_bucket(Bucket=BUCKET)
         for key, body in OBJECTS.items():
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-        listed = {key: pull._entry(body) for key, body in OBJECTS.items() if "model" not in key}
+        listed = {key: asdict(pull.entry(body)) for key, body in OBJECTS.items() if "model" not in key}
         s3.put_object(Bucket=BUCKET, Key=StudyFolder("smoke").files, Body=json.dumps(listed).encode())
         policy = (root / "infra/readers.json").read_text().replace("BUCKET", BUCKET)
         iam.create_user(UserName="reader")
@@ -69,7 +70,7 @@ def test_readers_can_pull(reader, tmp_path):
 @pytest.mark.parametrize(
     ("call", "more"),
     [
-        ("get_object", {"Key": "runs/one/model.safetensors"}),
+        ("get_object", {"Key": "runs/one/attempts/1/model.safetensors"}),
         ("put_object", {"Key": "studies/smoke/table.csv", "Body": b""}),
         ("delete_object", {"Key": "studies/smoke/table.csv"}),
     ],

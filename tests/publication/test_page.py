@@ -19,14 +19,17 @@ from pipeline.evaluation.schema import FILES, TABLES
 from pipeline.numerics.reference_loop import Epoch
 from pipeline.paper.published_errors import published_error
 from pipeline.plan.studies import study
-from pipeline.publication import curves, formats, plots, pull
+from pipeline.publication import curves, formats, latest, plots, pull
 from pipeline.publication import page as report
 from pipeline.publication.publish import publish as publish_study
+from pipeline.records.dataset import StoredObject
+from pipeline.records.published import Edition, FileList
 from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, StudyFolder, open_store
 from pipeline.training import history
 
 TABLE_3, SMOKE = study("table-3"), study("smoke")
+EDITION = Edition(digest="edition", files={})
 
 
 def train(store, experiment, error):
@@ -42,8 +45,9 @@ def publish(store, study):
     published = publish_study(store, study)
     drawn = published.plots
     assert published.report == store.url_of(StudyFolder(study.name).report)
-    digest = store.read_json(StudyFolder(study.name).editions)[-1]["digest"]
-    return digest, store.read(StudyFolder(study.name).report).decode(), drawn
+    found = latest.edition(store, study.name)
+    assert found
+    return found.digest, store.read(StudyFolder(study.name).report).decode(), drawn
 
 
 def contents(store):
@@ -77,8 +81,30 @@ def test_the_page_says_how_many_runs_were_evaluated_again(smoke):
     one = RunFolder(SMOKE.experiments[0].id)
     smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
     assert "1 of 2 finished runs" in publish(smoke, SMOKE)[1]
+
+
+def test_a_result_that_was_changed_is_no_number_but_damaged(smoke):
+    """By its evaluation, as in a store of older code, whose results have no digest; by its history; by its own."""
+    one = RunFolder(SMOKE.experiments[0].id)
+    smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
+    own = smoke.read(one.result)
+
+    def told(address):
+        page = publish(smoke, SMOKE)[1]
+        row = json.loads(smoke.read(StudyFolder("smoke").table("json")))["rows"][0]
+        assert (row["verdict"], row["error"]) == ("damaged", None)
+        assert address in row["because"]
+        assert "damaged" in page
+        smoke.write(one.result, own)
+
     smoke.write_json(one.result, smoke.read_json(one.result) | {"wrong": 1})
-    assert "0 of 2 finished runs" in publish(smoke, SMOKE)[1]
+    told(smoke.url_of(one.evaluation))
+    smoke.write(one.result, smoke.read_record(Result, one.result).to_json().replace(b'"wrong": 300', b'"wrong": 301'))
+    told(smoke.url_of(one.result))
+    smoke.write(one.result, smoke.read(RunFolder(SMOKE.experiments[1].id).result))
+    told(SMOKE.experiments[1].id)
+    smoke.write_json(one.result, smoke.read_json(one.result) | {"digests": {"model": "m", "history": "of another"}})
+    told(smoke.url_of(one.history(1)))
 
 
 def test_an_earlier_edition_stays_and_is_listed(smoke):
@@ -87,7 +113,7 @@ def test_an_earlier_edition_stays_and_is_listed(smoke):
     table = smoke.read(folder.table("parquet"))
     smoke.write_json(RunFolder(SMOKE.experiments[0].id).result, result(SMOKE.experiments[0], 9.0).plain())
     second, *_ = publish(smoke, SMOKE)
-    assert [edition["digest"] for edition in smoke.read_json(folder.editions)] == [first, second]
+    assert {edition.digest for edition in latest.listed(smoke, "smoke")} == {first, second}
     assert smoke.read(folder.edition(first, "table.parquet")) == table
     assert smoke.read(folder.edition(second, "table.parquet")) == smoke.read(folder.table("parquet")) != table
 
@@ -96,7 +122,7 @@ def test_every_table_is_there_in_every_format(smoke):
     publish(smoke, SMOKE)
     names = set(smoke.names(StudyFolder("smoke").top))
     assert {f"{FILES[kind]}.{ending}" for kind in TABLES for ending in formats.FORMATS} <= names
-    assert {"schema.json", "report.html", "files.json", "manifest.json", "editions.json"} <= names
+    assert {"schema.json", "report.html", "files.json", "manifest.json", "latest.json"} <= names
     described = smoke.read_json(StudyFolder("smoke").object("schema.json"))["tables"]["cells"]
     rows = json.loads(smoke.read(StudyFolder("smoke").table("json")))["rows"]
     assert list(rows[0]) == [column["name"] for column in described]
@@ -112,7 +138,7 @@ def test_a_pull_is_exact_and_is_gone_on_with(anywhere, tmp_path):
     publish(anywhere, SMOKE)
     to = tmp_path / "here"
     first = pull.pull(anywhere, "smoke", to)
-    files = anywhere.read_json(StudyFolder("smoke").files)
+    files = pull.listed(anywhere, "smoke") or {}
     assert first.fetched == len(files)
     assert {name: (to / name).read_bytes() for name in files} == {name: anywhere.read(name) for name in files}
     assert f"{RunFolder(SMOKE.experiments[0].id).top}/figures/guided-backprop.png" in files
@@ -155,8 +181,8 @@ def test_a_pull_to_what_is_no_folder_is_refused(smoke, tmp_path):
 @pytest.mark.parametrize("path", ["studies/smoke/../../../outside", "/outside"])
 def test_a_list_that_names_files_outside_is_refused(smoke, tmp_path, path):
     publish(smoke, SMOKE)
-    files = smoke.read_json(StudyFolder("smoke").files)
-    smoke.write_json(StudyFolder("smoke").files, files | {path: {"sha256": "", "bytes": 0}})
+    files = pull.listed(smoke, "smoke") or {}
+    smoke.write_record(StudyFolder("smoke").files, FileList(files=files | {path: StoredObject("", 0)}))
     with pytest.raises(UserError, match="nothing was fetched"):
         pull.pull(smoke, "smoke", tmp_path / "a" / "here")
     assert not (tmp_path / "a").exists()
@@ -225,7 +251,7 @@ def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):
     store = open_store(str(tmp_path))
     found = results(TABLE_3.wanted, paper_at_005, 0.1)
     made = tables.make(TABLE_3, found, price=2.0)
-    html, drawn = report.make(store, TABLE_3, made, found, "edition", price=2.0)
+    html, drawn = report.make(store, TABLE_3, made, found, EDITION, price=2.0)
     text = html.decode()
     whole(text)
     assert [plot.name for plot in drawn] == ["forest", "sensitivity"]  # there are no histories
@@ -236,7 +262,7 @@ def test_the_page_of_table_3_shows_differences_rates_and_claims(tmp_path):
 
 
 def test_a_page_without_any_result_says_so(tmp_path):
-    html, drawn = report.make(open_store(str(tmp_path)), TABLE_3, tables.make(TABLE_3, {}), {}, "edition")
+    html, drawn = report.make(open_store(str(tmp_path)), TABLE_3, tables.make(TABLE_3, {}), {}, EDITION)
     whole(html.decode())
     assert drawn == []
     assert re.search(r'class="not-run">12</b>not run', html.decode())

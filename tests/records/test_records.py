@@ -1,5 +1,6 @@
 """Records: stores of earlier code are read, JSON comes out as it went in, and damage is told with its address."""
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from pipeline.records.attempt import AttemptEnd, CheckpointNote, Heartbeat, LeaseRecord, Provenance
 from pipeline.records.dataset import DatasetManifest
-from pipeline.records.record import DamagedRecord
+from pipeline.records.record import SEAL, DamagedRecord
 from pipeline.records.result import Evaluation, Result, Retry
 from pipeline.store.objects import RunFolder, to_json
 
@@ -75,6 +76,34 @@ def test_what_is_in_a_store_is_written_again_byte_for_byte(kind, plain):
     assert to_json(kind.from_json(to_json(plain), "here").plain()) == to_json(plain)
 
 
+SEALED = [(kind, plain) for kind, plain in OBJECTS if kind.SEALED]
+
+
+@pytest.mark.parametrize(("kind", "plain"), SEALED)
+def test_a_record_carries_the_digest_of_its_other_fields(kind, plain):
+    """The digest is made here by hand: of the fields in the order of their names, without blanks."""
+    written = kind.from_plain(plain, "here").to_json()
+    value = json.loads(written)
+    digest = value.pop(SEAL)
+    assert value == plain
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    assert digest == hashlib.sha256(text.encode()).hexdigest()
+    assert kind.from_json(written, "here") == kind.from_plain(plain, "here")
+
+
+@pytest.mark.parametrize(("kind", "plain"), SEALED)
+def test_no_bit_of_a_record_changes_unnoticed(kind, plain):
+    written = kind.from_plain(plain, "s3://b/x.json").to_json()
+    for place in range(len(written)):
+        flipped = bytearray(written)
+        flipped[place] ^= 1 << place % 8
+        with pytest.raises(DamagedRecord, match=r"^s3://b/x.json is damaged"):
+            kind.from_json(bytes(flipped), "s3://b/x.json")
+    for length in (0, 1, len(written) // 2, len(written) - 1):
+        with pytest.raises(DamagedRecord, match=r"^s3://b/x.json is damaged"):
+            kind.from_json(written[:length], "s3://b/x.json")
+
+
 def test_results_of_the_first_code_are_read():
     """They had neither a summary nor reasons; a crash had no cost."""
     old = {name: value for name, value in RESULT.items() if name not in ("summary", "why")}
@@ -101,7 +130,7 @@ def test_fields_of_later_code_are_left_out():
         (Result, {**RESULT, "wrong": "8453"}, "the field 'wrong' must be a whole number, and is \"8453\""),
         (Result, {**RESULT, "wrong": 1.5}, "the field 'wrong' must be a whole number, and is 1.5"),
         (Result, {**RESULT, "attempt": True}, "the field 'attempt' must be a whole number, and is true"),
-        (Result, {**RESULT, "outcome": "fine"}, 'must be one of done, diverged, dead, crashed, and is "fine"'),
+        (Result, {**RESULT, "outcome": "fine"}, 'must be one of done, diverged, dead, crashed, damaged, and is "fine"'),
         (Result, {**RESULT, "why": "cause"}, "the field 'why' must be a list"),
         (Result, {**RESULT, "why": [3]}, "the field 'why.0' must be text, and is 3"),
         (Result, {**RESULT, "digests": {"model": 3}}, "the field 'digests.model' must be text, and is 3"),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
+from pipeline.records.attempt import LeaseRecord
 from pipeline.records.result import Result
-from pipeline.store.objects import DatasetFolder, RunFolder, open_store, sha256
+from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store, sha256
 from pipeline.training import checkpoint, history, job, leases
 from pipeline.training.leases import LeaseObserver, acquire, this_process
 
@@ -66,7 +68,7 @@ def train(store, experiment=ONE):
 def test_a_result_rests_on_what_it_names(prepared):
     result, run = train(prepared), RunFolder(ONE.id)
     assert prepared.read_record(Result, run.result) == result
-    assert sha256(prepared.read(run.model)) == result.digests.model
+    assert sha256(prepared.read(run.weights(1))) == result.digests.model
     assert sha256(prepared.read(run.history(1))) == result.digests.history
     rows = history.read(prepared, run, 1)
     assert [row.epoch for row in rows] == [0, 1, 2, 3]
@@ -82,7 +84,7 @@ def test_stored_weights_make_the_errors_that_were_reported(prepared):
     result = train(prepared)
     assert verify.verify(prepared, ONE.id).wrong == result.wrong
     run = RunFolder(ONE.id)
-    prepared.write_json(run.result, prepared.read_json(run.result) | {"wrong": result.wrong - 1})
+    prepared.write_record(run.result, replace(result, wrong=result.wrong - 1))
     with pytest.raises(ValueError, match=f"{result.wrong} wrong of 40"):
         verify.verify(prepared, ONE.id)
 
@@ -91,23 +93,23 @@ def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared)
     """Weights of zero and biases next to 1: whoever wins. What was reported is taken for true elsewhere alone."""
     train(prepared)
     run = RunFolder(ONE.id)
-    result = prepared.read_json(run.result)
+    result = prepared.read_record(Result, run.result)
 
     def verified(weights, wrong, **origin):
-        digests = result["digests"] | {"model": sha256(weights)}
-        summary = result["summary"] | origin
-        prepared.write(run.model, weights)
-        prepared.write_json(run.result, result | {"digests": digests, "summary": summary, "wrong": wrong})
+        digests = replace(result.digests, model=sha256(weights))
+        summary = replace(result.summary, **origin)
+        prepared.write(run.weights(1), weights)
+        prepared.write_record(run.result, replace(result, digests=digests, summary=summary, wrong=wrong))
         return verify.verify(prepared, ONE.id)
 
-    own = prepared.read(run.model)
+    own = prepared.read(run.weights(1))
     level = checkpoint.weights(verify.load_model(prepared, ONE.id).model.apply(_level))
     assert verified(level, 3, processor="another").wrong == 3
     assert verified(level, 4, device="a GPU").wrong == 4
     with pytest.raises(ValueError, match="reported 3 wrong"):
         verified(level, 3)
     with pytest.raises(ValueError, match="do not trust"):
-        verified(own, result["wrong"] - 1, processor="another")
+        verified(own, result.wrong - 1, processor="another")
 
 
 def _level(module):
@@ -118,7 +120,7 @@ def _level(module):
 
 def test_weights_that_are_not_the_results_are_refused(prepared):
     train(prepared)
-    prepared.write(RunFolder(ONE.id).model, b"something else")
+    prepared.write(RunFolder(ONE.id).weights(1), b"something else")
     with pytest.raises(ValueError, match="damaged or replaced"):
         verify.load_model(prepared, ONE.id)
 
@@ -128,13 +130,68 @@ def test_halved_weights_stand_in_for_those_that_were_not_kept(prepared):
     run = RunFolder(ONE.id)
     whole = verify.load_model(prepared, ONE.id)
     verify.publish_float16(prepared, ONE.id)
-    prepared.delete(run.model)
+    prepared.delete(run.weights(1))
     half = verify.load_model(prepared, ONE.id)
     assert (whole.rounded, half.rounded) == (False, True)
     for name, weights in half.model.state_dict().items():
         assert torch.equal(weights, whole.model.state_dict()[name].half().float())
     with pytest.raises(ValueError, match=r"rounded weights.*evaluation.json"):
         verify.verify(prepared, ONE.id)
+
+
+def test_weights_of_earlier_code_are_found_beside_the_result(prepared):
+    train(prepared)
+    run = RunFolder(ONE.id)
+    result, weights = prepared.read_record(Result, run.result), prepared.read(run.weights(1))
+    prepared.delete(run.weights(1))
+    with pytest.raises(UserError, match=r"attempts/1/model.safetensors is gone"):
+        verify.load_model(prepared, ONE.id)
+    prepared.write(f"runs/{ONE.id}/model.safetensors", weights)
+    older = {name: value for name, value in result.plain().items() if not name.startswith("weights")}
+    prepared.write_json(run.result, older)
+    assert verify.verify(prepared, ONE.id).wrong == result.wrong
+
+
+def test_a_late_attempt_cannot_touch_what_another_has_finished(prepared, monkeypatch):
+    """The first attempt stalls after its last look at the lease, just before it writes its weights, until the second
+    has finished; it trained other weights."""
+    first, run = claim(prepared), RunFolder(ONE.id)
+    stalled, go, ended = threading.Event(), threading.Event(), []
+    write = Store.write
+
+    def stalling(self, path, data):
+        if path.endswith("1/model.safetensors"):
+            stalled.set()
+            assert go.wait(60)
+            data = data[:-1] + bytes([data[-1] ^ 1])
+        write(self, path, data)
+
+    def late():
+        try:
+            job.run([first], prepared, checkpoint_seconds=0)
+        except leases.LeaseLost as lost:
+            ended.append(lost)
+
+    monkeypatch.setattr(Store, "write", stalling)
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert stalled.wait(60)
+    owner = this_process()
+    prepared.write_json(run.lease(2), LeaseRecord(**owner.plain(), attempt=2).plain())
+    [result] = job.run([leases.Lease(prepared, ONE, 2, owner)], prepared, checkpoint_seconds=0)
+    before = {name: prepared.read(f"{run.top}/{name}") for name in prepared.names(run.top)}
+    go.set()
+    thread.join()
+    assert len(ended) == 1
+    assert result.weights == "attempts/2/model.safetensors"
+    after = {name: prepared.read(f"{run.top}/{name}") for name in prepared.names(run.top)}
+    own = {name for name in before.keys() | after.keys() if name.startswith(("attempts/1/", "claims/1."))}
+    assert {name: data for name, data in after.items() if name not in own} == {
+        name: data for name, data in before.items() if name not in own
+    }
+    assert "attempts/1/model.safetensors" not in after
+    assert sha256(after[result.weights]) == result.digests.model
+    assert verify.verify(prepared, ONE.id).wrong == result.wrong
 
 
 def test_halves_of_other_weights_are_refused(prepared):
@@ -144,10 +201,10 @@ def test_halves_of_other_weights_are_refused(prepared):
     own = prepared.read(run.halved)
     others = verify.load_model(prepared, ONE.id).model.apply(_level)
     prepared.delete(run.halved)
-    prepared.write(run.model, checkpoint.weights(others))
+    prepared.write(run.weights(1), checkpoint.weights(others))
     verify.publish_float16(prepared, ONE.id)  # whole in itself, and rounded from other weights than the result names
     wrong = prepared.read(run.halved)
-    prepared.delete(run.model)
+    prepared.delete(run.weights(1))
     for damaged in (wrong, own[:-1] + bytes([own[-1] ^ 1]), b"no safetensors at all"):
         prepared.write(run.halved, damaged)
         with pytest.raises(ValueError, match="damaged or replaced"):
@@ -269,7 +326,7 @@ def test_what_fails_side_by_side_is_trained_one_by_one(prepared, monkeypatch):
 
 def test_a_run_that_is_killed_inside_an_epoch_goes_on_there_with_the_same_numbers(prepared, monkeypatch):
     whole, run = train(prepared, replace(ONE, seed=1)), RunFolder(replace(ONE, seed=1).id)
-    model = prepared.read(run.model)
+    model = prepared.read(run.weights(1))
     prepared.delete(run.result)
     for name in prepared.names(run.top):
         if not name.startswith("experiment"):
@@ -291,7 +348,7 @@ def test_a_run_that_is_killed_inside_an_epoch_goes_on_there_with_the_same_number
     [again] = job.run([claim(prepared, replace(ONE, seed=1))], prepared)
     assert steps.count(0) == 0
     assert steps.count(1) == 2  # of four
-    assert prepared.read(run.model) == model
+    assert prepared.read(run.weights(2)) == model
     assert (again.wrong, again.train_loss) == (whole.wrong, whole.train_loss)
 
 
@@ -322,7 +379,7 @@ def test_nothing_is_kept_of_a_run_that_was_taken_over(prepared, monkeypatch):
     with pytest.raises(leases.LeaseLost):
         job.run([held], prepared, checkpoint_seconds=0)
     assert not prepared.exists(RunFolder(ONE.id).result)
-    assert not prepared.exists(RunFolder(ONE.id).model)
+    assert not prepared.exists(RunFolder(ONE.id).weights(1))
     assert not prepared.names(f"{RunFolder(ONE.id).attempt(1)}/checkpoint")
 
 

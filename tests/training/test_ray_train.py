@@ -138,6 +138,6 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     assert (together["outcome"], together["attempt"], together["epochs"]) == ("done", 1, 2)
     assert abs(together["wrong"] - alone.wrong) <= 5
     assert shared.read_json(run.provenance(1))["devices"] == 2
-    theirs, ours = (load(bytes(store.read(run.model))) for store in (shared, single))
+    theirs, ours = (load(bytes(store.read(run.weights(1)))) for store in (shared, single))
     for name, weight in ours.items():
         assert (theirs[name] - weight).norm() < 0.01 * weight.norm() + 0.01

@@ -42,7 +42,7 @@ def store(tmp_path_factory):
         model = build(SMALL)
         initialize(model, "he", 0, None)
         run, weights = RunFolder(one.id), checkpoint.weights(model)
-        found.write(run.model, weights)
+        found.write(run.old_model, weights)
         found.write_json(run.experiment, one.plain())
         done = Result(outcome="done", attempt=1, wrong=1, seen=2, digests=Digests(model=sha256(weights)))
         found.write_json(run.result, done.plain())
