@@ -47,7 +47,8 @@ HEAD = """\
 def deployment(name: str) -> RunnerDeployment:
     """The flow's deployment; `reproduce` has a weekly schedule, which is off until it is switched on."""
     flow = FLOWS[name]
-    schedule = Cron(WEEKLY, timezone="UTC", active=False) if name == "reproduce" else None
+    weekly = {"replicate": 1}  # a schedule that finds everything done would notice nothing
+    schedule = Cron(WEEKLY, timezone="UTC", active=False, parameters=weekly) if name == "reproduce" else None
     made = flow.to_deployment(name, schedule=schedule, tags=[TAG])
     assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
     made.description = _description(flow)

@@ -72,6 +72,16 @@ Seeds = Annotated[
         le=100,
     ),
 ]
+Replicate = Annotated[
+    int | None,
+    _field(
+        "Does it still reproduce?",
+        "Train so many finished runs again, from nothing, by the code and libraries of today, and compare: those whose "
+        "turn was longest ago. Empty: none.",
+        ge=1,
+        le=100_000,
+    ),
+]
 Images = Annotated[
     int, _field("Images", "Test images to draw saliency maps of: so many, of every class in turn.", ge=1, le=BLOCK)
 ]

@@ -42,6 +42,8 @@ def publish(study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = N
         published = publish_study(kept, this, settings().price)
         kind, main = next(iter(published.tables.items()))
         _show_table(kept, this, kind, main)
+        if "replications" in published.tables:
+            _show_replications(this, published.tables["replications"])
         _show_report(this, published)
         return display.markdown(kind, main)
 
@@ -55,6 +57,13 @@ def _show_table(store: Store, study: Study, kind: str, main: pd.DataFrame) -> No
     create_markdown_artifact(
         f"{table}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results", description=about
     )
+
+
+def _show_replications(study: Study, table: pd.DataFrame) -> None:
+    """Whether it still reproduces, the newest first."""
+    about = f"does {study.name} still reproduce? Finished runs, trained again from nothing"
+    rows = display.readable("replications", table).to_dict("records")
+    create_table_artifact(rows, key=f"{study.name}-replications", description=about)
 
 
 def _pulling(store: Store, study: str) -> str:

@@ -1,6 +1,8 @@
 """Flow `reproduce`: data, training, pictures, tables and page."""
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
 
 from flows.explain import explain
 from flows.hosted import run_name, turn
@@ -17,6 +19,7 @@ from flows.parameters import (
     Methods,
     PartField,
     PrecisionField,
+    Replicate,
     Sanity,
     Seeds,
     StoreUrl,
@@ -29,7 +32,11 @@ from flows.parameters import (
 )
 from flows.prepare import prepare
 from flows.publish import publish
+from flows.replicate import replicate as replicate_runs
 from flows.train import train
+from pipeline.evaluation.results import collect
+from pipeline.plan.studies import Study
+from pipeline.store.objects import Store
 from pipeline.visualization.catalogue import REPRODUCTION
 
 
@@ -37,6 +44,7 @@ from pipeline.visualization.catalogue import REPRODUCTION
 def reproduce(
     study: StudyField = DIGITS,
     seeds: Seeds = None,
+    replicate: Replicate = None,
     workers: Workers = None,
     images: Images = 10,
     store: StoreUrl = None,
@@ -49,7 +57,7 @@ def reproduce(
     part: PartField = TEST,
     sanity: Sanity = REPRODUCTION.sanity,
     precision: PrecisionField = FLOAT32,
-) -> str:
+) -> str | State:
     """Does a whole study: prepares the data, trains every missing run, draws pictures, makes tables and page. What the
     store holds already is not done again. Tables and page lie in the folder `studies` of the store, weights and
     histories in `runs`; returns the main table as Markdown."""
@@ -59,6 +67,7 @@ def reproduce(
     with turn(this.name):
         prepare(study, seeds, kept.url, data_dir)
         train(study, seeds, workers, kept.url)
+        again = replicate_runs(study, replicate, seeds, workers, kept.url) if replicate else {}
         pictures = explain(
             study,
             images,
@@ -77,4 +86,28 @@ def reproduce(
         )
         table = publish(study, seeds, kept.url)
         pictures.result()  # raises what drawing failed with, now that the tables are there
-        return table
+        return final_state(kept, this, again) or table
+
+
+def final_state(store: Store, this: Study, comparisons: dict[str, str]) -> State | None:
+    """How the flow ends where runs crashed, or `comparisons` of runs that were trained again say that they drifted."""
+    return _drift(comparisons) or _crash(store, this)
+
+
+def _drift(comparisons: dict[str, str]) -> State | None:
+    """The final state where runs no longer come out as they did."""
+    drifted = [id for id, comparison in comparisons.items() if comparison == "drifted"]
+    if not drifted:
+        return None
+    message = f"{len(drifted)} of {len(comparisons)} runs drifted when they were trained again: {', '.join(drifted)}"
+    return Failed(name="Drifted", message=f"{message}. The page says by how much.")
+
+
+def _crash(store: Store, this: Study) -> State | None:
+    """The final state where runs crashed; everything else was published."""
+    results = collect(store, this.wanted)
+    crashed = [id for id, result in results.items() if result.outcome == "crashed"]
+    if not crashed:
+        return None
+    message = f"{len(crashed)} of {len(results)} runs crashed: {', '.join(crashed)}"
+    return Failed(message=f"{message}. Everything else is published; `strive retry RUN` lets one be tried again.")

@@ -126,11 +126,12 @@ def train(
     with turn(this.name):
         while missing := needed(this, results(progress.statuses())):  # once more when a learning rate was chosen
             kept.write_record(StudyFolder(this.name).manifest, manifest(this))
-            _train(this.name, missing, kept, settings(workers=workers).workers)
+            train_runs(this.name, missing, kept, settings(workers=workers).workers)
         return {s.experiment.id: s.state for s in progress.statuses() if s.has_outcome}
 
 
-def _train(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
+def train_runs(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
+    """Train the runs as one fleet, each with a task of its own, until every one has an outcome."""
     poller = Poller(store, missing)
     artifact = create_progress_artifact(0.0, key=f"{study}-progress", description=f"epochs of {study}")
     fleet = Fleet(missing, store.url, workers, StudyFolder(study).news)

@@ -10,11 +10,13 @@ from flows.cli.options import (
     EveryRunOption,
     ImagesOption,
     JsonOption,
+    ReplicateOption,
     SeedsOption,
     StoreOption,
     StudyArgument,
     WorkersOption,
     answered,
+    how_many,
     patiently,
     raise_on_sigterm,
     store_of,
@@ -64,7 +66,13 @@ def _before_any_command(
     bypass_proxies_on_loopback()  # of S3 clients and Ray
 
 
-@app.command(epilog="Examples: `strive reproduce`, `strive reproduce table-3 --seeds 2 --store s3://bucket/strive`")
+REPRODUCE_EXAMPLES = (
+    "Examples: `strive reproduce`, `strive reproduce table-3 --seeds 2 --store s3://bucket/strive`, "
+    "`strive reproduce digits --replicate 2`"
+)
+
+
+@app.command(epilog=REPRODUCE_EXAMPLES)
 @answered
 def reproduce(
     name: StudyArgument = "digits",
@@ -73,6 +81,7 @@ def reproduce(
     workers: WorkersOption = None,
     data_dir: DataDirOption = None,
     images: ImagesOption = "10",
+    replicate: ReplicateOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what `strive plan` prints.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     loud: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log too.")] = False,
@@ -83,15 +92,16 @@ def reproduce(
     What the store holds already is not done again: stop it when you like, and the same command goes on from there.
     """
     settings(workers=workers)  # refused before the store is looked into
+    again = how_many(replicate)
     opened = store_of(store)
     chosen = study(name, seeds := seeds_to_plan(opened, name, seeds))
     if dry_run:
         return output.plan(opened, chosen, settings(None, workers).workers, every=False, as_json=as_json)
-    from flows.cli.reproduce import is_complete, reproduce_study, summary_of, to_render
+    from flows.cli.reproduce import Asked, is_complete, reproduce_study, summary_of, to_render
     from pipeline.visualization.catalogue import check_request, runs_of
 
     check_request(runs_of(chosen), to_render(images))
-    if is_complete(opened, chosen, images):
+    if not again and is_complete(opened, chosen, images):
         summary = summary_of(opened, chosen)
         if not (quiet or as_json):
             typer.echo(f"All of {chosen.name} is there and whole: nothing was trained or drawn.\n")
@@ -101,7 +111,8 @@ def reproduce(
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
     try:
-        summary = reproduce_study(patiently(opened), chosen, seeds, workers, data_dir, images, quiet or as_json, loud)
+        asked = Asked(seeds, workers, data_dir, images, again)
+        summary = reproduce_study(patiently(opened), chosen, asked, quiet or as_json, loud)
     except KeyboardInterrupt:
         typer.echo(f"\nstrive: stopped. {output.kept(opened, chosen)}", err=True)
         raise typer.Exit(130) from None
@@ -112,9 +123,10 @@ def reproduce(
 
 
 def _finish(chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:
-    """Say what the study's store holds now; exit code 3 when a run has no error to show."""
+    """Say what the study's store holds now; exit code 3 when a run has no error to show or has drifted."""
     output.print_reproduction(chosen, summary, quiet, as_json)
-    if any(run["state"] != "done" for run in summary["runs"]):
+    drifted = any(found["comparison"] == "drifted" for found in summary["replicated"])
+    if drifted or any(run["state"] != "done" for run in summary["runs"]):
         raise typer.Exit(3)
 
 

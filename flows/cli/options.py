@@ -102,7 +102,24 @@ DataDirOption = Annotated[
 ImagesOption = Annotated[
     str, typer.Option(help="Test images to explain: 10 for as many, class by class; or 0:1000, or 3,17,200:300.")
 ]
+EVERY_RUN = 100_000  # more than any study has
+ReplicateOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Train so many finished runs again (or all), from nothing, by today's code and libraries, and compare. "
+        "Those whose turn was longest ago come first."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; its keys are stable.")]
+
+
+def how_many(replicate: str | None) -> int | None:
+    """What --replicate asks for, as a number of runs."""
+    if replicate is None or replicate == "all":
+        return replicate and EVERY_RUN
+    if not replicate.isdecimal() or not 0 < int(replicate) <= EVERY_RUN:
+        raise UserError(f"--replicate must be a number of runs, 1 or more, or all, not {replicate!r}")
+    return int(replicate)
 
 
 def answered(command: Callable) -> Callable:

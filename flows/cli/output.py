@@ -139,6 +139,8 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
     if summary["figures"]:
         typer.echo(f"gallery   {summary['gallery']}")
     typer.echo(f"runs      {summary['store']}/runs")
+    for found in summary["replicated"]:
+        typer.echo(f"again     {found['run']}: {found['comparison']}: {found['why']}")
     for run in summary["runs"]:
         if run["state"] == "damaged":
             typer.echo(f"damaged   {run['id']}: {run['why'][-1]}")

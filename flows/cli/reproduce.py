@@ -1,16 +1,19 @@
 """`strive reproduce`: the flow in this process, with progress beside it."""
 
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Collection
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 
 from flows.cli.progress_display import Display, console
 from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness
+from pipeline.records.replication import Replication
 from pipeline.runtime.limits import cores
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.store.replications import names
 from pipeline.training.progress import Progress, trainable
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, parse_images
 
@@ -25,39 +28,49 @@ def is_complete(store: Store, study: Study, images: str) -> bool:
     return completeness.is_complete(store, study, to_render(images), settings().price)
 
 
-def reproduce_study(
-    store: Store,
-    study: Study,
-    seeds: int | None,
-    workers: int | None,
-    data_dir: str | None,
-    images: str,
-    quiet: bool,
-    loud: bool,
-) -> dict:
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks of a reproduction."""
+
+    seeds: int | None
+    workers: int | None
+    data_dir: str | None
+    images: str
+    replicate: int | None  # finished runs to train again
+
+
+def reproduce_study(store: Store, study: Study, asked: Asked, quiet: bool, loud: bool) -> dict:
     """Run the flow; returns what it left, as `strive reproduce --json` prints it."""
-    count = settings(workers=workers).workers or cores()
+    count = settings(workers=asked.workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, study, count, console())
+    before = set(names(store, [e.id for e in study.wanted]))
     with shown, prefect_api(loud):
+        from prefect.exceptions import FailedRun
+
         from flows.parameters import StudyName
         from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
 
         ONE_SENTENCE.silent = not loud  # we say ourselves how it went
-        which = parse_images(images)
-        reproduce(
-            study=StudyName(study.name),
-            seeds=seeds,
-            workers=workers,
-            store=store.url,
-            data_dir=data_dir,
-            images=which if isinstance(which, int) else 10,
-            image_numbers=None if isinstance(which, int) else list(which),
-        )
-    return summary_of(store, study)
+        which = parse_images(asked.images)
+        with suppress(FailedRun):  # runs that crashed or drifted: the summary tells of them
+            reproduce(
+                study=StudyName(study.name),
+                seeds=asked.seeds,
+                replicate=asked.replicate,
+                workers=asked.workers,
+                store=store.url,
+                data_dir=asked.data_dir,
+                images=which if isinstance(which, int) else 10,
+                image_numbers=None if isinstance(which, int) else list(which),
+            )
+    return summary_of(store, study, before)
 
 
-def summary_of(store: Store, study: Study) -> dict:
-    """What `strive reproduce --json` prints, and the main table as Markdown."""
+def summary_of(store: Store, study: Study, replicated: Collection[str] | None = None) -> dict:
+    """What `strive reproduce --json` prints, and the main table as Markdown.
+
+    `replicated` are the records of replications that were there before; None: there are no new ones.
+    """
     folder = StudyFolder(study.name)
     standings = Progress(store, list(study.wanted)).statuses()
     open_ids = {s.experiment.id for s in trainable(study, standings)}
@@ -73,5 +86,13 @@ def summary_of(store: Store, study: Study) -> dict:
         "figures": [store.url_of(RunFolder(id).figures) for id in done],
         "gallery": store.url_of(folder.gallery),
         "runs": [s.plain() for s in standings],
+        "replicated": [] if replicated is None else _new(store, study, replicated),
         "markdown": store.read(folder.table("md")).decode(),
     }
+
+
+def _new(store: Store, study: Study, before: Collection[str]) -> list[dict]:
+    """How the runs came out that were trained again."""
+    new = [path for path in names(store, [e.id for e in study.wanted]) if path not in before]
+    found = [(path.split("/")[1], store.read_record(Replication, path)) for path in new]
+    return [{"run": id, "comparison": one.comparison, "why": one.why} for id, one in found]

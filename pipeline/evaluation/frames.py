@@ -1,14 +1,16 @@
 """A study's tables, from its results and the paper's numbers: pandas frames with the columns of schema.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from pipeline.evaluation import table_4, table_claims, table_errors, table_rates, table_readings
+from pipeline.evaluation.replications import replication_rows
 from pipeline.evaluation.schema import TABLES, Column
 from pipeline.plan.study import Relation, Study
 from pipeline.records.published import StudyManifest
+from pipeline.records.replication import Replication
 from pipeline.records.result import Result
 
 TYPES = {"text": "str", "number": "float64", "count": "Int64", "flag": "boolean"}
@@ -32,10 +34,20 @@ def manifest(study: Study) -> StudyManifest:
     )
 
 
-def make(study: Study, results: Mapping[str, Result], price: float | None = None) -> dict[str, pd.DataFrame]:
-    """Every table of a study, by its kind; `results` are by run id, `price` is that of a device-hour."""
+def make(
+    study: Study,
+    results: Mapping[str, Result],
+    price: float | None = None,
+    replications: Sequence[tuple[str, Replication]] = (),
+) -> dict[str, pd.DataFrame]:
+    """Every table of a study, by its kind.
+
+    `results` are by run id, `price` is that of a device-hour, `replications` come with their runs' ids.
+    """
+    again = {"replications": replication_rows(study, replications)} if replications else {}
     if study.every_run:
-        return {"readings": frame(table_readings.reading_rows(study, results), TABLES["readings"])}
+        made = {"readings": table_readings.reading_rows(study, results), **again}
+        return {kind: frame(rows, TABLES[kind]) for kind, rows in made.items()}
     main = table_errors.error_rows(study, results, price)
     made = {
         "cells": main,
@@ -45,7 +57,7 @@ def make(study: Study, results: Mapping[str, Result], price: float | None = None
     if study.relation is not Relation.OWN:  # Table 4 is the paper's
         beside = [row for other in study.read_also for row in table_errors.error_rows(other, results)]
         made["neighbours"] = table_4.table_4_rows([*main, *beside])
-    return {kind: frame(rows, TABLES[kind]) for kind, rows in made.items()}
+    return {kind: frame(rows, TABLES[kind]) for kind, rows in (made | again).items()}
 
 
 def frame(rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> pd.DataFrame:

@@ -143,13 +143,47 @@ READINGS = (
       for lr in LEARNING_RATES),
 )  # fmt: skip
 
-TABLES = {"cells": CELLS, "rates": RATES, "claims": CLAIMS, "neighbours": BASELINES, "readings": READINGS}
+REPLICATIONS = (
+    Column("at", "text", "when the run was compared, UTC", "when"),
+    Column("network", "text", "name of the network", "network"),
+    Column("dataset", "text", "data set", "data"),
+    Column("lr", "number", "learning rate", "learning rate", "g"),
+    Column("seed", "count", "seed of the original and of the replication", "seed", "d"),
+    Column("comparison", "text", "same bits (of the weights), same counts (of errors), within noise, or drifted",
+           "came out"),
+    Column("because", "text", "that in a sentence"),
+    Column("original_error", "number", "test error of the original, percent", "original %", PERCENT),
+    Column("error", "number", "test error of the replication, percent", "again %", PERCENT),
+    Column("difference", "number", "replication minus original, percentage points", "difference", "+.2f"),
+    Column("noise", "number", "up to how far two runs lie apart by chance, percentage points (95 %)", "by chance",
+           PERCENT),
+    Column("noise_of", "text", "what that was measured on: seeds, or the number of test images", "measured on"),
+    Column("torch", "text", "version that trained the replication", "torch"),
+    Column("processor", "text", "processor or GPU that trained it", "on"),
+    Column("host", "text", "machine that trained it"),
+    Column("commit", "text", "code that trained it", "commit"),
+    Column("original_torch", "text", "version that trained the original", "original torch"),
+    Column("original_processor", "text", "processor or GPU that trained the original"),
+    Column("original_commit", "text", "code that trained the original", "original commit"),
+    Column("model_sha256", "text", "digest of the replication's weights"),
+    Column("run", "text", "id of the run"),
+)  # fmt: skip
+
+TABLES = {
+    "cells": CELLS,
+    "rates": RATES,
+    "claims": CLAIMS,
+    "neighbours": BASELINES,
+    "readings": READINGS,
+    "replications": REPLICATIONS,
+}
 FILES = {
     "cells": "table",
     "rates": "rates",
     "claims": "claims",
     "neighbours": "neighbours",
     "readings": "table",
+    "replications": "replications",
 }  # their names in the store; study `readings` has no other table
 
 

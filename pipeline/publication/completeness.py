@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from pipeline.evaluation.proofs import unverified
 from pipeline.plan.experiment import Experiment
@@ -15,6 +16,7 @@ from pipeline.records.published import Inputs
 from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Result
 from pipeline.store.objects import AT_ONCE, DatasetFolder, RunFolder, Store, StudyFolder, sha256
+from pipeline.store.replications import names
 from pipeline.store.results import read_results
 from pipeline.visualization.catalogue import RenderRequest, chosen_runs, missing
 
@@ -45,7 +47,9 @@ def inputs(store: Store, study: Study, results: Mapping[str, Result], price: flo
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pictures = dict(zip(results, pool.map(lambda id: store.names(RunFolder(id).figures), results), strict=True))
     plain = {id: result.plain() for id, result in results.items()}
-    found = {"results": plain, "pictures": pictures, "unverified": unverified(store, results)}
+    found: dict[str, Any] = {"results": plain, "pictures": pictures, "unverified": unverified(store, results)}
+    if replicated := names(store, results):
+        found["replications"] = replicated
     return Inputs(
         code=_code(),
         runs=len(study.wanted),

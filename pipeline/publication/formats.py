@@ -22,6 +22,7 @@ TITLES = {
     "claims": "The paper's fourteen claims",
     "neighbours": "Baselines of Table 4, with our row",
     "readings": "Readings of what the paper does not state",
+    "replications": "Finished runs, trained again from nothing",
 }
 
 

@@ -18,6 +18,8 @@ PRINTED = {
     "neighbours": ("panel", "method", "source", "error", "seeds", "parameters", "verdict"),
     "readings": ("width", "initialization", "score_bias", "batch", "networks", "runs", "left", "loss",
                  *(f"lr_{lr:g}" for lr in LEARNING_RATES)),
+    "replications": ("at", "network", "dataset", "lr", "seed", "comparison", "original_error", "error", "noise",
+                     "torch"),
 }  # fmt: skip
 CAPTIONS = {
     "cells": "Test error in percent, the mean over seeds with its 95\\,\\% confidence interval, and the number in "
@@ -27,6 +29,8 @@ CAPTIONS = {
     "flatters",
     "claims": "The claims and what the errors decide of each, by the rule that chose the learning rates",
     "neighbours": "Test errors in percent of Table 4 of the paper, with the rows of this reproduction",
+    "replications": "Finished runs, trained again from nothing: how they came out, both test errors in percent, and by "
+    "how many percentage points two runs differ by chance",
     "readings": "Readings of what the paper does not state: how many runs leave the plateau, their mean training loss "
     "after the last epoch in nats, and how many leave it at each learning rate",
 }
@@ -48,6 +52,9 @@ HEADINGS = {  # broken into lines
     "chosen by validation": r"chosen by\\validation",
     "optimism": r"opti-\\mism",
     "left plateau": r"left\\plateau",
+    "original %": r"origi-\\nal \%",
+    "again %": r"again\\\%",
+    "by chance": r"by\\chance",
     "mean loss": r"mean\\loss",
     "score biases": r"score\\biases",
     "initialization": "weights",

@@ -12,6 +12,7 @@ from pipeline.publication import completeness, editions, page, pull
 from pipeline.publication.plots import Plot
 from pipeline.publication.turn import turn
 from pipeline.store.objects import Store, StudyFolder
+from pipeline.store.replications import kept
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def publish(store: Store, study: Study, price: float | None = None) -> Published
     `price` is that of a device-hour. The same store and price give the same bytes.
     """
     folder, results = StudyFolder(study.name), collect(store, study.read)
-    tables = frames.make(study, results, price)
+    tables = frames.make(study, results, price, kept(store, [e.id for e in study.wanted]))
     files = editions.files_of(study, tables)
     edition = editions.write(store, study.name, files)
     html, plots = page.make(store, study, tables, results, edition, price)

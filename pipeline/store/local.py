@@ -29,6 +29,9 @@ class Folder:
     def url(self) -> str:
         return str(self.root)
 
+    def address(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
     def get(self, path: str) -> bytes:
         try:
             return (self.root / path).read_bytes()

@@ -16,6 +16,7 @@ from pipeline.records.result import Result
 from pipeline.runtime.settings import patience
 from pipeline.store.faults import Fault
 from pipeline.store.outage import Outage
+from pipeline.store.replica import MARK, Replica
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -31,6 +32,7 @@ class Backend(Protocol):
 
     @property
     def url(self) -> str: ...
+    def address(self, path: str) -> str: ...
     def get(self, path: str) -> bytes: ...
     def get_buffer(self, path: str) -> "Buffer": ...
     def put(self, path: str, data: bytes) -> None: ...
@@ -152,7 +154,11 @@ class Store:
 
     def url_of(self, path: str = "") -> str:
         """The full address of an object, for people and other tools."""
-        return f"{self.url}/{path}".rstrip("/")
+        return self.backend.address(path).rstrip("/")
+
+    def replica(self, name: str) -> "Store":
+        """A store inside this one for runs that are trained again."""
+        return Store(Replica(self.backend, name), self._transient, self.patience, self.outage)
 
     def _retry(self, call: Callable[[], T]) -> T:
         began, tries = time.monotonic(), 0
@@ -196,6 +202,9 @@ def open_store(url: str, seconds: float | None = None) -> Store:
     `seconds` is how long it is waited for when it does not answer; None: STRIVE_STORE_PATIENCE.
     """
     seconds = patience() if seconds is None else seconds
+    url, _, replica = url.partition(MARK)
+    if replica:
+        return open_store(url, seconds).replica(replica)
     kind, separator, rest = url.partition("://")
     if kind == "s3" and separator:
         from pipeline.store.s3 import TRANSIENT, Bucket  # s3fs costs a second, and folders need none of it

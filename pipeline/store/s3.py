@@ -36,6 +36,9 @@ class Bucket:
 
         self._has_bucket = False  # once it was seen
 
+    def address(self, path: str) -> str:
+        return f"{self.url}/{path}"
+
     def get(self, path: str) -> bytes:
         return self._call(lambda: self.fs.cat_file(f"{self.root}/{path}"))
 

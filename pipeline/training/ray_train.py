@@ -16,6 +16,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from pipeline.plan.experiment import Experiment
 from pipeline.store.objects import RunFolder, Store, open_store
+from pipeline.store.replica import MARK
 from pipeline.training import leases
 
 POLL_SECONDS = 1.0
@@ -119,8 +120,9 @@ def _resources(placement: Placement) -> dict[str, float]:
     return {"CPU": placement.cpus_per_worker, **gpus}
 
 
-def _storage(store_url: str):
+def _storage(url: str):
     """Where Ray writes its own files: in the store, through our S3 client, for pyarrow's ignores AWS_ENDPOINT_URL."""
+    store_url = url.partition(MARK)[0]
     if store_url.startswith("s3://"):
         from pipeline.store.s3 import filesystem
 

@@ -112,7 +112,7 @@ class Drill:
 
 def test_a_fleet_outlives_its_hosts(tmp_path):
     one = study("smoke").experiments[0]
-    runs = [replace(one, recipe=with_epochs(one.recipe, 60), seed=seed) for seed in range(14)]
+    runs = [replace(one, recipe=with_epochs(one.recipe, 60), seed=seed) for seed in range(26)]
     store = open_store(str(tmp_path / "store"))
     prepare.make(store, one.dataset, one.recipe.preprocess)
     with hosts.network() as network:
@@ -145,18 +145,18 @@ def test_a_fleet_outlives_its_hosts(tmp_path):
         assert "connection error" in drill.ends(on_c[0])[0].why, "the cause as Ray knows it"
 
         drill.until("the third host trains again", 60, lambda: drill.run_on(c))
-        before = drill.leases_of(c)
         c.cable(up=False)
         time.sleep(90)
         c.cable(up=True)
         drill.say("the link of the third host was down for 90 s")
         drill.until("its Ray ends, given up by the head", 60, lambda: ray_on_c.poll() is not None)
+        before = drill.leases_of(c)
         drill.join(c)  # as what supervises it does
         drill.until("it is used again", 60, lambda: drill.leases_of(c) - before)
 
-        leaving = drill.until("a run on the first host", 60, lambda: drill.run_on(a))
+        drill.until("the first host trains still", 60, lambda: drill.run_on(a))
         drain(drill, a)
-        drill.until("a host announced to go has saved and released its run", 60, lambda: released(drill, leaving))
+        drill.until("a host announced to go has saved and released its run", 60, lambda: released(drill, a))
 
         drill.join(b)
         assert fleet.wait(900) == 0, (tmp_path / "fleet.log").read_text()[-2000:]
@@ -175,8 +175,12 @@ def _alive(store, run):
     return observer.alive(RunFolder(run[0]), run[1])
 
 
-def released(drill, run):
-    return any(end.how == "released" for end in drill.ends(run[0]))
+def released(drill, host):
+    """Whether the last of the attempts on a host was released."""
+    ends = [
+        drill.store.find_record(AttemptEnd, RunFolder(id).attempt_end(number)) for id, number in drill.leases_of(host)
+    ]
+    return any(end is not None and end.how == "released" for end in ends)
 
 
 def drain(drill, host):

@@ -38,7 +38,7 @@ def fleet(monkeypatch):
     fake = SimpleNamespace(work=None, stopped=0)
 
     class Fleet:
-        def __init__(self, experiments, store_url, _workers):
+        def __init__(self, experiments, store_url, _workers, _news):
             self.order = experiments, open_store(store_url)
 
         def wait(self):
@@ -382,3 +382,47 @@ def test_a_command_that_was_interrupted_says_so_itself():
     quiet.silent = True
     assert not quiet.filter(record)
     assert loud.filter(record)
+
+
+@pytest.mark.prefect
+def test_a_run_that_is_trained_again_otherwise_has_drifted(harness, fleet, of_smoke):
+    from flows.automations import NEWS
+    from flows.replicate import replicate
+    from flows.reproduce import final_state
+
+    kept = open_store(of_smoke["store"])
+    summary = {"summary": {"network": "all-cnn-c", "torch": "1"}}
+    for experiment in (ONE, TWO):
+        done(kept, experiment, digests={"model": "a", "history": "b", "dataset": "c"}, **summary)
+    before = {name: kept.read(name) for name in kept.names("")}
+
+    def work(experiments, store):
+        for experiment in experiments:
+            wrong = 3 if experiment == ONE else 300
+            model = {"model": "a" if experiment == ONE else "x", "history": "b", "dataset": "c"}
+            done(store, experiment, wrong=wrong, digests=model, **summary)
+
+    fleet.work = work
+    found = replicate(**of_smoke, replicate=5)
+    assert found == {ONE.id: "same bits", TWO.id: "drifted"}
+    assert {name: kept.read(name) for name in before} == before
+    state = final_state(kept, study("smoke"), found)
+    assert state.is_failed()
+    assert state.name == "Drifted"
+    assert state.name in NEWS
+    assert TWO.id in state.message
+    assert final_state(kept, study("smoke"), {ONE.id: "same bits"}) is None
+
+
+@pytest.mark.prefect
+def test_a_crashed_run_fails_the_flow_once_all_is_published(harness, of_smoke):
+    from flows.reproduce import final_state
+
+    kept = open_store(of_smoke["store"])
+    done(kept, ONE)
+    leases.record_crash(kept, TWO, 3, ["no memory"])
+    state = final_state(kept, study("smoke"), {})
+    assert state.is_failed()
+    assert TWO.id in state.message
+    done(kept, TWO, outcome="diverged")  # an outcome of the experiment, not a failure of the flow
+    assert final_state(kept, study("smoke"), {}) is None
