@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import small_store
 from support.small_store import DATA, SMOKE, numbers, objects, reproduce
 from typer.testing import CliRunner
 
@@ -21,7 +20,6 @@ from pipeline.errors import UserError
 from pipeline.integrity.check import check
 from pipeline.plan.studies import study
 from pipeline.publication import latest
-from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, StudyFolder, open_store
 from pipeline.training import leases
 
@@ -148,9 +146,8 @@ def test_a_truncated_manifest_is_named_and_prepared_again(damaged):
     mutate(damaged, DATA.manifest, "truncate")
     with pytest.raises(UserError, match=re.escape(f"{damaged.url_of(DATA.manifest)} is damaged")):
         reproduce(damaged)
-    assert "failed" not in {
-        damaged.read_json(f"{FIRST.leases}/{name}").get("how") for name in damaged.names(FIRST.leases)
-    }
+    ends = [damaged.read_json(f"{FIRST.leases}/{name}").get("how") for name in damaged.names(FIRST.leases)]
+    assert "failed" not in ends
     assert strive("check", "smoke", "--repair", "--store", damaged.url).exit_code == 0
     reproduce(damaged)
     assert damaged.read(DATA.manifest) == own
@@ -225,11 +222,6 @@ def _errors(store):
 
 def test_a_result_of_a_neighbor_is_not_this_runs(damaged):
     damaged.write(FIRST.result, damaged.read(SECOND.result))
-    assert damaged.read_record(Result, FIRST.result).experiment_id == SECOND.id
-    assert {
-        s["state"] for s in json.loads(strive("status", "smoke", "--store", damaged.url, "--json").output)["runs"]
-    } == {
-        "damaged",
-        "done",
-    }
-    assert small_store.numbers(damaged).keys() == {SECOND.id}
+    runs = json.loads(strive("status", "smoke", "--store", damaged.url, "--json").output)["runs"]
+    assert [run["state"] for run in runs] == ["damaged", "done"]
+    assert numbers(damaged).keys() == {SECOND.id}
