@@ -43,7 +43,7 @@ def check(
         found = check_study(opened, chosen)
         mended = [fault for fault in found.faults if mend and fault.can_be_mended]
         repair(opened, mended)
-        left = check_study(opened, chosen).faults if mended else found.faults
+        left = tuple(f for f in check_study(opened, chosen).faults if not f.is_made_again) if mended else found.faults
         answers.append((chosen, found, left))
     value = {"store": opened.url, "studies": [_plain(one, found, left, mend) for one, found, left in answers]}
     output.print_answer(value, "\n\n".join(_text(one, found, left, mend) for one, found, left in answers), as_json)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 TRAIN_AGAIN = "the damaged files are set aside and `strive reproduce` trains the run again, from its last checkpoint"
 
+GONE = "it is gone"
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -22,6 +24,11 @@ class Fault:
     @property
     def can_be_mended(self) -> bool:
         return bool(self.remove or self.aside or self.write or self.again)
+
+    @property
+    def is_made_again(self) -> bool:
+        """Whether nothing is left to repair: the object is gone, and `strive reproduce` makes it."""
+        return self.what == GONE and not (self.aside or self.write or self.again)
 
     def plain(self) -> dict[str, str]:
         """As `--json` prints it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.integrity.fault import Fault, reason
+from pipeline.integrity.fault import GONE, Fault, reason
 from pipeline.records.dataset import StoredObject
 from pipeline.records.record import DamagedRecord
 from pipeline.store.objects import RunFolder, Store, sha256
@@ -29,7 +29,7 @@ def figure_faults(
     for name, of in expected.items():
         size, path = sizes.get(f"figures/{name}"), run.figure(name)
         if size is None:
-            why = "it is gone"
+            why = GONE
         elif size != of.bytes:
             why = f"it has {size} bytes, and {of.bytes} were drawn"
         else:

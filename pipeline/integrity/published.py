@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.integrity.fault import Fault, reason
+from pipeline.integrity.fault import GONE, Fault, reason
 from pipeline.publication import pull
 from pipeline.publication.latest import digest_of
 from pipeline.records.dataset import StoredObject
@@ -104,5 +104,5 @@ def _derived(store: Store, path: str, error: Exception) -> Fault:
 def _wrong(store: Store, path: str, of: StoredObject) -> str:
     data = store.find(path)
     if data is None:
-        return "it is gone"
+        return GONE
     return "" if sha256(data) == of.sha256 else "its SHA-256 is not that of what was published"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pipeline.evaluation.proofs import proof_of
-from pipeline.integrity.fault import TRAIN_AGAIN, Fault, reason
+from pipeline.integrity.fault import GONE, TRAIN_AGAIN, Fault, reason
 from pipeline.integrity.weights import weights_faults
 from pipeline.plan.experiment import Experiment
 from pipeline.records.attempt import AttemptEnd, CheckpointNote, Heartbeat, LeaseRecord, Provenance
@@ -55,7 +55,7 @@ def _result_faults(
     path = run.history(result.attempt)
     curve = store.find(path) if result.digests.history else None
     if result.digests.history and (curve is None or sha256(curve) != result.digests.history):
-        why = "it is gone" if curve is None else "its SHA-256 is not the one in the result"
+        why = GONE if curve is None else "its SHA-256 is not the one in the result"
         more = retrained(run) if curve is None else retrained(run, path)
         yield Fault(store.url_of(path), why, NO_NUMBER if curve else "the run has no curve", TRAIN_AGAIN, **more)
     yield from weights_faults(store, this, result, sizes, whole, retrained(run, run.weights_of(result)))
@@ -97,7 +97,8 @@ def _checkpoint_faults(store: Store, run: RunFolder, sizes: Mapping[str, int]) -
         if not why and (found := store.find_record(CheckpointNote, note)):
             data = store.find(tensors)
             if data is None or sha256(data) != found.sha256:
-                at, why = tensors, "it is gone" if data is None else "its SHA-256 is not the one in its note"
+                at, why = tensors, f"it is not what {store.url_of(note)} names"
+                why = GONE if data is None else why
         if why and store.exists(note):  # of an attempt at work, it may just have been replaced
             yield Fault(store.url_of(at), why, means, mend, remove=(note, tensors))
 

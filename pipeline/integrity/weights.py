@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.integrity.fault import TRAIN_AGAIN, Fault
+from pipeline.integrity.fault import GONE, TRAIN_AGAIN, Fault
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
 from pipeline.store.objects import RunFolder, Store, sha256
@@ -19,7 +19,7 @@ def weights_faults(
     path = run.weights_of(result)
     address, size = store.url_of(path), sizes.get(path.removeprefix(f"{run.top}/"))
     if result.digests.model and size is None and not were_left_behind(run, result, sizes):
-        yield Fault(address, "it is gone", MEANS, TRAIN_AGAIN, **again)
+        yield Fault(address, GONE, MEANS, TRAIN_AGAIN, **again)
     elif result.digests.model and size is not None and (why := _wrong(store, path, size, result, whole)):
         yield Fault(address, why, MEANS, TRAIN_AGAIN, **again)
     if whole and "model.float16.safetensors" in sizes and (why := _rounded_wrong(store, this, result)):

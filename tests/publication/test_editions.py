@@ -19,7 +19,6 @@ from pipeline.store.objects import RunFolder, StudyFolder, open_store, sha256
 from pipeline.training.leases import LeaseLost, this_process
 
 SMOKE, FOLDER = study("smoke"), StudyFolder("smoke")
-ROUNDS = 10
 
 
 @pytest.fixture
@@ -48,7 +47,8 @@ def torn(store):
     return [name for name, of in found.files.items() if data[name] is None or sha256(data[name]) != of.sha256]
 
 
-def test_two_publishers_at_once_leave_one_edition_in_place_and_lose_none(trained):
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_two_publishers_at_once_leave_one_edition_in_place_and_lose_none(trained, rounds):
     seen, over = [], threading.Event()
 
     def watch(store):
@@ -57,9 +57,9 @@ def test_two_publishers_at_once_leave_one_edition_in_place_and_lose_none(trained
 
     reader = threading.Thread(target=watch, args=(open_store(trained.url),))
     with ExitStack() as stack:
-        rivals = [publisher(stack, trained.url, [2 * n + k for n in range(1, ROUNDS + 1)]) for k in (0, 1)]
+        rivals = [publisher(stack, trained.url, [2 * n + k for n in range(1, rounds + 1)]) for k in (0, 1)]
         reader.start()
-        for number in range(1, ROUNDS + 1):
+        for number in range(1, rounds + 1):
             for rival in rivals:
                 rival.stdin.write("go\n")
                 rival.stdin.flush()
@@ -71,7 +71,7 @@ def test_two_publishers_at_once_leave_one_edition_in_place_and_lose_none(trained
             assert len(latest.listed(trained, "smoke")) == 2 * number
         over.set()
         reader.join()
-    assert len(seen) > ROUNDS
+    assert len(seen) > rounds
     assert [names for names in seen if names] == []
     assert trained.names(FOLDER.object("publishing")) == []
 
