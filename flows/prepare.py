@@ -10,6 +10,7 @@ from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, DataDir, Seeds, StoreUrl, StudyField, opened, planned
 from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
+from pipeline.records.dataset import DatasetManifest
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import DatasetFolder, Store, open_store
 
@@ -19,7 +20,7 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str, data_dir:
     """One data set, preprocessed one way; returns its folder in the store."""
     store = open_store(store_url)
     folder = DatasetFolder(dataset, how)
-    if store.exists(folder.manifest):
+    if store.find_record(DatasetManifest, folder.manifest) is not None:
         return folder.top
     from pipeline.data.prepare import make  # torch: seconds that a prepared data set need not cost
 

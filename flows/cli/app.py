@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import output
+from flows.cli.check import check
 from flows.cli.options import (
     DataDirOption,
     EveryRunOption,
@@ -23,6 +24,7 @@ from flows.cli.options import (
 )
 from flows.cli.results import figures, gallery, pull, table
 from flows.cli.training import retry, run, work
+from pipeline.errors import UserError
 from pipeline.paper.networks import NETWORKS, find_network
 from pipeline.plan.studies import study
 from pipeline.plan.study import Study
@@ -82,6 +84,9 @@ def reproduce(
     data_dir: DataDirOption = None,
     images: ImagesOption = "10",
     replicate: ReplicateOption = None,
+    check_all: Annotated[
+        bool, typer.Option("--check", help="Read every object of the study first, as `strive check` does.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what `strive plan` prints.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     loud: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log too.")] = False,
@@ -97,15 +102,18 @@ def reproduce(
     chosen = study(name, seeds := seeds_to_plan(opened, name, seeds))
     if dry_run:
         return output.plan(opened, chosen, settings(None, workers).workers, every=False, as_json=as_json)
-    from flows.cli.reproduce import Asked, is_complete, reproduce_study, summary_of, to_render
+    from flows.cli.reproduce import Asked, is_complete, mend_derived, reproduce_study, summary_of, to_render
     from pipeline.visualization.catalogue import check_request, runs_of
 
     check_request(runs_of(chosen), to_render(images))
-    if not again and is_complete(opened, chosen, images):
+    damaged = mend_derived(opened, chosen, check_all)
+    if not damaged and not again and is_complete(opened, chosen, images):
         summary = summary_of(opened, chosen)
         if not (quiet or as_json):
             typer.echo(f"All of {chosen.name} is there and whole: nothing was trained or drawn.\n")
         return _finish(chosen, summary, quiet, as_json)
+    if check_all and damaged:
+        raise UserError(f"{len(damaged)} objects are damaged: `strive check {chosen.on_command_line} --repair` first")
     from flows.cli.doctor import insist
 
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
@@ -186,6 +194,11 @@ RUN_EXAMPLES = (
 app.command(epilog=RUN_EXAMPLES)(run)
 app.command(epilog="Examples: `strive work digits`, `strive work table-3 --store s3://bucket/strive --yes`")(work)
 app.command(epilog="Example: `strive retry model-a.digits.lr0.004.s0`")(retry)
+
+
+app.command(epilog="Examples: `strive check digits`, `strive check digits --repair`, `strive check --store results`")(
+    check
+)
 
 
 @app.command(epilog="Examples: `strive index`, `strive index --store s3://bucket/strive`")

@@ -4,9 +4,13 @@ from collections.abc import Collection
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
+import typer
+
 from flows.cli.progress_display import Display, console
 from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
+from pipeline.integrity.check import check, repair
+from pipeline.integrity.fault import Fault
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness
 from pipeline.records.replication import Replication
@@ -37,6 +41,18 @@ class Asked:
     data_dir: str | None
     images: str
     replicate: int | None  # finished runs to train again
+
+
+def mend_derived(store: Store, study: Study, whole: bool) -> list[Fault]:
+    """Say what is damaged, each in a line; what is made from other objects goes, to be made again. The others are
+    returned: they are for `strive check --repair`. Unless `whole`, what is large is judged by its length alone."""
+    found = check(store, study, whole).faults
+    derived = [fault for fault in found if not fault.again and not fault.aside and fault.can_be_mended]
+    for fault in found:
+        again = "it is made again" if fault in derived else f"`strive check {study.on_command_line} --repair`"
+        typer.echo(f"strive: {fault.address} is damaged: {fault.what}; {again}.", err=True)
+    repair(store, derived)
+    return [fault for fault in found if fault not in derived]
 
 
 def reproduce_study(store: Store, study: Study, asked: Asked, quiet: bool, loud: bool) -> dict:

@@ -113,10 +113,10 @@ def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None =
     """Prepare the data set unless it is there; returns its folder.
 
     No object is ever replaced: of two machines at it at once, the first of each object stays, and the manifest
-    describes what is there. Between machines they differ by rounding alone.
+    describes what is there. Between machines they differ by rounding alone. DamagedRecord where the manifest is one.
     """
     folder = DatasetFolder(dataset, how)
-    if store.exists(folder.manifest):
+    if store.find_record(DatasetManifest, folder.manifest) is not None:
         return folder.top
     if dataset.shard and isinstance(how, Whiten):
         raise UserError(f"{dataset.name} does not fit into memory, and only what does is whitened: use Scale")

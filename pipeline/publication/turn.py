@@ -74,6 +74,13 @@ def turn(store: Store, study: str) -> Iterator[Turn]:
         thread.join()
 
 
+def is_held(store: Store, study: str) -> bool:
+    """Whether a process may be writing the study's stable names now."""
+    top = StudyFolder(study).object("publishing")
+    owners = [store.find(f"{top}/{number}.json") for number in _numbers(store, top)]
+    return any(data is not None and not owner_exited(LeaseRecord.from_json(data, top)) for data in owners)
+
+
 def _taken(store: Store, study: str) -> Turn:
     seen: dict[int, tuple[bytes | None, float]] = {}
     while True:

@@ -83,6 +83,11 @@ class Provenance(Record):
     devices: int = 1
     mode: str = "float32"  # number format of the computation
     threads: int = 1
+    experiment_id: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        whole = super().plain()
+        return whole if self.experiment_id else {n: v for n, v in whole.items() if n != "experiment_id"}
 
 
 @dataclass(frozen=True, kw_only=True)

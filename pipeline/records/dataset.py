@@ -20,7 +20,7 @@ class StoredObject(Record):
 class DatasetManifest(Record):
     """The objects of a prepared data set, written when all of them are there."""
 
-    REMEDY: ClassVar[str] = "Delete the folder it is in and prepare the data again: `strive reproduce` does."
+    REMEDY: ClassVar[str] = "`strive check STUDY --repair` removes it; `strive reproduce` prepares the data again."
 
     objects: dict[str, StoredObject]  # by name
     dataset: dict[str, Any]  # plain form of the Dataset

@@ -56,7 +56,7 @@ class Result(Record):
     A result with the outcome `damaged` stands, in memory alone, for one that cannot be trusted (store/results.py).
     """
 
-    REMEDY: ClassVar[str] = "Delete it: the run is then trained again, from its last checkpoint."
+    REMEDY: ClassVar[str] = "`strive check STUDY --repair` sets it aside; the run is then trained again."
 
     outcome: Outcome
     attempt: int  # the one that ended the run
@@ -111,7 +111,7 @@ class Result(Record):
 class Evaluation(Record):
     """The counts that stored weights were proved to make, in an evaluation after the training."""
 
-    REMEDY: ClassVar[str] = "Delete it: the run's weights are then evaluated again."
+    REMEDY: ClassVar[str] = "`strive check STUDY --repair` removes it; the weights are then evaluated again."
 
     digests: Digests
     wrong: int

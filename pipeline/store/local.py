@@ -38,9 +38,11 @@ class Folder:
         except (IsADirectoryError, NotADirectoryError) as error:
             raise FileNotFoundError(path) from error
 
-    def get_buffer(self, path: str) -> mmap.mmap:
+    def get_buffer(self, path: str) -> mmap.mmap | bytearray:
         """The object's pages in memory, shared by all processes; a page that is written to is copied first."""
         with open(self.root / path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:  # no memory can be shared of it
+                return bytearray()
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def put(self, path: str, data: bytes) -> None:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -132,7 +132,7 @@ def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(lease.run.experiment, this.plain())
     origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(mode_of(this)), workers.count)
-    store.write_record(lease.run.provenance(lease.attempt), origin)
+    store.write_record(lease.run.provenance(lease.attempt), replace(origin, experiment_id=this.id))
     training = Training(lease, store, _trainer(this, data, workers), data.manifest_sha256, [])
     resume(training)
     training.trainer.broadcast_state()

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.plan.studies import STUDIES, study
+from pipeline.records.dataset import DatasetManifest
 from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
 from pipeline.training import leases
 
@@ -164,7 +165,8 @@ def to_explain(tmp_path):
     store = open_store(str(tmp_path))
     done(store, ONE, digests={"model": "1", "dataset": "2"})
     done(store, TWO, outcome="diverged", digests={})
-    store.write_json(DatasetFolder(ONE.dataset, ONE.recipe.preprocess).manifest, {})
+    manifest = DatasetFolder(ONE.dataset, ONE.recipe.preprocess).manifest
+    store.write_record(manifest, DatasetManifest(objects={}, dataset={}, preprocess={}))
     return {"study": "smoke", "store": str(tmp_path), "image_numbers": list(range(20)), "workers": 3}
 
 

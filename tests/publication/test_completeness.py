@@ -9,9 +9,11 @@ import pytest
 from support.synthetic import result
 
 from pipeline.evaluation.proofs import proof_of
+from pipeline.plan.plain_form import untagged
 from pipeline.plan.studies import study
 from pipeline.publication import completeness
 from pipeline.publication.publish import publish
+from pipeline.records.dataset import DatasetManifest
 from pipeline.records.result import Digests
 from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, missing
@@ -30,6 +32,7 @@ def finish(store, experiment):
     """A verified run with all its pictures, without training or drawing."""
     run, of = RunFolder(experiment.id), replace(result(experiment, 3.0), digests=DIGESTS)
     store.write_json(run.result, of.plain())
+    store.write_json(run.not_kept, {"what": "weights"})
     store.write_json(run.evaluation, proof_of(of).plain())
     for picture in missing(store, experiment, DIGESTS, REPRODUCTION):
         store.write_json(run.figure(f"{picture.name(DIGESTS)}.json"), {})
@@ -43,7 +46,9 @@ def published(tmp_path_factory):
     store = open_store(str(folder))
     for experiment in SMOKE.experiments:
         finish(store, experiment)
-    store.write_json(DatasetFolder(FIRST.dataset, FIRST.recipe.preprocess).manifest, {})
+    about = {"dataset": untagged(FIRST.dataset), "preprocess": untagged(FIRST.recipe.preprocess)}
+    manifest = DatasetManifest(objects={}, **about)
+    store.write_record(DatasetFolder(FIRST.dataset, FIRST.recipe.preprocess).manifest, manifest)
     store.write(FOLDER.gallery, b"<p>pictures</p>")
     publish(store, SMOKE)
     return folder

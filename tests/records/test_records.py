@@ -145,7 +145,7 @@ def test_fields_of_later_code_are_left_out():
     ],
 )
 def test_a_damaged_object_is_told_with_its_address_and_what_to_do(kind, plain, told):
-    with pytest.raises(DamagedRecord, match=f"^s3://b/x.json is damaged: .*{re.escape(told)}.*Delete"):
+    with pytest.raises(DamagedRecord, match=f"^s3://b/x.json is damaged: .*{re.escape(told)}.*(Delete|strive check)"):
         kind.from_plain(plain, "s3://b/x.json")
 
 
@@ -153,7 +153,8 @@ def test_a_store_tells_the_address_of_what_is_no_json(store):
     run = RunFolder("one")
     store.write(run.result, json.dumps(RESULT).encode()[:-9])
     with pytest.raises(
-        DamagedRecord, match=re.escape(f"{store.url_of(run.result)} is damaged: it is not JSON. Delete")
+        DamagedRecord,
+        match=re.escape(f"{store.url_of(run.result)} is damaged: it is not JSON. `strive check"),
     ):
         store.find_record(Result, run.result)
     assert store.find_record(Result, RunFolder("two").result) is None
