@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from http.client import HTTPException
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import fsspec
@@ -137,4 +137,11 @@ def filesystem():
         client_kwargs={"region_name": region} if region else {},
     )
     fs.retries = 1
+    fs.loop.set_exception_handler(_heard)
     return fs
+
+
+def _heard(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+    """asyncio prints a traceback of an error that none waited for: of a lost connection its call has told already."""
+    if not isinstance(about.get("exception"), OSError | aiohttp.ClientError):
+        loop.default_exception_handler(about)

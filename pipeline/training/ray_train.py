@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from pipeline.runtime.ray_cluster import Placement  # before Ray: it sets what Ray reads when it is imported
 
 # isort: split
-from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -22,7 +22,7 @@ LARGE = 10**17  # floating-point operations from which all workers train a run t
 
 
 def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -> None:
-    """Train `experiments` on the cluster until each has a result; RuntimeError where one has none at the end."""
+    """Train `experiments` on the cluster until each has a result; UserError where one has none at the end."""
     large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
     for experiment in large:
         train_together(experiment, store_url, placement)
@@ -30,12 +30,13 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement) -
     if not rest:
         return
     name = f"fleet-{uuid4().hex[:12]}"
-    DataParallelTrainer(
-        _worker(name, rest, store_url, placement.together),
-        scaling_config=_scaling(placement),
-        run_config=_run_config(name, rest, store_url),
-    ).fit()
-    _delete_ray_state(name, rest, store_url)
+    with TemporaryDirectory(prefix="strive-ray-") as notes:
+        DataParallelTrainer(
+            _worker(name, rest, store_url, placement.together),
+            scaling_config=_scaling(placement),
+            run_config=_run_config(name, rest, store_url, notes),
+        ).fit()
+    _insist_on_results(rest, store_url)
 
 
 def train_together(experiment: Experiment, store_url: str, placement: Placement) -> None:
@@ -43,12 +44,13 @@ def train_together(experiment: Experiment, store_url: str, placement: Placement)
     from ray.train.torch import TorchTrainer  # torch and seconds: a fleet of small experiments needs neither here
 
     name = f"fleet-{uuid4().hex[:12]}"
-    TorchTrainer(
-        _group_worker(name, experiment, store_url),
-        scaling_config=_scaling(placement),
-        run_config=_run_config(name, [experiment], store_url),
-    ).fit()
-    _delete_ray_state(name, [experiment], store_url)
+    with TemporaryDirectory(prefix="strive-ray-") as notes:
+        TorchTrainer(
+            _group_worker(name, experiment, store_url),
+            scaling_config=_scaling(placement),
+            run_config=_run_config(name, [experiment], store_url, notes),
+        ).fit()
+    _insist_on_results([experiment], store_url)
 
 
 def _scaling(placement: Placement) -> ScalingConfig:
@@ -59,27 +61,25 @@ def _scaling(placement: Placement) -> ScalingConfig:
     )
 
 
-def _run_config(name: str, experiments: list[Experiment], store_url: str) -> RunConfig:
-    folder, filesystem = _storage(store_url)
+def _run_config(name: str, experiments: list[Experiment], store_url: str, notes: str) -> RunConfig:
+    """`notes` is a folder for Ray's own notes, on this host: its workers report nothing through Ray, and what it notes
+    in a store would fail with it."""
     return RunConfig(
         name=name,
-        storage_path=folder,
-        storage_filesystem=filesystem,
+        storage_path=notes,
         # a run crashes after MAX_FAILURES dead workers: more restarts than these for every run are of no use
         failure_config=FailureConfig(max_failures=leases.MAX_FAILURES * len(experiments) + leases.MAX_FAILURES),
         callbacks=[RecordWorkerDeath(name, experiments, store_url)],
     )
 
 
-def _delete_ray_state(name: str, experiments: list[Experiment], store_url: str) -> None:
-    """Delete Ray's own files, of no use afterwards; RuntimeError where an experiment has no result."""
+def _insist_on_results(experiments: list[Experiment], store_url: str) -> None:
+    """UserError with the reason where an experiment has no result, for it is none of the run's own."""
     store = open_store(store_url)
-    for file in store.names(f"fleets/{name}"):
-        store.delete(f"fleets/{name}/{file}")
     for experiment in experiments:
         run = RunFolder(experiment.id)
         if not store.exists(run.result):
-            raise RuntimeError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
+            raise UserError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
 
 
 def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
@@ -126,7 +126,7 @@ def _worker(fleet: str, experiments: list[Experiment], store_url: str, together:
             if acquired:
                 try:
                     job.run(acquired, store)
-                except (OSError, UserError):
+                except leases.NO_FAULTS:
                     return  # of the store, the machine or the data: other experiments would fail in the same way
                 except Exception:
                     # the lease has recorded why; the fleet goes on with the other experiments
@@ -164,12 +164,3 @@ def _cause(error: Exception) -> str:
 def _resources(placement: Placement) -> dict[str, float]:
     gpus = {"GPU": placement.gpus_per_worker} if placement.gpus_per_worker else {}
     return {"CPU": placement.cpus_per_worker, **gpus}
-
-
-def _storage(store_url: str):
-    """Where Ray writes its own files: in the store, through our S3 client, for pyarrow's ignores AWS_ENDPOINT_URL."""
-    if store_url.startswith("s3://"):
-        from pipeline.store.s3 import filesystem
-
-        return f"{store_url.removeprefix('s3://')}/fleets", PyFileSystem(FSSpecHandler(filesystem()))
-    return f"{store_url}/fleets", LocalFileSystem()
