@@ -33,8 +33,8 @@ def write_list(store: Store, study: str, ids: Iterable[str]) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         named = pool.map(lambda top: [f"{top}/{name}" for name in store.names(top)], pictures)
         paths = sorted({*own, *(path for names in named for path in names)} - {folder.files, folder.inputs})
-        files = dict(zip(paths, pool.map(lambda path: _entry(store.read(path)), paths), strict=True))
-    store.write_json(folder.files, files)
+        found = dict(zip(paths, pool.map(store.find, paths), strict=True))
+    store.write_json(folder.files, {path: _entry(data) for path, data in found.items() if data is not None})
 
 
 def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
@@ -70,13 +70,22 @@ def _is_here(file: Path, entry: dict) -> bool:
 
 
 def _fetch(store: Store, path: str, entry: dict, file: Path) -> None:
-    data = store.read(path)
+    data = store.find(path)
+    if data is None:
+        raise UserError(
+            f"{store.url_of(path)} is gone, though the study's list names it: publish the study again with "
+            "`strive reproduce`"
+        )
     if _entry(data) != entry:
         raise UserError(
             f"{store.url_of(path)} is not what the study's list names: it is being published anew, or was damaged. "
             "Pull again; if this stays, publish the study again with `strive reproduce`."
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")
-    part.write_bytes(data)
-    os.replace(part, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"cannot write {file}: {error.strerror}. Free space there, or name another folder.") from error

@@ -31,7 +31,7 @@ class Record:
         """The record in the bytes of the object at `address`; raises DamagedRecord."""
         try:
             value = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedRecord(f"{address} is damaged: it is not JSON. {cls.REMEDY}") from error
         return cls.from_plain(value, address)
 

@@ -62,13 +62,14 @@ class Bucket:
             return False
 
     def names(self, prefix: str) -> list[str]:
-        """Every object below the folder `prefix`, as paths relative to it; keys that end in a slash are left out."""
+        """Every object below the folder `prefix`, as paths relative to it; without keys that are no paths of files,
+        such as those that end in a slash, which consoles make."""
         top = f"{self.root}/{prefix}".rstrip("/") + "/"
         found = self._call(lambda: self.fs.find(top))
         if not found:
             self._insist_on_bucket()
         below = (name.removeprefix(top) for name in found if name.startswith(top))
-        return sorted(name for name in below if name and not name.endswith("/"))
+        return sorted(name for name in below if not {"", ".", ".."} & set(name.split("/")))
 
     def delete(self, path: str) -> None:
         self._call(lambda: self.fs.rm_file(f"{self.root}/{path}"))

@@ -139,6 +139,11 @@ def resume(training: Training) -> None:
     if len(rows) < found.epochs_done:
         log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, run.id)
         return
+    if not checkpoint.fits(found, trainer.model, trainer.weights):
+        log.warning(
+            "the checkpoint of attempt %s on %s is of another model; the run starts anew", found.attempt, run.id
+        )
+        return
     checkpoint.restore(found, trainer.model, trainer.weights)
     training.rows, trainer.epoch, trainer.part = rows, len(rows), found.part
     trainer.flat = flat_epochs([row.train_loss for row in rows], trainer.network.classes)

@@ -74,8 +74,9 @@ def this_process(fleet: str = "", rank: int = 0) -> Owner:
 def attempts(store: Store, run: RunFolder) -> Attempts:
     """The attempts on a run."""
     names = [name.split(".") for name in store.names(run.leases)]
-    numbers = sorted(int(parts[0]) for parts in names if parts[1:] == ["json"])
-    return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in names if parts[1:] == ["end", "json"]))
+    ours = [parts for parts in names if parts[0].isdecimal()]  # others put objects there, too
+    numbers = sorted(int(parts[0]) for parts in ours if parts[1:] == ["json"])
+    return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in ours if parts[1:] == ["end", "json"]))
 
 
 class Lease:

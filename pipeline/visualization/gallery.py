@@ -39,9 +39,11 @@ def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
             if result is None or result.outcome != "done":
                 continue
             folder = RunFolder(experiment.id)
-            names = [name for name in store.names(folder.figures) if name.endswith(".json")]
-            notes = list(readers.map(lambda name, at=folder: store.read_json(at.figure(name)), names))
-            if kept := _kept([note for note in notes if note.get("weights") == result.digests.model]):
+            there = set(store.names(folder.figures))
+            names = [name for name in sorted(there) if name.endswith(".json") and f"{name[:-5]}.png" in there]
+            notes = list(readers.map(lambda name, at=folder: store.find_json(at.figure(name)), names))
+            ours = [note for note in notes if isinstance(note, dict)]  # others put objects there, too
+            if kept := _kept([note for note in ours if note.get("weights") == result.digests.model]):
                 runs.append(_run(experiment, result, kept))
     return runs
 
