@@ -8,11 +8,12 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, DataDir, Seeds, StoreUrl, StudyField, opened, planned
+from pipeline.errors import StoreError
 from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
 from pipeline.records.dataset import DatasetManifest
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import DatasetFolder, Store, open_store
+from pipeline.store.objects import BRIEF_SECONDS, DatasetFolder, Store, open_store
 
 
 @task(task_run_name="{dataset.name}", cache_policy=NO_CACHE)
@@ -25,9 +26,10 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str, data_dir:
     from pipeline.data.prepare import make  # torch: seconds that a prepared data set need not cost
 
     try:
-        return make(store, dataset, how, data_dir, _news(store, folder))
+        return make(store, dataset, how, data_dir, _news(store.within(BRIEF_SECONDS), folder))
     finally:
-        store.delete(folder.news)
+        with suppress(StoreError):  # old news do no harm, and must not hide what went wrong
+            store.within(BRIEF_SECONDS).delete(folder.news)
 
 
 def _news(store: Store, folder: DatasetFolder) -> Callable[[str], None]:

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import suppress
+from contextvars import copy_context
 from uuid import UUID
 
 from prefect import flow, task
@@ -14,12 +15,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, Workers, opened, planned
+from pipeline.errors import StoreError
 from pipeline.evaluation.frames import manifest
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
 from pipeline.runtime.driver import FleetStopped
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import Store, StudyFolder
+from pipeline.store.objects import BRIEF_SECONDS, Store, StudyFolder
 from pipeline.training.fleet import Fleet
 from pipeline.training.progress import Progress, RunStatus, results
 
@@ -31,7 +33,9 @@ class Poller(threading.Thread):
 
     def __init__(self, store: Store, experiments: list[Experiment]):
         super().__init__(name="poller", daemon=True)
-        self._progress = Progress(store, experiments)
+        self._brief = Progress(store.within(BRIEF_SECONDS), experiments)
+        self._patient = Progress(store, experiments)
+        self._context = copy_context()  # of the flow run: what is logged here belongs to it
         self._news = threading.Condition()
         self._standings: dict[str, RunStatus] = {}
         self._over = threading.Event()
@@ -39,14 +43,17 @@ class Poller(threading.Thread):
         self.stopped = False  # on purpose, before every run had an outcome
 
     def run(self) -> None:
+        self._context.run(self._look_on)
+
+    def _look_on(self) -> None:
         while not self._over.is_set():
-            with suppress(OSError):  # the store has been patient already; the next look may do better
-                self.refresh()
+            with suppress(StoreError):  # its outage is logged; the fleet's end shows whether it was too long
+                self._refresh(self._brief)
             self._over.wait(POLL_SECONDS)
 
-    def refresh(self) -> None:
+    def _refresh(self, progress: Progress) -> None:
         """Read the store once and tell who waits."""
-        standings = {s.experiment.id: s for s in self._progress.statuses()}
+        standings = {s.experiment.id: s for s in progress.statuses()}
         with self._news:
             self._standings = standings
             self._news.notify_all()
@@ -56,7 +63,7 @@ class Poller(threading.Thread):
         self._over.set()
         self.join()  # a look that began before must not be the last
         try:
-            self.refresh()
+            self._refresh(self._brief if self.stopped else self._patient)
         finally:
             with self._news:
                 self._released = True

@@ -8,6 +8,7 @@ import typer
 
 from flows.cli import layout, runs
 from flows.cli.doctor import Check
+from pipeline.errors import StoreError
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network, printed_name
 from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, Contradiction, printed_parameters
@@ -190,7 +191,10 @@ def _of_a_fleet(fleet: dict) -> str:
 
 def kept(store: Store, study: Study) -> str:
     """How many runs have their outcome or a checkpoint, after an interruption."""
-    statuses = Progress(store, list(study.wanted)).statuses()
+    try:
+        statuses = Progress(store.within(0), list(study.wanted)).statuses()
+    except StoreError as error:
+        return f"What was finished is kept in {store.url}, which cannot be read now: {error}"
     done, saved = sum(s.has_outcome for s in statuses), sum(s.state == "stopped" for s in statuses)
     known = done + len(trainable(study, statuses))
     checkpoints = f", {saved} a checkpoint" if saved else ""

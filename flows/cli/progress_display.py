@@ -3,11 +3,13 @@
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pipeline.errors import StoreError
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
@@ -15,6 +17,7 @@ from pipeline.store.objects import DatasetFolder, Store, StudyFolder
 from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
 LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
+AWAY_SECONDS = 10.0  # between two lines about a store that is away
 ROWS = 40  # of the live table; a larger study shows only what is at work
 
 
@@ -22,13 +25,17 @@ class Display:
     """A thread that shows how far the runs are, as a live table on a terminal and as plain lines elsewhere."""
 
     def __init__(self, store: Store, study: Study, workers: int, console: Console):
-        self._store, self._study, self._workers, self._console = store, study, workers, console
-        self._progress = Progress(store, list(study.wanted))
+        self._study, self._workers, self._console = study, workers, console
+        self._store = store.within(0)  # the next look comes soon
+        self._progress = Progress(self._store, list(study.wanted))
+        self._seen: tuple[str, list[RunStatus]] = ("looking into the store", [])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._show, name="display", daemon=True)
+        self._reader = threading.Thread(target=self._look_on, name="display's look", daemon=True)
         self._began = time.monotonic()
 
     def __enter__(self) -> "Display":
+        self._reader.start()
         self._thread.start()
         return self
 
@@ -36,15 +43,23 @@ class Display:
         self._stop.set()
         self._thread.join(timeout=10)
 
+    def _look_on(self) -> None:
+        """Read the store again and again, in a thread of its own: one that is silent keeps a call for a while."""
+        every = 0.5 if self._console.is_terminal else LINE_SECONDS
+        while not self._stop.wait(every):
+            with suppress(StoreError):  # the stage says for how long
+                standings = self._standings()
+                self._seen = self._stage(standings), standings
+
     def _show(self) -> None:
         if self._console.is_terminal:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
                 while not self._stop.wait(0.5):
-                    live.update(self._table(self._standings()), refresh=True)
+                    live.update(self._table(*self._now()), refresh=True)
             return
         said = ""
         while not self._stop.wait(LINE_SECONDS):
-            line = self._line(self._standings())
+            line = self._line(*self._now())
             if line != said:
                 self._console.print(f"{self._clock()}  {line}", highlight=False, soft_wrap=True)
                 said = line
@@ -58,13 +73,21 @@ class Display:
     def _clock(self) -> str:
         return f"{time.monotonic() - self._began:5.0f} s"
 
-    def _line(self, standings: list[RunStatus]) -> str:
+    def _now(self) -> tuple[str, list[RunStatus]]:
+        """The stage in words and the runs, as last seen; while the store is away, for how long it has been."""
+        stage, standings = self._seen
+        away = self._store.outage.seconds() // AWAY_SECONDS * AWAY_SECONDS
+        if not away:
+            return stage, standings
+        return f"the store has not answered for {duration(away)}; training goes on, the rest waits for it", standings
+
+    def _line(self, stage: str, standings: list[RunStatus]) -> str:
         running = [
             f"{printed_name(s.experiment.network.name)} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
             for s in standings
             if s.state == "running"
         ]
-        return "; ".join([self._stage(standings), *running])
+        return "; ".join([stage, *running])
 
     def _stage(self, standings: list[RunStatus]) -> str:
         settled = sum(s.has_outcome for s in standings)
@@ -93,8 +116,8 @@ class Display:
                 return f"preparing the data: {news['text']}"
         return "preparing the data"
 
-    def _table(self, standings: list[RunStatus]) -> Table:
-        table = Table(title=f"{self._clock()}  {self._stage(standings)}", title_justify="left", box=None)
+    def _table(self, stage: str, standings: list[RunStatus]) -> Table:
+        table = Table(title=f"{self._clock()}  {stage}", title_justify="left", box=None)
         for column in ("run", "state", "epoch", "error %"):
             table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")
         shown = standings if len(standings) <= ROWS else [s for s in standings if s.state == "running"]

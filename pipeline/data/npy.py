@@ -53,6 +53,8 @@ def reader(store: Store, folder: str, objects: dict[str, StoredObject]) -> Calla
 
     def read(name: str) -> Buffer:
         where, mend = store.url_of(f"{folder}/{name}"), f"Delete {store.url_of(folder)} and run again."
+        if name not in objects:
+            raise UserError(f"{store.url_of(folder)}/manifest.json is damaged: it does not name {name}. {mend}")
         try:
             data = store.read_buffer(f"{folder}/{name}")
         except FileNotFoundError as error:

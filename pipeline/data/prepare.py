@@ -4,6 +4,7 @@ Images lie as (N, H, W, C), the order in which convolutions read them. A data se
 lies in shards (write_shards.py).
 """
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 
@@ -27,6 +28,7 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
 from pipeline.plan.usual import LARGEST_WHITENED
 from pipeline.records.dataset import DatasetManifest, StoredObject
+from pipeline.records.record import DamagedRecord
 from pipeline.store import probe
 from pipeline.store.objects import DatasetFolder, Store, sha256
 
@@ -106,7 +108,11 @@ def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
     text = store.find(folder.manifest)
     if text is None:
         raise UserError(f"{dataset.name} is not prepared in {store.url}: run `strive reproduce` or the flow `prepare`")
-    return Prepared(store, folder, DatasetManifest.from_json(text, store.url_of(folder.manifest)), sha256(text))
+    address = store.url_of(folder.manifest)
+    manifest = DatasetManifest.from_json(text, address)
+    if json.loads(json.dumps(untagged(dataset))) != manifest.dataset:
+        raise DamagedRecord(f"{address} is of another data set than {dataset.name}. {DatasetManifest.REMEDY}")
+    return Prepared(store, folder, manifest, sha256(text))
 
 
 def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None = None, show: Show = silent) -> str:

@@ -116,12 +116,21 @@ def _is_here(file: Path, of: StoredObject) -> bool:
 
 def _fetch(store: Store, path: str, of: StoredObject, file: Path) -> None:
     data = store.find(path)
-    if data is None or entry(data) != of:
+    if data is None:
+        raise UserError(
+            f"{store.url_of(path)} is gone, though the study's list names it: publish the study again with "
+            "`strive reproduce`"
+        )
+    if entry(data) != of:
         raise UserError(
             f"{store.url_of(path)} is not what the study's list names: it is being published anew, or was damaged. "
             "Pull again; if this stays, `strive check STUDY --repair` and `strive reproduce STUDY` make it again."
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")
-    part.write_bytes(data)
-    os.replace(part, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"cannot write {file}: {error.strerror}. Free space there, or name another folder.") from error

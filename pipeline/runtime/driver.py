@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError
+from pipeline.errors import StoreAway, StoreError, UserError
 from pipeline.runtime.child_process import end_with_parent, kill_tree
 from pipeline.runtime.environment import child_environment
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 6.0  # for Ray to end its processes; after that they are killed
 REFUSED = 3  # exit status of a driver whose last line says what the user can do
+AWAY = 4  # of one whose last line says that a store did not answer
 HOME = Path(__file__).parents[2]  # the folder of package `pipeline`; Ray's workers import from their driver's first
 
 
@@ -58,8 +59,8 @@ class Driver:
     def wait(self) -> str:
         """The last line it said, when all is done.
 
-        UserError when it could not begin and the user can change that; FleetFailed with the end of what it said
-        when it failed, FleetStopped when it was stopped.
+        UserError when the user can change why it failed, StoreAway when its store was; FleetFailed with the end of
+        what it said when it failed otherwise, FleetStopped when it was stopped.
         """
         code = self._process.wait()
         assert self._process.stdin is not None
@@ -71,6 +72,8 @@ class Driver:
             raise FleetStopped("stopped")
         if code == REFUSED:
             raise UserError(lines[-1])
+        if code == AWAY:
+            raise StoreAway(lines[-1])
         if code != 0:
             raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {code}")
         return lines[-1] if lines else ""
@@ -94,9 +97,9 @@ def serve_parent(work: Callable[[dict, "Placement"], None]) -> None:
 
     try:
         work(order, ray_cluster.connect(order["workers"]))
-    except UserError as error:
+    except (UserError, StoreError) as error:
         print(error, flush=True)
-        sys.exit(REFUSED)
+        sys.exit(AWAY if isinstance(error, StoreAway) else REFUSED)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
         ray_cluster.disconnect()

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from http.client import HTTPException
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import fsspec
@@ -65,13 +65,14 @@ class Bucket:
             return False
 
     def names(self, prefix: str) -> list[str]:
-        """Every object below the folder `prefix`, as paths relative to it; keys that end in a slash are left out."""
+        """Every object below the folder `prefix`, as paths relative to it; without keys that are no paths of files,
+        such as those that end in a slash, which consoles make."""
         top = f"{self.root}/{prefix}".rstrip("/") + "/"
         found = self._call(lambda: self.fs.find(top))
         if not found:
             self._insist_on_bucket()
         below = (name.removeprefix(top) for name in found if name.startswith(top))
-        return sorted(name for name in below if name and not name.endswith("/"))
+        return sorted(name for name in below if not {"", ".", ".."} & set(name.split("/")))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """The length in bytes of every object below the folder `prefix`, by path relative to it."""
@@ -146,4 +147,11 @@ def filesystem():
         client_kwargs={"region_name": region} if region else {},
     )
     fs.retries = 1
+    fs.loop.set_exception_handler(_heard)
     return fs
+
+
+def _heard(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+    """asyncio prints a traceback of an error that none waited for: of a lost connection its call has told already."""
+    if not isinstance(about.get("exception"), OSError | aiohttp.ClientError):
+        loop.default_exception_handler(about)

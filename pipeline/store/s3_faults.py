@@ -18,6 +18,7 @@ _RIGHTS = (
     f"correct {_KEYS}, or grant them the right to list, read, write and delete there",
 )
 _FULL = ("it has no room left", f"free space there, or {ANOTHER}")
+_NO_CONDITIONS = ("it does not know conditional puts", f"{ANOTHER}, with If-None-Match on puts")
 _CODES = {
     "ExpiredToken": _TOKEN,
     "ExpiredTokenException": _TOKEN,
@@ -38,7 +39,8 @@ _CODES = {
     "IllegalLocationConstraintException": _REGION,
     "301": _REGION,
     "InvalidBucketName": ("there can be no bucket of this name", "correct --store or STRIVE_STORE"),
-    "NotImplemented": ("it does not know conditional puts", f"{ANOTHER}, with If-None-Match on puts"),
+    "NotImplemented": _NO_CONDITIONS,
+    "501": _NO_CONDITIONS,
     "QuotaExceeded": _FULL,
     "XMinioStorageFull": _FULL,
     "507": _FULL,

@@ -1,6 +1,7 @@
 """Checkpoints: model and momentum as safetensors, then a JSON note with their digest: with it they are whole."""
 
 import logging
+import re
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from pipeline.numerics.reference_loop import PartialEpoch
 from pipeline.records.attempt import CheckpointNote
 from pipeline.store.objects import RunFolder, Store, sha256
 
+NOTE = r"\d+(-\d+)?\.json"  # a checkpoint's note; others put objects beside it, too
 KEEP = 2  # checkpoints of an attempt
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ def save(
     )
     store.write(f"{folder}/{name}.safetensors", data)
     store.write_record(f"{folder}/{name}.json", note)
-    names = [name.removesuffix(".json") for name in store.names(folder) if name.endswith(".json")]
+    names = [name.removesuffix(".json") for name in store.names(folder) if re.fullmatch(NOTE, name)]
     for old in sorted(names, key=_position)[:-KEEP]:
         store.delete(f"{folder}/{old}.json")
         store.delete(f"{folder}/{old}.safetensors")
@@ -63,12 +65,19 @@ def newest(store: Store, run: RunFolder) -> Checkpoint | None:
     notes = [
         (_position(parts[2].removesuffix(".json")), int(parts[0]), parts[2].removesuffix(".json"))
         for parts in names
-        if len(parts) == 3 and parts[1] == "checkpoint" and parts[2].endswith(".json")
+        if len(parts) == 3 and parts[0].isdecimal() and parts[1] == "checkpoint" and re.fullmatch(NOTE, parts[2])
     ]
     for _, attempt, name in sorted(notes, reverse=True):
         if found := _read(store, f"{run.attempt(attempt)}/checkpoint/{name}", attempt):
             return found
     return None
+
+
+def fits(checkpoint: Checkpoint, model: nn.Module, optimizer: HasVelocities) -> bool:
+    """Whether the checkpoint is of this model: the same names and shapes."""
+    wanted = {f"model.{name}": tensor.shape for name, tensor in model.state_dict().items()}
+    wanted |= {f"momentum.{name}": velocity.shape for name, velocity in optimizer.velocities.items()}
+    return wanted == {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: HasVelocities) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from pipeline.data import prepare
+from pipeline.errors import StoreAway
 from pipeline.numerics.fast import parity_check
 from pipeline.numerics.fast.loop import Pause, chunks, epochs
 from pipeline.numerics.fast.precision import set_backend_flags
@@ -28,7 +29,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Digests, Outcome, Result
 from pipeline.runtime.allocator import keep_freed
 from pipeline.runtime.provenance import provenance
-from pipeline.store.objects import Store, sha256
+from pipeline.store.objects import BRIEF_SECONDS, Store, sha256
 from pipeline.training import checkpoint, history, packing
 from pipeline.training.device import device, mode_of
 from pipeline.training.leases import Lease, LeaseLost, Released
@@ -110,13 +111,13 @@ def train(
             if released():
                 leave(training, event.part(), trainings)
             elif _is_due(training, intervals.part):
-                save(training, event.part())
+                save_or_go_on(training, event.part())
             continue
         training.rows.append(event)
         training.lease.progress(len(training.rows), event.seconds)
         ended_early = trainer.diverged or trainer.dead
         if not ended_early and (trainer.finished or _is_due(training, intervals.epoch)):
-            save(training)
+            save_or_go_on(training)
         if trainer.finished:
             yield finish(trainings.pop(trainer))
     for training in trainings.values():  # an earlier attempt stopped between its last checkpoint and its result
@@ -149,20 +150,38 @@ def resume(training: Training) -> None:
     if len(rows) < found.epochs_done:
         log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, run.id)
         return
+    if not checkpoint.fits(found, trainer.model, trainer.weights):
+        log.warning(
+            "the checkpoint of attempt %s on %s is of another model; the run starts anew", found.attempt, run.id
+        )
+        return
     checkpoint.restore(found, trainer.model, trainer.weights)
     training.rows, trainer.epoch, trainer.part = rows, len(rows), found.part
     trainer.flat = flat_epochs([row.train_loss for row in rows], trainer.network.classes)
 
 
+def save_or_go_on(training: Training, part: PartialEpoch | None = None) -> None:
+    """`save`, unless the store is away: then training goes on, and the next checkpoint that is due is tried.
+
+    While the heartbeats' thread finds no store, this one does not look for it: it would stand still meanwhile.
+    """
+    if training.store.outage.seconds():
+        return
+    try:
+        save(training, part)
+    except StoreAway as away:
+        log.warning("no checkpoint of %s now, training goes on: %s", training.lease.run.id, away)
+
+
 def save(training: Training, part: PartialEpoch | None = None) -> None:
     """Write history and checkpoint: after the epochs so far and, inside an epoch, `part` of the next.
 
-    Raises LeaseLost, and writes nothing, when another process has taken the run over.
+    Raises LeaseLost, and writes nothing, when another process has taken the run over; StoreAway after a short wait.
     """
-    lease, trainer = training.lease, training.trainer
-    lease.check()
-    history.write(training.store, lease.run, lease.attempt, training.rows)
-    checkpoint.save(training.store, lease.run, lease.attempt, len(training.rows), trainer.model, trainer.weights, part)
+    lease, trainer, store = training.lease, training.trainer, training.store.within(BRIEF_SECONDS)
+    lease.check(brief=True)
+    history.write(store, lease.run, lease.attempt, training.rows)
+    checkpoint.save(store, lease.run, lease.attempt, len(training.rows), trainer.model, trainer.weights, part)
     training.saved_at = time.monotonic()
 
 
@@ -178,7 +197,8 @@ def leave(training: Training, part: PartialEpoch, all_of_them: dict[Trainer, Tra
 def finish(training: Training) -> Result:
     """Write history, weights and, last and once, the result: all that it names is there when it can be read.
 
-    Raises LeaseLost when another process has taken the run over or has written a result.
+    A store that is away is waited for. Raises LeaseLost when another process has taken the run over or has written a
+    result.
     """
     lease, store, rows, model = training.lease, training.store, training.rows, training.trainer.model
     last = rows[-1]

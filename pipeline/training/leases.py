@@ -3,29 +3,36 @@
 The lease of attempt n on a run is an object that one process alone can create. Next to it lie its heartbeat, rewritten
 while its owner lives, and its end, written when the attempt is over without a result, with the reason. All three lie
 in the run's folder `claims` (`RunFolder`), a name older than the word lease.
+
+A store that is away ends no lease: its owner goes on and writes heartbeats again when the store is back, and an
+observer who could not see the store counts the silence anew from then on. Where an observer sees the store and the
+owner does not, the observer takes the run over after SILENCE_SECONDS, by the next attempt's lease. The owner looks for
+such a lease when it reaches the store again, and before whatever it writes; where there is one, it stops.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from pipeline.errors import UserError
+from pipeline.errors import StoreAway, UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.records.attempt import AttemptEnd, Heartbeat, LeaseRecord, Owner
 from pipeline.records.result import Result, Retry, Summary
 from pipeline.runtime.process_identity import boot_id, host_name, process_started
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import BRIEF_SECONDS, RunFolder, Store
 from pipeline.training.attempt_time import device_seconds
 
 BEAT_SECONDS = 10.0  # between heartbeats
 SILENCE_SECONDS = 60.0  # without a new heartbeat, by the observer's clock, an owner counts as gone
 MAX_FAILURES = 3  # attempts that failed, after which a run has crashed
+# what is the fault of the store, the machine, the data or an installation, never of a run
+NO_FAULTS = (OSError, UserError, MemoryError, ImportError)
 FAILURE_KINDS = ("died", "failed")  # ends that are the run's own fault: it ended its process, or raised an error
 
 
@@ -71,8 +78,9 @@ def this_process(fleet: str = "", rank: int = 0) -> Owner:
 def attempts(store: Store, run: RunFolder) -> Attempts:
     """The attempts on a run."""
     names = [name.split(".") for name in store.names(run.leases)]
-    numbers = sorted(int(parts[0]) for parts in names if parts[1:] == ["json"])
-    return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in names if parts[1:] == ["end", "json"]))
+    ours = [parts for parts in names if parts[0].isdecimal()]  # others put objects there, too
+    numbers = sorted(int(parts[0]) for parts in ours if parts[1:] == ["json"])
+    return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in ours if parts[1:] == ["end", "json"]))
 
 
 class Lease:
@@ -85,6 +93,8 @@ class Lease:
         self.store, self.experiment, self.attempt, self.owner = store, experiment, attempt, owner
         self.run = RunFolder(experiment.id)
         self.finished = False  # set once the run has its result
+        self._brief = store.within(BRIEF_SECONDS)  # for what a later try does as well
+        self._lost = False  # as the heartbeats' thread has seen
         self._progress: dict[str, Any] = {}  # fields of the heartbeat
         self._beats = 0
         self._stop = threading.Event()
@@ -98,14 +108,16 @@ class Lease:
         self._stop.set()
         self._thread.join()
         if not self.finished and not isinstance(error, LeaseLost):
-            self.end("released", repr(error) if error else "left unfinished")
+            why = _words(error) if error else "left unfinished"
+            with suppress(StoreAway):  # then it ends by its silence
+                end_attempt(self._brief, self.run, self.attempt, "released", why)
 
     @contextmanager
     def blame_run(self) -> Iterator[None]:
         """An error raised inside ends the attempt as failed, unless it is of the store, the machine or the data."""
         try:
             yield
-        except (LeaseLost, Released, OSError, UserError):
+        except (LeaseLost, Released, *NO_FAULTS):
             raise
         except Exception as error:
             self.end("failed", repr(error))
@@ -116,22 +128,36 @@ class Lease:
         end_attempt(self.store, self.run, self.attempt, how, why)
 
     def progress(self, epoch: int, seconds: float) -> None:
-        """Tell observers how many epochs are done and how many seconds the last one took, with the next heartbeat."""
+        """Tell observers how many epochs are done and how many seconds the last one took, with the next heartbeat.
+
+        Raises LeaseLost once it was seen that another process has taken the run over.
+        """
+        if self._lost:
+            raise self._lost_to_another()
         self._progress = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "epoch_seconds": seconds}
 
-    def check(self) -> None:
-        """Raise LeaseLost when another process has taken the run over, as happens to one that slept for a minute."""
-        if self.store.exists(self.run.lease(self.attempt + 1)):
-            raise LeaseLost(f"attempt {self.attempt} on {self.run.id} was taken over")
+    def check(self, brief: bool = False) -> None:
+        """Raise LeaseLost when another process has taken the run over, as happens to one that slept for a minute.
+
+        StoreAway where the store is away for longer than it is waited for; `brief` waits a few seconds.
+        """
+        if self._lost or self._taken_over(self._brief if brief else self.store):
+            raise self._lost_to_another()
+
+    def _taken_over(self, store: Store) -> bool:
+        return store.exists(self.run.lease(self.attempt + 1))
+
+    def _lost_to_another(self) -> LeaseLost:
+        return LeaseLost(f"attempt {self.attempt} on {self.run.id} was taken over")
 
     def beat(self) -> None:
         """Rewrite the heartbeat."""
         self._beats += 1
         beat = Heartbeat(beat=self._beats, at=_now(), **self._progress)
-        self.store.write_json(self.run.heartbeat(self.attempt), beat.plain())
+        self._brief.write_json(self.run.heartbeat(self.attempt), beat.plain())
 
     def _write_heartbeats(self) -> None:
-        written, due = {}, 0.0
+        written, due, outages = {}, 0.0, self._brief.outage.ended
         while not self._stop.wait(0.5):
             # progress is written after a second, so that a run of seconds can be watched too
             if time.monotonic() < due and (self._progress == written or time.monotonic() < due - BEAT_SECONDS + 1):
@@ -139,16 +165,22 @@ class Lease:
             written, due = self._progress, time.monotonic() + BEAT_SECONDS
             try:
                 self.beat()
-            except OSError:  # the store has retried; a missed heartbeat must not end the run
+                if self._brief.outage.ended != outages:  # others may have seen the store meanwhile
+                    self._lost = self._taken_over(self._brief)
+                    outages = self._brief.outage.ended
+            except OSError:  # a missed heartbeat must not end the run; the next may be written
                 continue
 
 
 class LeaseObserver:
-    """Tells whether owners live; remembers, by its own clock, when each heartbeat last changed."""
+    """Tells whether owners live; remembers, by its own clock, when each heartbeat last changed.
+
+    Silence counts from the last outage of the store that this process has seen: none could be written in it.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic):
         self.store, self._clock = store, clock
-        self._seen: dict[str, tuple[bytes | None, float]] = {}
+        self._seen: dict[str, tuple[tuple[bytes | None, int], float]] = {}  # the heartbeat, the outages before it
 
     def alive(self, run: RunFolder, attempt: int) -> bool:
         """Whether the owner of this open attempt still trains the run."""
@@ -156,7 +188,7 @@ class LeaseObserver:
         if owner is None or owner_exited(owner):
             return False
         path = run.heartbeat(attempt)
-        beat, now = self.store.find(path), self._clock()
+        beat, now = (self.store.find(path), self.store.outage.ended), self._clock()
         before = self._seen.get(path)
         if before is None or before[0] != beat:
             self._seen[path] = (beat, now)
@@ -266,6 +298,11 @@ def retry(store: Store, run: RunFolder) -> bool:
     store.write_json(run.retry, Retry(last, _now(), store.read_json(run.result)).plain())
     store.delete(run.result)
     return True
+
+
+def _words(error: BaseException) -> str:
+    """What an error says: a sentence of ours as it stands."""
+    return str(error) if isinstance(error, OSError | UserError) and str(error) else repr(error)
 
 
 def _now() -> str:

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
 
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
-from pipeline.training.device import mode_of
+from pipeline.training.device import device, mode_of
 from pipeline.training.leases import Lease, LeaseLost, Released
 
 log = logging.getLogger(__name__)
@@ -23,15 +26,27 @@ def train_all(leases: Sequence[Lease], train: Train, side_by_side: bool) -> Iter
         if len(group) > 1:
             try:
                 yield from train(group)
-            except (LeaseLost, Released, OSError, UserError):
+            except (LeaseLost, Released, OSError, UserError, ImportError):
                 raise
             except Exception as error:
                 log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)
         # outside `except`, where the error would keep alive what filled the memory
         for lease in group:
             if not lease.finished:
-                with lease.blame_run():
+                with lease.blame_run(), _full_memory_named(lease):
                     yield from train([lease])
+
+
+@contextmanager
+def _full_memory_named(lease: Lease) -> Iterator[None]:
+    """A run that does not fit into memory by itself is refused: the machine is too small, or others use it."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise UserError(
+            f"the memory of {device()} is too small, or in use, for {lease.experiment.id}: "
+            "free some, train with fewer --workers, or on another machine"
+        ) from error
 
 
 def groups(leases: Sequence[Lease]) -> list[list[Lease]]:

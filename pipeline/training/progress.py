@@ -1,5 +1,6 @@
 """How far a study is, read from the store alone."""
 
+import re
 from dataclasses import dataclass
 
 from pipeline.plan.experiment import Experiment
@@ -11,6 +12,7 @@ from pipeline.store.objects import RunFolder, Store
 from pipeline.store.results import find_result
 from pipeline.training.leases import LeaseObserver, attempts
 
+NOTE = r"\d+/checkpoint/(?P<epochs>\d+)(-\d+)?\.json"  # of a checkpoint, below the attempts of its run
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged")
 
 
@@ -91,9 +93,8 @@ class Progress:
 
 def _saved_epochs(store: Store, run: RunFolder) -> int | None:
     """The whole epochs in the furthest checkpoint of any attempt, from its name; None where there is none."""
-    names = [name.split("/") for name in store.names(run.attempts) if name.endswith(".json")]
-    notes = [parts[2].removesuffix(".json") for parts in names if len(parts) == 3 and parts[1] == "checkpoint"]
-    return max((int(name.partition("-")[0]) for name in notes), default=None)
+    found = (re.fullmatch(NOTE, name) for name in store.names(run.attempts))
+    return max((int(note["epochs"]) for note in found if note), default=None)
 
 
 def results(statuses: list[RunStatus]) -> dict[str, Result]:

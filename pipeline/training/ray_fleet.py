@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
-from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import flops
 from pipeline.runtime.ray_cluster import Placement
@@ -67,7 +66,7 @@ def run_after_run(
         if acquired:
             try:
                 job.run(acquired, store, released=released.is_set)
-            except (OSError, UserError) as error:
+            except leases.NO_FAULTS as error:
                 # of the store, the machine or the data: other experiments would fail in the same way
                 return Ended(all_done=False, why=f"{owner.host}: {error}")
             except Exception:

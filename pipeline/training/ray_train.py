@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -9,14 +10,13 @@ from pipeline.runtime.ray_cluster import Placement  # before Ray: it sets what R
 from pipeline.runtime.ray_workers import cause
 
 # isort: split
-from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
 from ray.train.torch import TorchTrainer
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.store.objects import RunFolder, Store, open_store
-from pipeline.store.replica import MARK
 from pipeline.training import leases
 
 POLL_SECONDS = 1.0
@@ -33,17 +33,15 @@ def train_alone(work: Callable[[], Any]) -> Any:
 def train_together(experiment: Experiment, store_url: str, placement: Placement) -> None:
     """Train one experiment on all workers at once, each computing its share of every batch, until it has its result."""
     name = f"fleet-{uuid4().hex[:12]}"
-    TorchTrainer(
-        _group_worker(name, experiment, store_url),
-        scaling_config=_scaling(placement),
-        run_config=_run_config(name, experiment, store_url),
-    ).fit()
-    store = open_store(store_url)
-    for file in store.names(f"fleets/{name}"):  # Ray's own, of no use afterwards
-        store.delete(f"fleets/{name}/{file}")
-    run = RunFolder(experiment.id)
+    with TemporaryDirectory(prefix="strive-ray-") as notes:
+        TorchTrainer(
+            _group_worker(name, experiment, store_url),
+            scaling_config=_scaling(placement),
+            run_config=_run_config(name, experiment, store_url, notes),
+        ).fit()
+    store, run = open_store(store_url), RunFolder(experiment.id)
     if not store.exists(run.result):
-        raise RuntimeError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
+        raise UserError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
 
 
 def _scaling(placement: Placement) -> ScalingConfig:
@@ -54,12 +52,12 @@ def _scaling(placement: Placement) -> ScalingConfig:
     )
 
 
-def _run_config(name: str, experiment: Experiment, store_url: str) -> RunConfig:
-    folder, filesystem = _storage(store_url)
+def _run_config(name: str, experiment: Experiment, store_url: str, notes: str) -> RunConfig:
+    """`notes` is a folder for Ray's own notes, on this host: its workers report nothing through Ray, and what it notes
+    in a store would fail with it."""
     return RunConfig(
         name=name,
-        storage_path=folder,
-        storage_filesystem=filesystem,
+        storage_path=notes,
         # the run crashes after MAX_FAILURES dead workers; lost machines are no fault of its own
         failure_config=FailureConfig(max_failures=10 * leases.MAX_FAILURES),
         callbacks=[RecordWorkerDeath(name, experiment, store_url)],
@@ -118,13 +116,3 @@ def _preempted(error: Exception) -> bool:
 def _resources(placement: Placement) -> dict[str, float]:
     gpus = {"GPU": placement.gpus_per_worker} if placement.gpus_per_worker else {}
     return {"CPU": placement.cpus_per_worker, **gpus}
-
-
-def _storage(url: str):
-    """Where Ray writes its own files: in the store, through our S3 client, for pyarrow's ignores AWS_ENDPOINT_URL."""
-    store_url = url.partition(MARK)[0]
-    if store_url.startswith("s3://"):
-        from pipeline.store.s3 import filesystem
-
-        return f"{store_url.removeprefix('s3://')}/fleets", PyFileSystem(FSSpecHandler(filesystem()))
-    return f"{store_url}/fleets", LocalFileSystem()

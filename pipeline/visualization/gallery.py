@@ -52,9 +52,11 @@ def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
             if result is None or result.outcome != "done":
                 continue
             folder = RunFolder(experiment.id)
-            names = [name for name in store.names(folder.figures) if name.endswith(".json")]
+            there = set(store.names(folder.figures))
+            names = [name for name in sorted(there) if name.endswith(".json") and f"{name[:-5]}.png" in there]
             notes = list(readers.map(lambda name, at=folder: notes_read(store, at.figure(name)), names))
-            if kept := _kept([note for note in notes if note.get("weights") == result.digests.model]):
+            ours = [note for note in notes if isinstance(note, dict)]  # others put objects there, too
+            if kept := _kept([note for note in ours if note.get("weights") == result.digests.model]):
                 runs.append(_run(experiment, result, kept))
     return runs
 

@@ -277,7 +277,7 @@ def test_a_damaged_history_starts_the_run_anew(prepared, monkeypatch, caplog):
 
 def test_a_result_of_another_attempt_stands(prepared, monkeypatch):
     held, run = claim(prepared), RunFolder(ONE.id)
-    monkeypatch.setattr(leases.Lease, "check", lambda _self: prepared.write_json(run.result, {"attempt": 2}))
+    monkeypatch.setattr(leases.Lease, "check", lambda *_, **__: prepared.write_json(run.result, {"attempt": 2}))
     with pytest.raises(leases.LeaseLost, match="another attempt"):
         job.run([held], prepared, checkpoint_seconds=0)
     assert prepared.read_json(run.result) == {"attempt": 2}
