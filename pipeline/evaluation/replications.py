@@ -81,7 +81,7 @@ def compare(original: Result, again: Result, by: Noise) -> Replication:
     else:
         verdict, why = "drifted", f"{apart}; two runs differ by at most {by.points:.2f} by chance ({by.of})"
     return Replication(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         comparison=verdict,
         why=why,
         outcome=again.outcome,
@@ -111,8 +111,8 @@ def settle(store: Store, replica: Store, study: Study, results: Mapping[str, Res
 def replication_rows(study: Study, found: Sequence[tuple[str, Replication]]) -> list[dict[str, Any]]:
     """One row a replication, the newest first."""
     by_id = {e.id: e for e in study.wanted}
-    rows = [_row(by_id[id], one) for id, one in found if id in by_id]
-    return sorted(rows, key=lambda row: (row["at"], row["run"]), reverse=True)
+    newest = sorted(found, key=lambda pair: (pair[1].at, pair[0]), reverse=True)
+    return [_row(by_id[id], one) for id, one in newest if id in by_id]
 
 
 def _row(this: Experiment, one: Replication) -> dict[str, Any]:
@@ -120,9 +120,10 @@ def _row(this: Experiment, one: Replication) -> dict[str, Any]:
     before = error_percent(one.original_wrong, one.seen) if one.seen else None
     error = error_percent(one.wrong, one.seen) if one.outcome == "done" else None
     return {
-        "at": one.at,
+        "at": one.at[:16].replace("T", " "),
         "network": this.network.name,
         "dataset": this.dataset.name,
+        "augmented": this.augmented,
         "lr": this.recipe.lr,
         "seed": this.seed,
         "comparison": one.comparison,

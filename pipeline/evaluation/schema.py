@@ -148,6 +148,7 @@ REPLICATIONS = (
     Column("network", "text", "name of the network", "network"),
     Column("dataset", "text", "data set", "data"),
     Column("lr", "number", "learning rate", "learning rate", "g"),
+    Column("augmented", "flag", "whether its training images are varied", "augmented"),
     Column("seed", "count", "seed of the original and of the replication", "seed", "d"),
     Column("comparison", "text", "same bits (of the weights), same counts (of errors), within noise, or drifted",
            "came out"),

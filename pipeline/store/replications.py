@@ -10,7 +10,7 @@ RECORDS = "replicated"
 
 def path_of(run: str, at: str) -> str:
     """Where the record of a run's replication at that time lies."""
-    return f"{RECORDS}/{run}/{at.replace(':', '').replace('+0000', 'Z')}.json"
+    return f"{RECORDS}/{run}/{at.replace(':', '').replace('+0000', 'Z').replace('.', '')}.json"
 
 
 def names(store: Store, runs: Iterable[str]) -> list[str]:
