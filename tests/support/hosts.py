@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,6 +33,7 @@ class Host:
     name: str
     number: int
     _first: subprocess.Popen | None = None  # of its processes; the others end with it
+    _others: list[subprocess.Popen] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -47,7 +48,9 @@ class Host:
         words = ["nsenter", "--target", str(first.pid), "--uts", "--pid", "--mount", "--net", "sh", "-c", command]
         with log.open("ab") as said:
             given = {**os.environ, "RAY_TMPDIR": self.folder, **(env or {})}
-            return subprocess.Popen(words, stdout=said, stderr=said, env=given, stdin=stdin, start_new_session=True)
+            process = subprocess.Popen(words, stdout=said, stderr=said, env=given, stdin=stdin, start_new_session=True)
+        self._others.append(process)
+        return process
 
     def _boot(self) -> None:
         Path(self.folder).mkdir(exist_ok=True)
@@ -73,7 +76,11 @@ class Host:
         if self._first is not None:
             os.killpg(self._first.pid, signal.SIGKILL)
             self._first.wait(30)
-        self._first = None
+        for process in self._others:
+            process.wait(30)
+            if process.stdin:
+                process.stdin.close()
+        self._first, self._others = None, []
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def cable(self, up: bool) -> None:
