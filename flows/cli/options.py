@@ -184,7 +184,7 @@ def find_dataset(text: str, side: int | None = None) -> Dataset:
 
 def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
     """Say how long the work will take, about; over an hour it needs `--yes`, or a yes on a terminal."""
-    from flows.cli.progress_display import duration
+    from pipeline.plan.words import duration
 
     typer.echo(f"{what}: about {duration(seconds)}.", err=quiet)
     if seconds <= LONG_SECONDS or yes:

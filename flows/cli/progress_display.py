@@ -13,6 +13,7 @@ from pipeline.errors import StoreError
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
+from pipeline.plan.words import duration
 from pipeline.store.objects import DatasetFolder, Store, StudyFolder
 from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
@@ -134,18 +135,6 @@ class Display:
 
 def _data(experiment: Experiment) -> DatasetFolder:
     return DatasetFolder(experiment.dataset, experiment.recipe.preprocess)
-
-
-def duration(seconds: float) -> str:
-    """For people: 40 s, 3 min 20 s, 5 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} days"
 
 
 def console() -> Console:

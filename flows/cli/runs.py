@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import typer
 
 from flows.cli import layout
-from flows.cli.progress_display import duration
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
 from pipeline.plan.studies import Study
+from pipeline.plan.words import duration
 from pipeline.runtime.limits import cores
 from pipeline.store.objects import Store
 from pipeline.training.progress import RunStatus, seconds_left, trainable

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -83,7 +84,7 @@ def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, o
         runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [state.state_details.flow_run_id]}))
     states = {run.name: (run.state.name, run.state.message) for run in runs}
     assert set(states) == {"fleet of smoke", ONE.label, TWO.label}
-    assert states[ONE.label] == ("Completed", f"{ONE.id}: 3 wrong of 355")
+    assert states[ONE.label] == ("Completed", f"{ONE.id}: 3 wrong of 355, 0.85 %")
     assert states[TWO.label][0] == "Crashed"
     assert "no memory" in states[TWO.label][1]
     assert fleet.stopped == 0
@@ -428,3 +429,64 @@ def test_a_crashed_run_fails_the_flow_once_all_is_published(harness, of_smoke):
     assert TWO.id in state.message
     done(kept, TWO, outcome="diverged")  # an outcome of the experiment, not a failure of the flow
     assert final_state(kept, study("smoke"), {}) is None
+
+
+@pytest.mark.prefect
+def test_tasks_wait_for_their_runs_and_their_logs_tell_how_these_go(harness, fleet, of_smoke, monkeypatch):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, LogFilter, LogFilterTaskRunId
+    from prefect.context import TaskRunContext
+
+    from flows import watch
+    from flows.train import train
+
+    monkeypatch.setattr(watch, "LOG_SECONDS", 0.3)
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.2)
+    seen = {}
+
+    def states(flow_run):
+        with get_client(sync_client=True) as client:
+            runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id={"any_": [flow_run]}))
+        return {run.name: run for run in runs}
+
+    def work(_experiments, store):
+        [held], _ = leases.acquire(store, [ONE], 1, leases.this_process(), leases.LeaseObserver(store))
+        with held:
+            held.progress(1, 2.0)
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                flow_run = TaskRunContext.get().task_run.flow_run_id
+                seen.update({name: run.state.name for name, run in states(flow_run).items()})
+                if seen.get(ONE.label) == "Running" and seen.get(TWO.label) == "Pending":
+                    time.sleep(1.5)
+                    break
+                time.sleep(0.3)
+            done(store, ONE)
+            done(store, TWO)
+            held.finished = True
+
+    fleet.work = work
+    state = train(**of_smoke, return_state=True)
+    assert state.is_completed()
+    assert (seen[ONE.label], seen[TWO.label]) == ("Running", "Pending")
+    one = states(state.state_details.flow_run_id)[ONE.label]
+    with get_client(sync_client=True) as client:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            found = client.read_logs(LogFilter(task_run_id=LogFilterTaskRunId(any_=[one.id])))
+            if any("epoch 1 of 2" in log.message for log in found):
+                break
+            time.sleep(0.5)
+    assert any("attempt 1: epoch 1 of 2, 2 s an epoch" in log.message for log in found), [f.message for f in found]
+
+
+def test_many_runs_are_shown_by_network_and_learning_rate():
+    from flows.watch import SINGLE_RUNS, groups
+
+    runs = study("table-3", 5).experiments
+    assert len(runs) > SINGLE_RUNS
+    found = groups(runs)
+    assert len(found) == 12 * 4
+    assert found["All-CNN-C, cifar10, learning rate 0.05: 5 runs"] == [
+        e.id for e in runs if e.network.name == "all-cnn-c" and e.recipe.lr == 0.05
+    ]
