@@ -21,7 +21,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
 from pipeline.runtime.driver import FleetStopped
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import BRIEF_SECONDS, Store, StudyFolder
+from pipeline.store.objects import BRIEF_SECONDS, Store
+from pipeline.store.paths import StudyFolder
 from pipeline.training.fleet import Fleet
 from pipeline.training.progress import Progress, RunStatus, results
 

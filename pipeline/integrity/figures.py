@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pipeline.integrity.fault import GONE, Fault, reason
 from pipeline.records.dataset import StoredObject
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import RunFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder
 from pipeline.visualization.notes import files_of
 
 MEANS, MEND = "the page and the gallery show something else than was drawn", "the picture is drawn again"

@@ -22,7 +22,8 @@ from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
 from pipeline.records.published import Edition
 from pipeline.records.result import Result, Summary
-from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder
+from pipeline.store.objects import AT_ONCE, Store
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.visualization import notes
 from pipeline.visualization.catalogue import RenderRequest, pictures
 

@@ -10,7 +10,8 @@ from pipeline.errors import UserError
 from pipeline.records.dataset import StoredObject
 from pipeline.records.published import FileList
 from pipeline.records.record import SEAL, DamagedRecord, unsealed
-from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder, sha256
+from pipeline.store.objects import AT_ONCE, Store, sha256
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.visualization.notes import files_of
 
 Entries = Mapping[str, StoredObject]

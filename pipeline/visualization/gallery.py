@@ -14,7 +14,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.records.dataset import StoredObject
 from pipeline.records.record import SEAL
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, Store, StudyFolder, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.store.results import find_result
 from pipeline.visualization.catalogue import KINDS
 from pipeline.visualization.notes import read as notes_read

@@ -11,9 +11,12 @@ from pipeline.plan.studies import study
 from pipeline.publication import index, pull
 from pipeline.store import probe
 from pipeline.store.local import Folder
-from pipeline.store.objects import DatasetFolder, RunFolder, Store, StudyFolder, open_store
-from pipeline.training import checkpoint, leases
-from pipeline.training.leases import LeaseObserver, acquire, this_process
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
+from pipeline.training import checkpoint
+from pipeline.training.attempts import MAX_FAILURES, attempts, failures
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 from pipeline.training.progress import Progress
 from pipeline.visualization import gallery
 
@@ -161,7 +164,7 @@ def test_objects_of_others_harm_nothing(store, tmp_path):
             f"{folder.top}/../x",
         ):
             store.backend.fs.call_s3("put_object", Bucket=bucket, Key=f"{top}/{key}", Body=b"")
-    assert leases.attempts(store, RUN).numbers == (1,)
+    assert attempts(store, RUN).numbers == (1,)
     assert [s.state for s in Progress(store, [ONE]).statuses()] == ["running"]
     assert checkpoint.newest(store, RUN) is None
     store.write_json(RUN.result, {"outcome": "done", "attempt": 1, "wrong": 1, "seen": 9, "epochs": 2})
@@ -186,12 +189,12 @@ def test_a_damaged_manifest_is_named_never_counted_and_mended(store, harm):
     prepare.make(store, ONE.dataset, ONE.recipe.preprocess)
     whole = store.read(folder.manifest)
     store.write(folder.manifest, harm)
-    for _ in range(leases.MAX_FAILURES + 1):
+    for _ in range(MAX_FAILURES + 1):
         prepare.load.cache_clear()
         held, _ = acquire(store, [ONE], 1, this_process(), LeaseObserver(store))
         with pytest.raises(UserError, match=rf"{store.url_of(folder.top)}/manifest.json .*\. Delete "):
             job.run(held, store)
-    assert leases.failures(store, RUN, leases.attempts(store, RUN)) == []
+    assert failures(store, RUN, attempts(store, RUN)) == []
     store.write(folder.manifest, whole)
     prepare.load.cache_clear()
     held, _ = acquire(store, [ONE], 1, this_process(), LeaseObserver(store))
