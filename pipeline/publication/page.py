@@ -190,7 +190,7 @@ def _picture(store: Store, experiment: Experiment, result: Result) -> dict[str, 
     if not ranked:
         return None
     beside = f"{top}/{ranked[0].removesuffix('.png')}.json"
-    note = notes.read(store, beside) if store.exists(beside) else {}
+    note = notes.read(store, beside) if notes.is_note(beside) and store.exists(beside) else {}
     columns = f"; from the left: {', '.join(note['columns'])}" if note.get("columns") else ""
     return {
         "title": f"{in_print(id.split('.')[0])}. {note.get('title', ranked[0])}{columns}",
