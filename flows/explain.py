@@ -30,7 +30,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import Store, StudyFolder, open_store
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import StudyFolder
 from pipeline.visualization.catalogue import Picture, RenderRequest, runs_of
 from pipeline.visualization.render import Rendering, Work, explained, is_small, render_here, to_draw
 

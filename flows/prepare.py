@@ -13,7 +13,8 @@ from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
 from pipeline.records.dataset import DatasetManifest
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import BRIEF_SECONDS, DatasetFolder, Store, open_store
+from pipeline.store.objects import BRIEF_SECONDS, Store, open_store
+from pipeline.store.paths import DatasetFolder
 
 
 @task(task_run_name="{dataset.name}", cache_policy=NO_CACHE)

@@ -17,7 +17,8 @@ from pipeline.publication.plots import Plot
 from pipeline.publication.publish import Published
 from pipeline.publication.publish import publish as publish_study
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import Store, StudyFolder, open_store
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import StudyFolder
 
 FIRST = ("network", "augmented", "paper %", "error %", "difference", "verdict")
 

@@ -22,7 +22,8 @@ from pipeline.plan.schedule import needed
 from pipeline.runtime.driver import FleetStopped
 from pipeline.runtime.limits import cores
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import StudyFolder
 from pipeline.training.fleet import Fleet
 from pipeline.training.progress import Progress, results
 

@@ -25,7 +25,8 @@ from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.words import duration
 from pipeline.records.result import error_percent
-from pipeline.store.objects import BRIEF_SECONDS, RunFolder, Store
+from pipeline.store.objects import BRIEF_SECONDS, Store
+from pipeline.store.paths import RunFolder
 from pipeline.training import history
 from pipeline.training.progress import Progress, RunStatus, seconds_left
 

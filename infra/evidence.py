@@ -93,9 +93,10 @@ def collect() -> None:
 
 def keep(names: list[str]) -> None:
     """What `collect` runs in the environment of the frozen checkout; prints the studies that have new runs."""
-    from pipeline.evaluation.verify import publish_float16, verify
+    # a frozen checkout may be older than this file: from there come only names that lay there all along
+    from pipeline.evaluation.verify import RunFolder, publish_float16, verify
     from pipeline.plan.studies import study
-    from pipeline.store.objects import RunFolder, open_store
+    from pipeline.store.objects import open_store
 
     store = open_store(str(STORE))
     for name in names:

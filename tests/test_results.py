@@ -13,7 +13,8 @@ from pipeline.plan.experiment import experiment
 from pipeline.plan.studies import study
 from pipeline.records.attempt import Provenance
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, open_store, sha256
+from pipeline.store.objects import open_store, sha256
+from pipeline.store.paths import RunFolder
 
 ROOT = Path(__file__).parents[1]
 STORE = open_store(str(ROOT / "results"))

@@ -5,7 +5,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 from pipeline.store.results import find_result
 from pipeline.visualization import render
 from pipeline.visualization.catalogue import RenderRequest, pictures, runs_of

@@ -14,7 +14,8 @@ from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.plan.words import duration
-from pipeline.store.objects import DatasetFolder, Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import DatasetFolder, StudyFolder
 from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
 LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal

@@ -16,7 +16,8 @@ from pipeline.publication import completeness
 from pipeline.records.replication import Replication
 from pipeline.runtime.limits import cores
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.store.replications import names
 from pipeline.training.progress import Progress, trainable
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, parse_images

@@ -34,7 +34,8 @@ from pipeline.publication.latest import read
 from pipeline.publication.pull import pull as fetch
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import published_seeds
-from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder, StudyFolder
 
 ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 

@@ -11,8 +11,10 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import gpu_seconds, needed
 from pipeline.plan.studies import Study
-from pipeline.store.objects import DatasetFolder, RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import job, leases
+from pipeline.training.owners import SILENCE_SECONDS, LeaseObserver, is_local, this_process
 from pipeline.training.progress import Progress, RunStatus, results, seconds_left
 
 
@@ -21,11 +23,11 @@ def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bo
 
     The owner of an older lease, on another host, counts as gone after a minute without a heartbeat.
     """
-    owner, watch = leases.this_process(), leases.LeaseObserver(store)
-    until = time.monotonic() + leases.SILENCE_SECONDS + 1
+    owner, watch = this_process(), LeaseObserver(store)
+    until = time.monotonic() + SILENCE_SECONDS + 1
     while True:
         held, settled = leases.acquire(store, [experiment], 1, owner, watch)
-        if held or settled or time.monotonic() > until or leases.is_local(store, RunFolder(experiment.id)):
+        if held or settled or time.monotonic() > until or is_local(store, RunFolder(experiment.id)):
             return held, settled
         time.sleep(1)
 
@@ -35,7 +37,7 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
 
     Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
     """
-    owner, watch = leases.this_process(), leases.LeaseObserver(store)
+    owner, watch = this_process(), LeaseObserver(store)
     progress = Progress(store, list(study.wanted))
     while missing := needed(study, results(progress.statuses())):
         held, settled = leases.acquire(store, missing, 1, owner, watch)

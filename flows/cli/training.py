@@ -38,7 +38,7 @@ from pipeline.plan.one_run import one_run
 from pipeline.plan.studies import study
 from pipeline.plan.study import part_of
 from pipeline.runtime.settings import settings
-from pipeline.store.objects import RunFolder
+from pipeline.store.paths import RunFolder
 
 
 @answered
@@ -132,9 +132,9 @@ def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = Fal
     """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
     opened = store_of(store)
     experiment = find_run(opened, run)
-    from pipeline.training import leases
+    from pipeline.training import attempts
 
-    if not leases.retry(opened, RunFolder(experiment.id)):
+    if not attempts.retry(opened, RunFolder(experiment.id)):
         state = output.status_of(opened, experiment).state
         raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
     text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"

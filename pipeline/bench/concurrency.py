@@ -15,7 +15,8 @@ from pipeline.paper.networks import Network
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
 from pipeline.records.attempt import LeaseRecord
-from pipeline.store.objects import RunFolder, Store, open_store
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import RunFolder
 from pipeline.training import history
 from pipeline.training.fleet import Fleet
 

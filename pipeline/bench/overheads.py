@@ -13,7 +13,8 @@ from pipeline.numerics.evaluate import count_wrong
 from pipeline.numerics.preprocessing import contrast_normalized, fit, whiten
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Whiten
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 from pipeline.training import checkpoint, job
 
 IMPORTS = ("torch", "ray", "prefect", "pandas", "pipeline.training.job", "flows.cli.app")

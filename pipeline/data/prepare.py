@@ -30,7 +30,8 @@ from pipeline.plan.usual import LARGEST_WHITENED
 from pipeline.records.dataset import DatasetManifest, StoredObject
 from pipeline.records.record import DamagedRecord
 from pipeline.store import probe
-from pipeline.store.objects import DatasetFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import DatasetFolder
 
 
 class Prepared:

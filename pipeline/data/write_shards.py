@@ -18,7 +18,8 @@ from pipeline.errors import UserError
 from pipeline.numerics.random_streams import generator_for
 from pipeline.plan.datasets import Dataset
 from pipeline.records.dataset import StoredObject
-from pipeline.store.objects import DatasetFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import DatasetFolder
 
 SHOWN = 100  # times that it is said how far a part is
 NAMED = 10  # damaged files that a refusal names

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.records.result import Evaluation, Result
-from pipeline.store.objects import AT_ONCE, RunFolder, Store
+from pipeline.store.objects import AT_ONCE, Store
+from pipeline.store.paths import RunFolder
 
 
 def proof_of(result: Result) -> Evaluation:

@@ -15,7 +15,8 @@ from pipeline.plan.studies import Study
 from pipeline.records.replication import Replication
 from pipeline.records.result import Result, error_percent
 from pipeline.runtime.commit import code_commit
-from pipeline.store.objects import RunFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder
 from pipeline.store.replications import kept, names, path_of
 
 LEVEL = 0.95  # of the interval in which two runs that differ by chance alone lie

@@ -15,7 +15,8 @@ from pipeline.numerics.model import build
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.records.result import Result
 from pipeline.runtime.provenance import processor
-from pipeline.store.objects import RunFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder
 from pipeline.training import checkpoint
 from pipeline.training.device import device
 

@@ -16,8 +16,9 @@ from pipeline.publication import pull
 from pipeline.publication.turn import is_held
 from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Result
-from pipeline.store.objects import AT_ONCE, DatasetFolder, RunFolder, Store, StudyFolder, sha256
-from pipeline.training.leases import attempts, end_attempt
+from pipeline.store.objects import AT_ONCE, Store, sha256
+from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
+from pipeline.training.attempts import attempts, end_attempt
 from pipeline.visualization.catalogue import runs_of
 
 

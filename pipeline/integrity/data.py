@@ -9,7 +9,8 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.plain_form import untagged
 from pipeline.records.dataset import DatasetManifest, StoredObject
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import DatasetFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import DatasetFolder
 
 MEANS = "no run can be trained, verified or drawn with it"
 MEND = "it is prepared again from the published data"

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pipeline.integrity.fault import GONE, Fault, reason
 from pipeline.records.dataset import StoredObject
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import RunFolder, Store, sha256
-from pipeline.visualization.notes import files_of
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder
+from pipeline.visualization.notes import files_of, is_note
 
 MEANS, MEND = "the page and the gallery show something else than was drawn", "the picture is drawn again"
 
@@ -18,7 +19,7 @@ def figure_faults(
     not read."""
     names = [name.removeprefix("figures/") for name in sizes if name.startswith("figures/")]
     made: dict[str, StoredObject] = {}
-    for name in (name for name in names if name.endswith(".json") and whole):
+    for name in (name for name in names if whole and is_note(name)):
         path, address = run.figure(name), store.url_of(run.figure(name))
         try:
             made |= files_of(store.read(path), address)

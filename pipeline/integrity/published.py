@@ -8,7 +8,8 @@ from pipeline.publication.latest import digest_of
 from pipeline.records.dataset import StoredObject
 from pipeline.records.published import Edition, Inputs, StudyManifest
 from pipeline.records.record import DamagedRecord, Record
-from pipeline.store.objects import Store, StudyFolder, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import StudyFolder
 
 MEANS, MEND = "readers find something else than was published", "`strive reproduce` makes it again"
 EARLIER = "an earlier publication can no longer be looked at whole"

@@ -9,7 +9,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.records.attempt import AttemptEnd, CheckpointNote, Heartbeat, LeaseRecord, Provenance
 from pipeline.records.record import SEAL, DamagedRecord, Record
 from pipeline.records.result import Evaluation, Result, Retry
-from pipeline.store.objects import RunFolder, Store, sha256, to_json
+from pipeline.store.objects import Store, sha256, to_json
+from pipeline.store.paths import RunFolder
 
 NO_NUMBER = "the run has no number in tables and pages"
 SIDE = ((".beat.json", Heartbeat), (".end.json", AttemptEnd), (".json", LeaseRecord))

@@ -6,7 +6,8 @@ from typing import Any
 from pipeline.integrity.fault import GONE, TRAIN_AGAIN, Fault
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder
 
 MEANS = "no picture can be drawn of the run, and its number cannot be proved again"
 

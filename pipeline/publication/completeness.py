@@ -15,7 +15,8 @@ from pipeline.publication import pull
 from pipeline.records.published import Inputs
 from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Result
-from pipeline.store.objects import AT_ONCE, DatasetFolder, RunFolder, Store, StudyFolder, sha256
+from pipeline.store.objects import AT_ONCE, Store, sha256
+from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
 from pipeline.store.replications import names
 from pipeline.store.results import read_results
 from pipeline.visualization.catalogue import RenderRequest, chosen_runs, missing

@@ -10,7 +10,8 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.records.result import Result, error_percent
-from pipeline.store.objects import AT_ONCE, RunFolder, Store
+from pipeline.store.objects import AT_ONCE, Store
+from pipeline.store.paths import RunFolder
 
 COLUMNS = ["epoch", "train_wrong", "train_seen", "test_wrong", "test_seen"]
 POINTS = 120  # epochs kept of a curve: more are not seen

@@ -15,7 +15,8 @@ from pipeline.publication import formats, latest
 from pipeline.records.dataset import StoredObject
 from pipeline.records.published import Edition
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import AT_ONCE, Store, StudyFolder, sha256, to_json
+from pipeline.store.objects import AT_ONCE, Store, sha256, to_json
+from pipeline.store.paths import StudyFolder
 
 Files = Mapping[str, bytes]
 

@@ -14,7 +14,8 @@ from pipeline.evaluation.schema import SCHEMA
 from pipeline.publication import latex
 from pipeline.publication.display import markdown, readable, records
 from pipeline.runtime.settings import endpoint
-from pipeline.store.objects import Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import StudyFolder
 
 TITLES = {
     "cells": "Errors beside the paper's",

@@ -16,7 +16,8 @@ from pipeline.evaluation.results import collect
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study, every_study
 from pipeline.publication.display import records
-from pipeline.store.objects import Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import StudyFolder
 from pipeline.training.progress import Progress, RunStatus
 
 GATHERED = ("all",)  # studies that only gather others

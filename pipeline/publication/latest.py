@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pipeline.records.dataset import StoredObject
 from pipeline.records.published import Edition
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import Store, StudyFolder, sha256, to_json
+from pipeline.store.objects import Store, sha256, to_json
+from pipeline.store.paths import StudyFolder
 
 
 def digest_of(entries: Mapping[str, StoredObject]) -> str:

@@ -22,7 +22,8 @@ from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
 from pipeline.records.published import Edition
 from pipeline.records.result import Result, Summary
-from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder
+from pipeline.store.objects import AT_ONCE, Store
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.visualization import notes
 from pipeline.visualization.catalogue import RenderRequest, pictures
 
@@ -189,7 +190,7 @@ def _picture(store: Store, experiment: Experiment, result: Result) -> dict[str, 
     if not ranked:
         return None
     beside = f"{top}/{ranked[0].removesuffix('.png')}.json"
-    note = notes.read(store, beside) if store.exists(beside) else {}
+    note = notes.read(store, beside) if notes.is_note(beside) and store.exists(beside) else {}
     columns = f"; from the left: {', '.join(note['columns'])}" if note.get("columns") else ""
     return {
         "title": f"{in_print(id.split('.')[0])}. {note.get('title', ranked[0])}{columns}",

@@ -11,7 +11,8 @@ from pipeline.plan.studies import Study
 from pipeline.publication import completeness, editions, page, pull
 from pipeline.publication.plots import Plot
 from pipeline.publication.turn import turn
-from pipeline.store.objects import Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import StudyFolder
 from pipeline.store.replications import kept
 
 

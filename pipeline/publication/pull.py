@@ -10,8 +10,9 @@ from pipeline.errors import UserError
 from pipeline.records.dataset import StoredObject
 from pipeline.records.published import FileList
 from pipeline.records.record import SEAL, DamagedRecord, unsealed
-from pipeline.store.objects import AT_ONCE, RunFolder, Store, StudyFolder, sha256
-from pipeline.visualization.notes import files_of
+from pipeline.store.objects import AT_ONCE, Store, sha256
+from pipeline.store.paths import RunFolder, StudyFolder
+from pipeline.visualization.notes import files_of, is_note
 
 Entries = Mapping[str, StoredObject]
 
@@ -70,7 +71,7 @@ def _pictures(store: Store, run: RunFolder, before: Entries) -> dict[str, Stored
     """A run's pictures as their notes have them."""
     names, found = store.names(run.figures), {}
     for name in names:
-        if name.endswith(".json"):
+        if is_note(name):
             data = store.read(run.figure(name))
             found[run.figure(name)] = entry(data)
             found |= {run.figure(of): made for of, made in files_of(data, store.url_of(run.figure(name))).items()}

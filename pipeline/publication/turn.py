@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 
 from pipeline.records.attempt import LeaseRecord
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import Store, StudyFolder
-from pipeline.training.leases import SILENCE_SECONDS, LeaseLost, owner_exited, this_process
+from pipeline.store.objects import Store
+from pipeline.store.paths import StudyFolder
+from pipeline.training.leases import LeaseLost
+from pipeline.training.owners import SILENCE_SECONDS, owner_exited, this_process
 
 BEAT_SECONDS = 10.0
 LOOK_SECONDS = 0.1  # between looks at the turn of another

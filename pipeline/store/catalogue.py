@@ -5,7 +5,8 @@ from pipeline.plan.experiment import Experiment, experiment
 from pipeline.plan.studies import every_study, study
 from pipeline.records.published import Edition, StudyManifest
 from pipeline.records.record import DamagedRecord
-from pipeline.store.objects import RunFolder, Store, StudyFolder
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder, StudyFolder
 
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
 

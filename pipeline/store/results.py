@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pipeline.records.attempt import Provenance
 from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Evaluation, Result
-from pipeline.store.objects import AT_ONCE, RunFolder, Store, sha256
+from pipeline.store.objects import AT_ONCE, Store, sha256
+from pipeline.store.paths import RunFolder
 
 MEND = "`strive check STUDY --repair` says what can be done."
 

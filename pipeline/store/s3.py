@@ -65,20 +65,18 @@ class Bucket:
             return False
 
     def names(self, prefix: str) -> list[str]:
-        """Every object below the folder `prefix`, as paths relative to it; without keys that are no paths of files,
-        such as those that end in a slash, which consoles make."""
-        top = f"{self.root}/{prefix}".rstrip("/") + "/"
-        found = self._call(lambda: self.fs.find(top))
-        if not found:
-            self._insist_on_bucket()
-        below = (name.removeprefix(top) for name in found if name.startswith(top))
-        return sorted(name for name in below if not {"", ".", ".."} & set(name.split("/")))
+        """Every object below the folder `prefix`, as paths relative to it."""
+        return sorted(self.sizes(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
+        """The length in bytes of every object below the folder `prefix`, by path relative to it; without keys that are
+        no paths of files, such as those that end in a slash, which consoles make."""
         top = f"{self.root}/{prefix}".rstrip("/") + "/"
-        found = self.fs.find(top, detail=True)
-        return {name.removeprefix(top): about["size"] for name, about in found.items() if name.startswith(top)}
+        found = self._call(lambda: self.fs.find(top, detail=True))
+        if not found:
+            self._insist_on_bucket()
+        below = {name.removeprefix(top): about["size"] for name, about in found.items() if name.startswith(top)}
+        return {name: size for name, size in below.items() if not {"", ".", ".."} & set(name.split("/"))}
 
     def delete(self, path: str) -> None:
         self._call(lambda: self.fs.rm_file(f"{self.root}/{path}"))

@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from pipeline.records.attempt import AttemptEnd, Heartbeat, Provenance
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 
 ENDED_ITSELF = ("released", "failed")  # how attempts end that write their end themselves, at once
 

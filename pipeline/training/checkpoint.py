@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from pipeline.numerics.reference_loop import PartialEpoch
 from pipeline.records.attempt import CheckpointNote
-from pipeline.store.objects import RunFolder, Store, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder
 
 NOTE = r"\d+(-\d+)?\.json"  # a checkpoint's note; others put objects beside it, too
 KEEP = 2  # checkpoints of an attempt

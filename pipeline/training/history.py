@@ -7,7 +7,8 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.numerics.reference_loop import Epoch
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 
 
 def write(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> bytes:

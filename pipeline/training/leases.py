@@ -10,48 +10,21 @@ owner does not, the observer takes the run over after SILENCE_SECONDS, by the ne
 such a lease when it reaches the store again, and before whatever it writes; where there is one, it stops.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from pipeline.errors import StoreAway, UserError
 from pipeline.plan.experiment import Experiment
-from pipeline.records.attempt import AttemptEnd, Heartbeat, LeaseRecord, Owner
-from pipeline.records.result import Result, Retry, Summary
-from pipeline.runtime.process_identity import boot_id, host_name, process_started
-from pipeline.store.objects import BRIEF_SECONDS, RunFolder, Store
-from pipeline.training.attempt_time import device_seconds
+from pipeline.records.attempt import Heartbeat, LeaseRecord, Owner
+from pipeline.store.objects import BRIEF_SECONDS, Store
+from pipeline.store.paths import RunFolder
+from pipeline.training.attempts import MAX_FAILURES, NO_FAULTS, attempts, end_attempt, failures, now, record_crash
+from pipeline.training.owners import LeaseObserver
 
 BEAT_SECONDS = 10.0  # between heartbeats
-SILENCE_SECONDS = 60.0  # without a new heartbeat, by the observer's clock, an owner counts as gone
-MAX_FAILURES = 3  # attempts that failed, after which a run has crashed
-# what is the fault of the store, the machine, the data or an installation, never of a run
-NO_FAULTS = (OSError, UserError, MemoryError, ImportError)
-FAILURE_KINDS = ("died", "failed")  # ends that are the run's own fault: it ended its process, or raised an error
-
-
-@dataclass(frozen=True)
-class Attempts:
-    """The attempts on one run, as far as the store knows them."""
-
-    numbers: tuple[int, ...]  # ascending
-    ended: tuple[int, ...]  # those that were ended without a result
-
-    @property
-    def last(self) -> int:
-        """The number of the last attempt; 0 when there is none."""
-        return self.numbers[-1] if self.numbers else 0
-
-    @property
-    def open(self) -> bool:
-        """Whether a process may still train the run."""
-        return bool(self.numbers) and self.last not in self.ended
 
 
 class LeaseLost(RuntimeError):
@@ -60,27 +33,6 @@ class LeaseLost(RuntimeError):
 
 class Released(RuntimeError):
     """This process was asked to go: the runs are saved, and others go on with them."""
-
-
-def this_process(fleet: str = "", rank: int = 0) -> Owner:
-    """This process as an owner of leases, with its fleet and its rank there; no two calls give equal owners."""
-    return Owner(
-        token=uuid4().hex,
-        host=host_name(),
-        boot=boot_id(),
-        pid=os.getpid(),
-        started=process_started(os.getpid()) or "",
-        fleet=fleet,
-        rank=rank,
-    )
-
-
-def attempts(store: Store, run: RunFolder) -> Attempts:
-    """The attempts on a run."""
-    names = [name.split(".") for name in store.names(run.leases)]
-    ours = [parts for parts in names if parts[0].isdecimal()]  # others put objects there, too
-    numbers = sorted(int(parts[0]) for parts in ours if parts[1:] == ["json"])
-    return Attempts(tuple(numbers), tuple(int(parts[0]) for parts in ours if parts[1:] == ["end", "json"]))
 
 
 class Lease:
@@ -153,7 +105,7 @@ class Lease:
     def beat(self) -> None:
         """Rewrite the heartbeat."""
         self._beats += 1
-        beat = Heartbeat(beat=self._beats, at=_now(), **self._progress)
+        beat = Heartbeat(beat=self._beats, at=now(), **self._progress)
         self._brief.write_json(self.run.heartbeat(self.attempt), beat.plain())
 
     def _write_heartbeats(self) -> None:
@@ -170,46 +122,6 @@ class Lease:
                     outages = self._brief.outage.ended
             except OSError:  # a missed heartbeat must not end the run; the next may be written
                 continue
-
-
-class LeaseObserver:
-    """Tells whether owners live; remembers, by its own clock, when each heartbeat last changed.
-
-    Silence counts from the last outage of the store that this process has seen: none could be written in it.
-    """
-
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic):
-        self.store, self._clock = store, clock
-        self._seen: dict[str, tuple[tuple[bytes | None, int], float]] = {}  # the heartbeat, the outages before it
-
-    def alive(self, run: RunFolder, attempt: int) -> bool:
-        """Whether the owner of this open attempt still trains the run."""
-        owner = self.store.find_record(LeaseRecord, run.lease(attempt))
-        if owner is None or owner_exited(owner):
-            return False
-        path = run.heartbeat(attempt)
-        beat, now = (self.store.find(path), self.store.outage.ended), self._clock()
-        before = self._seen.get(path)
-        if before is None or before[0] != beat:
-            self._seen[path] = (beat, now)
-            return True
-        return now - before[1] < SILENCE_SECONDS
-
-
-def is_local(store: Store, run: RunFolder) -> bool:
-    """Whether the owner of the last lease is a process of this host, so that its end shows at once."""
-    owner = store.find_record(LeaseRecord, run.lease(attempts(store, run).last))
-    return owner is not None and _is_on_this_host(owner)
-
-
-def owner_exited(owner: Owner) -> bool:
-    """Whether the owner's process is known to have ended: it ran on this host since the last boot, and is gone."""
-    return _is_on_this_host(owner) and process_started(owner.pid) != owner.started
-
-
-def _is_on_this_host(owner: Owner) -> bool:
-    """By host name and boot: names alone repeat between machines."""
-    return (owner.host, owner.boot) == (host_name(), boot_id())
 
 
 def acquire(
@@ -234,7 +146,7 @@ def acquire(
             continue
         all_have_results = False
         number = found.last + 1
-        record = LeaseRecord(**owner.plain(), attempt=number, at=_now())
+        record = LeaseRecord(**owner.plain(), attempt=number, at=now())
         if store.create_json(run.lease(number), record.plain()):
             acquired.append(Lease(store, experiment, number, owner))
             if len(acquired) == most:
@@ -242,68 +154,6 @@ def acquire(
     return acquired, all_have_results
 
 
-def end_attempt(store: Store, run: RunFolder, attempt: int, how: str, why: str) -> None:
-    """Record that an attempt is over without a result: released, died, failed or settled. The first record stands."""
-    store.create_json(run.attempt_end(attempt), AttemptEnd(how=how, why=why, at=_now()).plain())
-
-
-def failures(store: Store, run: RunFolder, found: Attempts) -> list[str]:
-    """The reasons of attempts since the last `strive retry` that ended by the run's own fault."""
-    retried = store.find_record(Retry, run.retry)
-    after = retried.after if retried else 0
-    ends = [store.read_record(AttemptEnd, run.attempt_end(n)) for n in found.ended if n > after]
-    return [end.why for end in ends if end.how in FAILURE_KINDS]
-
-
-def failure_reason(store: Store, run: RunFolder) -> str:
-    """Why the last attempt on a run ended without a result, for an error message."""
-    end = store.find_record(AttemptEnd, run.attempt_end(attempts(store, run).last))
-    return end.why if end else "its process ended without giving a reason"
-
-
-def record_worker_death(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
-    """Record that a worker's process died of the runs it was training, also where another has taken them over since."""
-    for experiment in experiments:
-        run = RunFolder(experiment.id)
-        if store.exists(run.result):
-            continue
-        found = attempts(store, run)
-        for number in set(found.numbers) - set(found.ended):
-            owner = store.read_record(LeaseRecord, run.lease(number))
-            if (owner.fleet, owner.rank) == (fleet, rank):
-                end_attempt(store, run, number, "died", why)
-
-
-def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:
-    """Write the result of a run that failed too often, `attempt` being its last; all its device-seconds are wasted."""
-    run = RunFolder(experiment.id)
-    wasted = sum(device_seconds(store, run, number) for number in range(1, attempt + 1))
-    result = Result(
-        experiment_id=experiment.id,
-        outcome="crashed",
-        why=tuple(causes),
-        attempt=attempt,
-        summary=Summary(device_seconds=0.0, wasted_seconds=round(wasted, 3)),
-    )
-    store.create_record(run.result, result)
-
-
-def retry(store: Store, run: RunFolder) -> bool:
-    """Take away the result of a run that crashed, diverged or did not learn; False where it has none, or is done."""
-    result = store.find_record(Result, run.result)
-    if result is None or result.outcome == "done":
-        return False
-    last = attempts(store, run).last
-    end_attempt(store, run, last, "settled", result.outcome)
-    store.write_json(run.retry, Retry(last, _now(), store.read_json(run.result)).plain())
-    store.delete(run.result)
-    return True
-
-
 def _words(error: BaseException) -> str:
     """What an error says: a sentence of ours as it stands."""
     return str(error) if isinstance(error, OSError | UserError) and str(error) else repr(error)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

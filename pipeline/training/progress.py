@@ -8,9 +8,11 @@ from pipeline.plan.schedule import cpu_seconds, flops, gpu_seconds, needed
 from pipeline.plan.studies import Study
 from pipeline.records.attempt import Heartbeat, LeaseRecord
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 from pipeline.store.results import find_result
-from pipeline.training.leases import LeaseObserver, attempts
+from pipeline.training.attempts import attempts
+from pipeline.training.owners import LeaseObserver
 
 NOTE = r"\d+/checkpoint/(?P<epochs>\d+)(-\d+)?\.json"  # of a checkpoint, below the attempts of its run
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged")

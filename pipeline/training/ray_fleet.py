@@ -14,6 +14,8 @@ from pipeline.runtime.ray_cluster import Placement
 from pipeline.runtime.ray_workers import Ended, Team
 from pipeline.store.objects import open_store
 from pipeline.training import leases
+from pipeline.training.attempts import MAX_FAILURES, NO_FAULTS, record_worker_death
+from pipeline.training.owners import LeaseObserver, this_process
 
 Say = Callable[[str], None]
 POLL_SECONDS = 1.0
@@ -38,9 +40,9 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement, s
     Team(
         partial(work, name, rest, store_url, placement.together),
         placement,
-        partial(leases.record_worker_death, store, rest, name),
+        partial(record_worker_death, store, rest, name),
         say,
-        deaths=leases.MAX_FAILURES * (len(rest) + 1),  # a run crashes after that many, and the rest have other causes
+        deaths=MAX_FAILURES * (len(rest) + 1),  # a run crashes after that many, and the rest have other causes
     ).run()
 
 
@@ -60,13 +62,13 @@ def run_after_run(
     from pipeline.training import job  # torch
 
     store = open_store(store_url)
-    owner, observer = leases.this_process(fleet=fleet, rank=rank), leases.LeaseObserver(store)
+    owner, observer = this_process(fleet=fleet, rank=rank), LeaseObserver(store)
     while not released.is_set():
         acquired, all_done = leases.acquire(store, experiments, together, owner, observer)
         if acquired:
             try:
                 job.run(acquired, store, released=released.is_set)
-            except leases.NO_FAULTS as error:
+            except NO_FAULTS as error:
                 # of the store, the machine or the data: other experiments would fail in the same way
                 return Ended(all_done=False, why=f"{owner.host}: {error}")
             except Exception:

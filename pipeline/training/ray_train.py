@@ -16,8 +16,11 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
-from pipeline.store.objects import RunFolder, Store, open_store
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import RunFolder
 from pipeline.training import leases
+from pipeline.training.attempts import MAX_FAILURES, failure_reason, record_worker_death
+from pipeline.training.owners import LeaseObserver, this_process
 
 POLL_SECONDS = 1.0
 
@@ -41,7 +44,7 @@ def train_together(experiment: Experiment, store_url: str, placement: Placement)
         ).fit()
     store, run = open_store(store_url), RunFolder(experiment.id)
     if not store.exists(run.result):
-        raise UserError(f"{experiment.id} has no result: {leases.failure_reason(store, run)}")
+        raise UserError(f"{experiment.id} has no result: {failure_reason(store, run)}")
 
 
 def _scaling(placement: Placement) -> ScalingConfig:
@@ -59,7 +62,7 @@ def _run_config(name: str, experiment: Experiment, store_url: str, notes: str) -
         name=name,
         storage_path=notes,
         # the run crashes after MAX_FAILURES dead workers; lost machines are no fault of its own
-        failure_config=FailureConfig(max_failures=10 * leases.MAX_FAILURES),
+        failure_config=FailureConfig(max_failures=10 * MAX_FAILURES),
         callbacks=[RecordWorkerDeath(name, experiment, store_url)],
     )
 
@@ -87,7 +90,7 @@ def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callabl
 
 def _wait_for_lease(fleet: str, experiment: Experiment, store: Store) -> list[leases.Lease]:
     """The lease on the experiment, once no other process trains it; an empty list when it has its result."""
-    owner, observer = leases.this_process(fleet=fleet, rank=0), leases.LeaseObserver(store)
+    owner, observer = this_process(fleet=fleet, rank=0), LeaseObserver(store)
     while True:
         acquired, all_done = leases.acquire(store, [experiment], 1, owner, observer)
         if acquired or all_done:
@@ -105,7 +108,7 @@ class RecordWorkerDeath(UserCallback):
         store = open_store(self.store_url)
         for rank, error in worker_exceptions.items():
             if not _preempted(error):
-                leases.record_worker_death(store, [self.experiment], self.fleet, rank, cause(error))
+                record_worker_death(store, [self.experiment], self.fleet, rank, cause(error))
 
 
 def _preempted(error: Exception) -> bool:

@@ -5,7 +5,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.records.attempt import Provenance
 from pipeline.records.dataset import DatasetManifest
 from pipeline.records.result import Summary
-from pipeline.store.objects import DatasetFolder, RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import history
 from pipeline.training.attempt_time import attempt_seconds
 

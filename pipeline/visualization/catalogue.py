@@ -15,7 +15,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import Cell, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
 from pipeline.records.result import Digests, Result
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 
 DRAWING = 1  # raise it when the same picture would come out otherwise
 PATTERN_LAYERS = 3  # Figure 2 has three

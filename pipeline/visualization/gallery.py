@@ -14,9 +14,11 @@ from pipeline.plan.experiment import Experiment
 from pipeline.records.dataset import StoredObject
 from pipeline.records.record import SEAL
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, Store, StudyFolder, sha256
+from pipeline.store.objects import Store, sha256
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.store.results import find_result
 from pipeline.visualization.catalogue import KINDS
+from pipeline.visualization.notes import is_note
 from pipeline.visualization.notes import read as notes_read
 from pipeline.visualization.png import SCALING
 
@@ -53,10 +55,9 @@ def index(store: Store, experiments: Sequence[Experiment]) -> list[dict]:
                 continue
             folder = RunFolder(experiment.id)
             there = set(store.names(folder.figures))
-            names = [name for name in sorted(there) if name.endswith(".json") and f"{name[:-5]}.png" in there]
+            names = [name for name in sorted(there) if is_note(name) and f"{name[:-5]}.png" in there]
             notes = list(readers.map(lambda name, at=folder: notes_read(store, at.figure(name)), names))
-            ours = [note for note in notes if isinstance(note, dict)]  # others put objects there, too
-            if kept := _kept([note for note in ours if note.get("weights") == result.digests.model]):
+            if kept := _kept([note for note in notes if note.get("weights") == result.digests.model]):
                 runs.append(_run(experiment, result, kept))
     return runs
 

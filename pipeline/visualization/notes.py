@@ -1,5 +1,6 @@
 """The note beside a picture: what it shows, and the digests that its files had when they were drawn."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,11 @@ from pipeline.records.record import SEAL, DamagedRecord, sealed, to_json, unseal
 from pipeline.store.objects import Store, sha256
 
 REMEDY = "`strive check STUDY --repair` and `strive reproduce STUDY` draw the picture again."
+
+
+def is_note(name: str) -> bool:
+    """Whether an object of this name beside the pictures is a note: others put objects there, too."""
+    return re.fullmatch(r".+\.[0-9a-f]{8}\.json", name) is not None  # as `Picture.name` makes them
 
 
 def note(name: str, about: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:

@@ -11,7 +11,8 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 from pipeline.runtime.driver import Driver, serve_parent
-from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training.progress import Progress
 from pipeline.visualization.catalogue import Picture, RenderRequest, check_request, chosen_runs, flops, missing, runs_of
 
@@ -116,7 +117,7 @@ def _portion(given: tuple[str, str, list[dict]]) -> dict:
 
 def _render(order: dict, placement: "Placement") -> None:
     from pipeline.runtime import ray_cluster
-    from pipeline.training.leases import MAX_FAILURES
+    from pipeline.training.attempts import MAX_FAILURES
     from pipeline.visualization.upload import Rate
 
     given = [(order["store"], id, pictures) for id, pictures in order["portions"]]

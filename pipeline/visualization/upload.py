@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from pipeline.records.result import Digests
-from pipeline.store.objects import RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
 from pipeline.visualization.catalogue import Picture
 from pipeline.visualization.draw import render_picture
 from pipeline.visualization.explained_model import ExplainedModel

@@ -18,7 +18,8 @@ from pipeline.numerics.preprocessing import contrast_normalized, fit_to, scaled,
 from pipeline.paper.augmentations import Crop, Distort, Shift
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.plan.datasets import DATASETS, Dataset
-from pipeline.store.objects import DatasetFolder, open_store, sha256
+from pipeline.store.objects import open_store, sha256
+from pipeline.store.paths import DatasetFolder
 
 RNG = np.random.default_rng(0)
 RAW = Raw(

@@ -22,7 +22,8 @@ from pipeline.numerics.loader import Images, Loader
 from pipeline.paper.augmentations import Crop
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.plan.datasets import Dataset
-from pipeline.store.objects import DatasetFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import DatasetFolder
 
 TINY = Dataset("tiny", 16, 3, 25, 7, None, shard=4)
 RNG = np.random.default_rng(0)

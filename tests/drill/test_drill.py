@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from pipeline.plan.studies import study
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(7200)]
 WAYS = ["SIGINT driver", "SIGTERM driver", "SIGKILL driver", "SIGKILL worker", "SIGKILL everything"]

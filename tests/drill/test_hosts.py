@@ -18,8 +18,10 @@ from pipeline.plan.studies import study
 from pipeline.plan.usual import with_epochs
 from pipeline.records.attempt import AttemptEnd, LeaseRecord
 from pipeline.runtime.driver import HOME
-from pipeline.store.objects import RunFolder, open_store
-from pipeline.training import leases
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
+from pipeline.training.attempts import FAILURE_KINDS, attempts
+from pipeline.training.owners import LeaseObserver
 
 pytestmark = [
     pytest.mark.hosts,
@@ -74,7 +76,7 @@ class Drill:
         found = {}
         for experiment in self.runs:
             run = RunFolder(experiment.id)
-            if not self.store.exists(run.result) and (seen := leases.attempts(self.store, run)).open:
+            if not self.store.exists(run.result) and (seen := attempts(self.store, run)).open:
                 owner = self.store.find_record(LeaseRecord, run.lease(seen.last))
                 if owner is not None:
                     found[experiment.id] = (owner.host.split()[0], seen.last, owner.pid)
@@ -100,13 +102,13 @@ class Drill:
             (experiment.id, number)
             for experiment in self.runs
             for run in [RunFolder(experiment.id)]
-            for number in leases.attempts(self.store, run).numbers
+            for number in attempts(self.store, run).numbers
             if self.store.read_record(LeaseRecord, run.lease(number)).host.split()[0] == host.name
         }
 
     def ends(self, id):
         run = RunFolder(id)
-        ended = leases.attempts(self.store, run).ended
+        ended = attempts(self.store, run).ended
         return [self.store.read_record(AttemptEnd, run.attempt_end(number)) for number in ended]
 
 
@@ -136,7 +138,7 @@ def test_a_fleet_outlives_its_hosts(tmp_path):
             lambda: not _alive(store, on_b) or drill.at_work().get(on_b[0], ("", 0))[1] > on_b[1],
         )
         assert fleet.poll() is None
-        assert all(end.how not in leases.FAILURE_KINDS for end in drill.ends(on_b[0]))
+        assert all(end.how not in FAILURE_KINDS for end in drill.ends(on_b[0]))
 
         ray_on_c = drill.join(c)
         on_c = drill.until("a third host trains", 90, lambda: drill.run_on(c))
@@ -163,15 +165,15 @@ def test_a_fleet_outlives_its_hosts(tmp_path):
     results = {e.id: store.read_json(RunFolder(e.id).result) for e in runs}
     assert {r["outcome"] for r in results.values()} == {"done"}
     assert results[on_a[0]]["attempt"] <= 2  # untouched by the others' losses; released once at most
-    failures = [end for e in runs for end in drill.ends(e.id) if end.how in leases.FAILURE_KINDS]
+    failures = [end for e in runs for end in drill.ends(e.id) if end.how in FAILURE_KINDS]
     assert [end.how for end in failures] == ["died"]  # the one that was its own
 
 
-OBSERVERS: dict[str, leases.LeaseObserver] = {}
+OBSERVERS: dict[str, LeaseObserver] = {}
 
 
 def _alive(store, run):
-    observer = OBSERVERS.setdefault(store.url, leases.LeaseObserver(store))
+    observer = OBSERVERS.setdefault(store.url, LeaseObserver(store))
     return observer.alive(RunFolder(run[0]), run[1])
 
 

@@ -15,7 +15,8 @@ from support.outage import Proxy
 from support.processes import STRIVE
 
 from pipeline.plan.studies import study
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 
 pytestmark = [pytest.mark.drill, pytest.mark.s3, pytest.mark.timeout(7200)]
 RUNS = study("smoke").experiments

@@ -8,7 +8,8 @@ from pipeline.evaluation import frames
 from pipeline.evaluation.replications import Noise, compare, noise, replica_of, settle, to_replicate
 from pipeline.plan.studies import study
 from pipeline.records.result import Digests, Result, Summary
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.store.replications import kept
 
 SMOKE = study("smoke", 3)

@@ -17,7 +17,7 @@ from pipeline.plan.schedule import needed
 from pipeline.plan.studies import study
 from pipeline.publication.display import records
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder
+from pipeline.store.paths import RunFolder
 
 
 @pytest.mark.parametrize(

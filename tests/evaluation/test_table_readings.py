@@ -11,7 +11,8 @@ from pipeline.plan.studies import THREE, study
 from pipeline.publication.display import records
 from pipeline.publication.publish import publish
 from pipeline.records.result import Digests
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 
 READINGS = study("readings", 1)
 

@@ -13,8 +13,11 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.plan.studies import STUDIES, study
 from pipeline.records.dataset import DatasetManifest
-from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
-from pipeline.training import leases
+from pipeline.store.objects import open_store
+from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
+from pipeline.training.attempts import record_crash
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 
 ONE, TWO = study("smoke").experiments
 
@@ -74,7 +77,7 @@ def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, o
     def work(experiments, store):
         assert [e.id for e in experiments] == [TWO.id, ONE.id]  # the longest first
         done(store, ONE)
-        leases.record_crash(store, TWO, 3, ["no memory"])
+        record_crash(store, TWO, 3, ["no memory"])
 
     fleet.work = work
     state = train(**of_smoke, return_state=True)
@@ -423,7 +426,7 @@ def test_a_crashed_run_fails_the_flow_once_all_is_published(harness, of_smoke):
 
     kept = open_store(of_smoke["store"])
     done(kept, ONE)
-    leases.record_crash(kept, TWO, 3, ["no memory"])
+    record_crash(kept, TWO, 3, ["no memory"])
     state = final_state(kept, study("smoke"), {})
     assert state.is_failed()
     assert TWO.id in state.message
@@ -450,7 +453,7 @@ def test_tasks_wait_for_their_runs_and_their_logs_tell_how_these_go(harness, fle
         return {run.name: run for run in runs}
 
     def work(_experiments, store):
-        [held], _ = leases.acquire(store, [ONE], 1, leases.this_process(), leases.LeaseObserver(store))
+        [held], _ = acquire(store, [ONE], 1, this_process(), LeaseObserver(store))
         with held:
             held.progress(1, 2.0)
             until = time.monotonic() + 30

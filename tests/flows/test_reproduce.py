@@ -16,7 +16,8 @@ from support.processes import free_port, strive
 from pipeline.paper.published_errors import published_error
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
-from pipeline.store.objects import RunFolder, StudyFolder, open_store, sha256
+from pipeline.store.objects import open_store, sha256
+from pipeline.store.paths import RunFolder, StudyFolder
 
 pytestmark = [pytest.mark.ray, pytest.mark.prefect]
 RUNS = study("smoke").experiments

@@ -6,8 +6,10 @@ import sys
 from pipeline.data import prepare
 from pipeline.plan.studies import study
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.training import job, leases
+from pipeline.training.owners import LeaseObserver, this_process
 
 # what a GPU host has not
 ABSENT = ("ray", "prefect", "s3fs", "botocore", "psutil", "pydantic", "typer", "sklearn", "scipy", "rich", "matplotlib")
@@ -47,7 +49,7 @@ def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
     assert "nothing is left to train" in ended.stdout
 
     for experiment, run in zip(wanted.experiments, runs, strict=True):
-        held, _ = leases.acquire(unbroken, [experiment], 1, leases.this_process(), leases.LeaseObserver(unbroken))
+        held, _ = leases.acquire(unbroken, [experiment], 1, this_process(), LeaseObserver(unbroken))
         [expected] = job.run(held, unbroken)
         assert results.read_json(run.result)["digests"]["model"] == expected.digests.model
         assert results.read_json(run.evaluation)["wrong"] == expected.wrong

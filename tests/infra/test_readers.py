@@ -13,7 +13,8 @@ from botocore.session import get_session
 from support.processes import free_port, wait_for
 
 from pipeline.publication import pull
-from pipeline.store.objects import StudyFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import StudyFolder
 
 pytestmark = pytest.mark.s3
 BUCKET = "published"

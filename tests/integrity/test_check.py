@@ -18,8 +18,9 @@ from pipeline.errors import UserError
 from pipeline.integrity.check import check
 from pipeline.plan.studies import study
 from pipeline.publication import latest
-from pipeline.store.objects import RunFolder, StudyFolder, open_store
-from pipeline.training import leases
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder, StudyFolder
+from pipeline.training.attempts import end_attempt
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = (RunFolder(e.id) for e in SMOKE.experiments)
@@ -140,7 +141,7 @@ def test_a_truncated_manifest_is_named_and_prepared_again(damaged):
     own = damaged.read(DATA.manifest)
     for path in (FIRST.result, FIRST.evaluation):
         damaged.delete(path)
-    leases.end_attempt(damaged, FIRST, 1, "settled", "a test")
+    end_attempt(damaged, FIRST, 1, "settled", "a test")
     mutate(damaged, DATA.manifest, "truncate")
     with pytest.raises(UserError, match=re.escape(f"{damaged.url_of(DATA.manifest)} is damaged")):
         reproduce(damaged)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.plan.studies import STUDIES, study
-from pipeline.store.objects import DatasetFolder
+from pipeline.store.paths import DatasetFolder
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_ids.json").read_text())
 

@@ -15,7 +15,8 @@ from pipeline.publication import completeness
 from pipeline.publication.publish import publish
 from pipeline.records.dataset import DatasetManifest
 from pipeline.records.result import Digests
-from pipeline.store.objects import DatasetFolder, RunFolder, StudyFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, missing
 
 SMOKE = study("smoke")

@@ -15,8 +15,10 @@ from pipeline.publication import latest
 from pipeline.publication.publish import publish
 from pipeline.publication.turn import Turn, turn
 from pipeline.records.attempt import LeaseRecord
-from pipeline.store.objects import RunFolder, StudyFolder, open_store, sha256
-from pipeline.training.leases import LeaseLost, this_process
+from pipeline.store.objects import open_store, sha256
+from pipeline.store.paths import RunFolder, StudyFolder
+from pipeline.training.leases import LeaseLost
+from pipeline.training.owners import this_process
 
 SMOKE, FOLDER = study("smoke"), StudyFolder("smoke")
 

@@ -11,8 +11,10 @@ from pipeline.plan.studies import study
 from pipeline.publication.index import entries, markdown, write_index
 from pipeline.publication.publish import publish
 from pipeline.records.result import Digests
-from pipeline.store.objects import RunFolder, open_store
-from pipeline.training.leases import LeaseObserver, acquire, this_process
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 
 
 @pytest.fixture

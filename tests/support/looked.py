@@ -9,7 +9,8 @@ from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Recipe
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.store.objects import DatasetFolder, RunFolder, sha256
+from pipeline.store.objects import sha256
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import checkpoint
 
 TEST = 40

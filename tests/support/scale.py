@@ -18,7 +18,8 @@ from support.synthetic import result
 from pipeline.evaluation import frames as tables
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import study
-from pipeline.store.objects import AT_ONCE, RunFolder, open_store, to_json
+from pipeline.store.objects import AT_ONCE, open_store, to_json
+from pipeline.store.paths import RunFolder
 
 RUNS = 10_000
 

@@ -7,8 +7,10 @@ from pipeline.evaluation.verify import verify
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import study
 from pipeline.publication.publish import publish
-from pipeline.store.objects import DatasetFolder, RunFolder, Store
+from pipeline.store.objects import Store
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import job, leases
+from pipeline.training.owners import LeaseObserver, this_process
 from pipeline.visualization import gallery, render
 from pipeline.visualization.catalogue import RenderRequest, runs_of
 
@@ -22,7 +24,7 @@ def reproduce(store: Store, price: float | None = None) -> None:
     prepare.load.cache_clear()
     for e in SMOKE.experiments:
         prepare.make(store, e.dataset, e.recipe.preprocess)
-    owner, watch = leases.this_process(), leases.LeaseObserver(store)
+    owner, watch = this_process(), LeaseObserver(store)
     while missing := needed(SMOKE, collect(store, SMOKE.wanted)):
         held, _ = leases.acquire(store, missing, 1, owner, watch)
         job.run(held, store, checkpoint_seconds=0)

@@ -22,9 +22,11 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.records.attempt import LeaseRecord
 from pipeline.records.result import Result
-from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store, sha256
+from pipeline.store.objects import Store, open_store, sha256
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import checkpoint, history, job, leases
-from pipeline.training.leases import LeaseObserver, acquire, this_process
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 
 RAW = sources.Raw(
     *(

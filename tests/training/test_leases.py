@@ -10,20 +10,11 @@ import pytest
 
 from pipeline.plan.studies import study
 from pipeline.runtime.process_identity import process_started
-from pipeline.store.objects import RunFolder
+from pipeline.store.paths import RunFolder
 from pipeline.training import leases
-from pipeline.training.leases import (
-    LeaseLost,
-    LeaseObserver,
-    acquire,
-    attempts,
-    end_attempt,
-    failures,
-    owner_exited,
-    record_worker_death,
-    retry,
-    this_process,
-)
+from pipeline.training.attempts import attempts, end_attempt, failures, record_worker_death, retry
+from pipeline.training.leases import LeaseLost, acquire
+from pipeline.training.owners import LeaseObserver, owner_exited, this_process
 
 ONE, TWO = study("smoke").experiments
 RUN = RunFolder(ONE.id)

@@ -15,9 +15,12 @@ from pipeline.plan.studies import study
 from pipeline.records.result import Result
 from pipeline.store import outage as outage_module
 from pipeline.store import s3 as s3_module
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.training import job, leases
-from pipeline.training.leases import LeaseLost, LeaseObserver, acquire, this_process
+from pipeline.training.attempts import attempts, failures
+from pipeline.training.leases import LeaseLost, acquire
+from pipeline.training.owners import SILENCE_SECONDS, LeaseObserver, this_process
 
 pytestmark = pytest.mark.s3
 ONE = study("smoke").experiments[0]
@@ -108,11 +111,11 @@ def test_it_gives_up_with_one_sentence_and_the_run_goes_on_later(proxy, s3, monk
     now = [0.0]
     observer = LeaseObserver(store, lambda: now[0])
     assert acquire(store, [ONE], 1, this_process(), observer) == ([], False)  # it could not release the run
-    now[0] = leases.SILENCE_SECONDS
+    now[0] = SILENCE_SECONDS
     held, _ = acquire(store, [ONE], 1, this_process(), observer)
     [again] = job.run(held, store)
     assert (again.attempt, again.digests.model) == (2, calm.digests.model)
-    assert leases.failures(store, RUN, leases.attempts(store, RUN)) == []
+    assert failures(store, RUN, attempts(store, RUN)) == []
 
 
 def test_a_lease_outlives_an_outage_that_both_sides_see(proxy, s3):

@@ -17,8 +17,10 @@ from support.processes import free_port
 
 from pipeline.data import prepare
 from pipeline.plan.studies import study
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.training import job, leases
+from pipeline.training.owners import LeaseObserver, this_process
 
 RAY = str(Path(sys.executable).with_name("ray"))
 FLEET = """
@@ -131,7 +133,7 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     shared.write_json("plan.json", one.plain())
     done = reach(dict(os.environ), GROUP, shared.url)
     assert done.returncode == 0, done.stderr
-    held, _ = leases.acquire(single, [one], 1, leases.this_process(), leases.LeaseObserver(single))
+    held, _ = leases.acquire(single, [one], 1, this_process(), LeaseObserver(single))
     [alone] = job.run(held, single)
     run = RunFolder(one.id)
     together = shared.read_json(run.result)

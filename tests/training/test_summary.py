@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.numerics.reference_loop import Epoch
 from pipeline.plan.studies import study
-from pipeline.store.objects import DatasetFolder, RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import history
 from pipeline.training.summary import summary
 

@@ -27,16 +27,19 @@ from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.training import job
-from pipeline.training.leases import LeaseObserver, acquire, this_process
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 
 FEW = Dataset("cifar10-512", 32, 10, 512, 100, None)
 CHILD = """
 import json, sys
 from pipeline.plan.experiment import experiment
 from pipeline.training import job
-from pipeline.training.leases import LeaseObserver, acquire, this_process
+from pipeline.training.owners import LeaseObserver, this_process
+from pipeline.training.leases import acquire
 from pipeline.store.objects import open_store
 store = open_store(sys.argv[1])
 held, _ = acquire(store, [experiment(json.loads(sys.stdin.read()))], 1, this_process(), LeaseObserver(store))

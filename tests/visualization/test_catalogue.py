@@ -19,7 +19,8 @@ from pipeline.numerics.saliency.attribution import Target
 from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.plan.studies import study
 from pipeline.records.result import Digests, Result
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.visualization import gallery, render, sanity_checks, upload
 from pipeline.visualization.catalogue import (
     RenderRequest,

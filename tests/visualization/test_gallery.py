@@ -12,7 +12,8 @@ from pipeline.data import sources
 from pipeline.data.unpickling import unpickle
 from pipeline.plan.datasets import DATASETS, class_names
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.visualization import gallery, render
 from pipeline.visualization.catalogue import RenderRequest, missing
 

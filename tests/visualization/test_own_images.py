@@ -21,7 +21,8 @@ from pipeline.own import DATASETS, Scale, at_width, network, replace
 from pipeline.paper.networks import TWELVE, narrow
 from pipeline.paper.recipes import Shift
 from pipeline.records.result import Digests, Result
-from pipeline.store.objects import RunFolder, open_store, sha256
+from pipeline.store.objects import open_store, sha256
+from pipeline.store.paths import RunFolder
 from pipeline.training import checkpoint
 from pipeline.visualization import own_images
 from pipeline.visualization.own_images import files_of, of_run, of_weights, write

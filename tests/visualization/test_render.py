@@ -5,7 +5,8 @@ from support.looked import experiment, finish, raw
 
 from pipeline.data import sources
 from pipeline.records.result import Result
-from pipeline.store.objects import RunFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder
 from pipeline.visualization import render
 from pipeline.visualization.catalogue import RenderRequest, missing
 

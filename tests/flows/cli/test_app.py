@@ -18,8 +18,10 @@ from flows.cli.app import app
 from flows.cli.options import find_run
 from pipeline.paper.networks import NETWORKS
 from pipeline.plan.studies import study
-from pipeline.store.objects import RunFolder, StudyFolder, open_store
+from pipeline.store.objects import open_store
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.training import leases
+from pipeline.training.owners import LeaseObserver, this_process
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -92,7 +94,7 @@ def test_plan_and_dry_run_leave_no_trace(store, tmp_path):
 
 def test_status_says_who_works_and_what_came_out(store):
     one, two = study("smoke").experiments
-    held, _ = leases.acquire(store, [one], 1, leases.this_process(), leases.LeaseObserver(store))
+    held, _ = leases.acquire(store, [one], 1, this_process(), LeaseObserver(store))
     store.write_json(RunFolder(two.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
     answer = json.loads(strive("status", "smoke", "--store", store.url, "--json").output)
     first, second = answer["runs"]
@@ -210,7 +212,7 @@ RUN = study("smoke").experiments[0]
 
 def stop(store, *checkpoints):
     """An attempt that ended and left these checkpoints."""
-    [lease], _ = leases.acquire(store, [RUN], 1, leases.this_process(), leases.LeaseObserver(store))
+    [lease], _ = leases.acquire(store, [RUN], 1, this_process(), LeaseObserver(store))
     for name in checkpoints:
         store.write_json(f"{RunFolder(RUN.id).attempt(lease.attempt)}/checkpoint/{name}.json", {})
     lease.end("released", "stopped by a test")

@@ -1,0 +1,67 @@
+"""The owners of leases: this process as one, and whether another still lives."""
+
+import os
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from pipeline.records.attempt import LeaseRecord, Owner
+from pipeline.runtime.process_identity import boot_id, host_name, process_started
+from pipeline.store.objects import Store
+from pipeline.store.paths import RunFolder
+from pipeline.training.attempts import attempts
+
+SILENCE_SECONDS = 60.0  # without a new heartbeat, by the observer's clock, an owner counts as gone
+
+
+def this_process(fleet: str = "", rank: int = 0) -> Owner:
+    """This process as an owner of leases, with its fleet and its rank there; no two calls give equal owners."""
+    return Owner(
+        token=uuid4().hex,
+        host=host_name(),
+        boot=boot_id(),
+        pid=os.getpid(),
+        started=process_started(os.getpid()) or "",
+        fleet=fleet,
+        rank=rank,
+    )
+
+
+class LeaseObserver:
+    """Tells whether owners live; remembers, by its own clock, when each heartbeat last changed.
+
+    Silence counts from the last outage of the store that this process has seen: none could be written in it.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic):
+        self.store, self._clock = store, clock
+        self._seen: dict[str, tuple[tuple[bytes | None, int], float]] = {}  # the heartbeat, the outages before it
+
+    def alive(self, run: RunFolder, attempt: int) -> bool:
+        """Whether the owner of this open attempt still trains the run."""
+        owner = self.store.find_record(LeaseRecord, run.lease(attempt))
+        if owner is None or owner_exited(owner):
+            return False
+        path = run.heartbeat(attempt)
+        beat, now = (self.store.find(path), self.store.outage.ended), self._clock()
+        before = self._seen.get(path)
+        if before is None or before[0] != beat:
+            self._seen[path] = (beat, now)
+            return True
+        return now - before[1] < SILENCE_SECONDS
+
+
+def is_local(store: Store, run: RunFolder) -> bool:
+    """Whether the owner of the last lease is a process of this host, so that its end shows at once."""
+    owner = store.find_record(LeaseRecord, run.lease(attempts(store, run).last))
+    return owner is not None and _is_on_this_host(owner)
+
+
+def owner_exited(owner: Owner) -> bool:
+    """Whether the owner's process is known to have ended: it ran on this host since the last boot, and is gone."""
+    return _is_on_this_host(owner) and process_started(owner.pid) != owner.started
+
+
+def _is_on_this_host(owner: Owner) -> bool:
+    """By host name and boot: names alone repeat between machines."""
+    return (owner.host, owner.boot) == (host_name(), boot_id())
