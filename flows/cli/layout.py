@@ -46,6 +46,18 @@ def markdown(text: str, at_most: int | None = None) -> str:
     return table(headings, rows, at_most=at_most)
 
 
+def duration(seconds: float) -> str:
+    """For people: 40 s, 3 min 20 s, 5 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} days"
+
+
 def _paragraph(headings: Row, row: Row, limit: int) -> list[str]:
     """The first cell, then "heading value, heading value, ...", broken between the pairs alone."""
     lines = [row[0]]

@@ -8,27 +8,34 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from flows.cli.layout import duration
+from flows.cli.runs import goes_on, in_short
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.store.objects import DatasetFolder, Store, StudyFolder
 from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
-LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
+LINE_SECONDS = 5.0  # between plain lines at first, when the output is no terminal
+MOST_SECONDS = 60.0  # between them later
 ROWS = 40  # of the live table; a larger study shows only what is at work
 
 
 class Display:
     """A thread that shows how far the runs are, as a live table on a terminal and as plain lines elsewhere."""
 
-    def __init__(self, store: Store, study: Study, workers: int, console: Console):
+    def __init__(self, store: Store, study: Study, workers: int, console: Console, ray: bool = True):
         self._store, self._study, self._workers, self._console = store, study, workers, console
+        self._begins = "starting the workers (Ray takes half a minute)" if ray else "beginning"
         self._progress = Progress(store, list(study.wanted))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._show, name="display", daemon=True)
         self._began = time.monotonic()
 
     def __enter__(self) -> "Display":
+        for status in self._progress.statuses():
+            if status.state == "stopped":
+                self._console.print(f"{goes_on(status)}.", highlight=False, soft_wrap=True)
         self._thread.start()
         return self
 
@@ -43,11 +50,15 @@ class Display:
                     live.update(self._table(self._standings()), refresh=True)
             return
         said = ""
-        while not self._stop.wait(LINE_SECONDS):
+        while not self._stop.wait(self._pause()):
             line = self._line(self._standings())
             if line != said:
                 self._console.print(f"{self._clock()}  {line}", highlight=False, soft_wrap=True)
                 said = line
+
+    def _pause(self) -> float:
+        """Seconds to the next plain line: a training of hours fills no page with them."""
+        return min(max(LINE_SECONDS, (time.monotonic() - self._began) / 20), MOST_SECONDS)
 
     def _standings(self) -> list[RunStatus]:
         """Of the runs that have come out or can be trained now; others wait for a learning rate to be chosen."""
@@ -60,7 +71,7 @@ class Display:
 
     def _line(self, standings: list[RunStatus]) -> str:
         running = [
-            f"{printed_name(s.experiment.network.name)} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
+            f"{printed_name(s.experiment.network.name)} s{s.experiment.seed} {in_short(s)}"
             for s in standings
             if s.state == "running"
         ]
@@ -74,7 +85,7 @@ class Display:
             return self._preparing()
         waits = self._waits()
         if not settled and not any(s.state == "running" for s in standings):
-            return waits or "starting the workers (Ray takes half a minute)"
+            return waits or self._begins
         left = seconds_left(standings, self._workers)
         line = f"training: {settled} of {len(standings)} runs ended, about {duration(left)} left"
         return f"{line}; {waits}" if waits else line
@@ -96,13 +107,13 @@ class Display:
     def _table(self, standings: list[RunStatus]) -> Table:
         table = Table(title=f"{self._clock()}  {self._stage(standings)}", title_justify="left", box=None)
         for column in ("run", "state", "epoch", "error %"):
-            table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")
+            table.add_column(column, justify="right" if column == "error %" else "left")
         shown = standings if len(standings) <= ROWS else [s for s in standings if s.state == "running"]
         for s in shown:
             table.add_row(
                 s.experiment.label,
                 s.state,
-                f"{s.epoch}/{s.experiment.recipe.epochs}",
+                in_short(s),
                 "" if s.error_percent is None else f"{s.error_percent:.2f}",
                 style={"running": "bold", "missing": "dim", "stopped": "dim", "done": ""}.get(s.state, "red"),
             )
@@ -111,18 +122,6 @@ class Display:
 
 def _data(experiment: Experiment) -> DatasetFolder:
     return DatasetFolder(experiment.dataset, experiment.recipe.preprocess)
-
-
-def duration(seconds: float) -> str:
-    """For people: 40 s, 3 min 20 s, 5 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 48 * 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} days"
 
 
 def console() -> Console:

@@ -86,6 +86,7 @@ class Lease:
         self.run = RunFolder(experiment.id)
         self.finished = False  # set once the run has its result
         self._progress: dict[str, Any] = {}  # fields of the heartbeat
+        self._within: dict[str, Any] = {}  # those about the epoch at work
         self._beats = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_heartbeats, name=f"heartbeat {experiment.id}", daemon=True)
@@ -118,6 +119,13 @@ class Lease:
     def progress(self, epoch: int, seconds: float) -> None:
         """Tell observers how many epochs are done and how many seconds the last one took, with the next heartbeat."""
         self._progress = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "epoch_seconds": seconds}
+        self._within = {}
+
+    def within_epoch(self, epoch: int, images: int, seconds: float) -> None:
+        """Tell them, with the next heartbeat that is due, how many images of the epoch after `epoch` lie behind, and
+        from the seconds that they took how fast that is."""
+        rate = {"images_per_second": round(images / seconds, 1)} if seconds > 0 else {}
+        self._within = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "images": images, **rate}
 
     def check(self) -> None:
         """Raise LeaseLost when another process has taken the run over, as happens to one that slept for a minute."""
@@ -127,7 +135,7 @@ class Lease:
     def beat(self) -> None:
         """Rewrite the heartbeat."""
         self._beats += 1
-        beat = Heartbeat(beat=self._beats, at=_now(), **self._progress)
+        beat = Heartbeat(beat=self._beats, at=_now(), **self._progress | self._within)
         self.store.write_json(self.run.heartbeat(self.attempt), beat.plain())
 
     def _write_heartbeats(self) -> None:

@@ -11,6 +11,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 from pipeline.runtime.driver import Driver, serve_parent
+from pipeline.store import from_workers
 from pipeline.store.objects import DatasetFolder, RunFolder, Store, open_store
 from pipeline.training.progress import Progress
 from pipeline.visualization.catalogue import Picture, RenderRequest, check_request, chosen_runs, flops, missing, runs_of
@@ -119,6 +120,7 @@ def _render(order: dict, placement: "Placement") -> None:
     from pipeline.training.leases import MAX_FAILURES
     from pipeline.visualization.upload import Rate
 
+    from_workers.insist(open_store(order["store"]))
     given = [(order["store"], id, pictures) for id, pictures in order["portions"]]
     rates = ray_cluster.each(_portion, given, placement, MAX_FAILURES)
     print(json.dumps(asdict(sum((Rate(**rate) for rate in rates), Rate()))))
