@@ -8,6 +8,10 @@ class UserError(ValueError):
     """A request that cannot be met as it stands. Nothing was changed."""
 
 
+class UnknownName(UserError):
+    """A name that stands for nothing."""
+
+
 class StoreError(OSError):
     """A store did not do what was asked. The message is one sentence: which store, why, and what to do."""
 
@@ -20,24 +24,21 @@ class StoreRefused(StoreError):
     """A store that answers and refuses: another try would fail in the same way."""
 
 
-def unknown_name(kind: str, word: str, known: Iterable[str], listed: str = "") -> UserError:
+def unknown_name(kind: str, word: str, known: Iterable[str], listed: str = "") -> UnknownName:
     """An unknown name, answered with the nearest known ones, else with what lists them, where they are many."""
     names = list(known)
-    near = get_close_matches(word.lower(), names, n=3, cutoff=0.4)
+    text = word.strip().lower()
+    begun = [name for name in names if text and name.startswith(text)]
+    near = begun[:3] or get_close_matches(text, names, n=3, cutoff=0.4)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     others = listed or f"Known: {', '.join(names[:5])}{more}."
     hint = f"Did you mean {' or '.join(near)}?" if near else others
-    return UserError(f"unknown {kind} {word!r}. {hint}")
+    return UnknownName(f"unknown {kind} {word!r}. {hint}")
 
 
 def known_name(kind: str, word: str, known: Iterable[str]) -> str:
-    """The known name that `word` is, or that alone begins with it, in any case; UserError where none or several do."""
+    """The known name that `word` is, in any case; UserError where it is none. Names are never abbreviated."""
     names, text = list(known), word.strip().lower()
-    if text in names:
-        return text
-    begun = [name for name in names if text and name.startswith(text)]
-    if len(begun) > 1:
-        raise UserError(f"{word!r} begins several names: {', '.join(begun[:5])}. Write more of it.")
-    if not begun:
+    if text not in names:
         raise unknown_name(kind, word, names)
-    return begun[0]
+    return text

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import output
+from flows.cli import completion, output
 from flows.cli.check import check
 from flows.cli.options import (
     DataDirOption,
@@ -13,6 +13,7 @@ from flows.cli.options import (
     JsonOption,
     ReplicateOption,
     SeedsOption,
+    StatusArgument,
     StoreOption,
     StudyArgument,
     WorkersOption,
@@ -32,6 +33,7 @@ from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
 from pipeline.store.catalogue import seeds_to_plan
+from pipeline.store.objects import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -111,7 +113,7 @@ def reproduce(
         summary = summary_of(opened, chosen)
         if not (quiet or as_json):
             typer.echo(f"All of {chosen.name} is there and whole: nothing was trained or drawn.\n")
-        return _finish(chosen, summary, quiet, as_json)
+        return _finish(opened, chosen, summary, quiet, as_json)
     if check_all and damaged:
         raise UserError(f"{len(damaged)} objects are damaged: `strive check {chosen.on_command_line} --repair` first")
     from flows.cli.doctor import insist
@@ -127,12 +129,12 @@ def reproduce(
     except SystemExit:
         typer.echo(f"\nstrive: terminated. {output.kept(opened, chosen)}", err=True)
         raise
-    _finish(chosen, summary, quiet, as_json)
+    _finish(opened, chosen, summary, quiet, as_json)
 
 
-def _finish(chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:
+def _finish(store: Store, chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:
     """Say what the study's store holds now; exit code 3 when a run has no error to show or has drifted."""
-    output.print_reproduction(chosen, summary, quiet, as_json)
+    output.print_reproduction(store, chosen, summary, quiet, as_json)
     drifted = any(found["comparison"] == "drifted" for found in summary["replicated"])
     if drifted or any(run["state"] != "done" for run in summary["runs"]):
         raise typer.Exit(3)
@@ -153,22 +155,22 @@ def plan(
     output.plan(store_of(store), chosen, configured.workers, every, as_json)
 
 
-@app.command(epilog="Examples: `strive status digits`, `strive status table-3 --json`")
+@app.command(epilog="Examples: `strive status`, `strive status digits`, `strive status model-a.digits.lr0.004.s0`")
 @answered
 def status(
-    name: StudyArgument,
+    what: StatusArgument = None,
     seeds: SeedsOption = None,
     store: StoreOption = None,
     every: EveryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """How far a study is: who works on which run, which epoch, what came out."""
-    output.status(store_of(store), study(name, seeds), every, as_json)
+    """How far a study or a run is: who works on it, which epoch, what came out. Alone: all that the store holds."""
+    output.status(store_of(store), what, seeds, every, as_json)
 
 
 for look, example in (
     (table, "`strive table digits`, `strive table table-3 --kind claims --format csv`"),
-    (pull, "`strive pull digits results --store s3://bucket/strive`"),
+    (pull, "`strive pull digits here --store s3://bucket/strive`"),
     (figures, "`strive figures --study digits --images 0:100`, `strive figures model-a.digits`"),
     (gallery, "`strive gallery digits --open`"),
 ):
@@ -179,7 +181,10 @@ for look, example in (
 @answered
 def networks(
     name: Annotated[
-        str | None, typer.Argument(help="A network's name, in any case; leave it out for the list.")
+        str | None,
+        typer.Argument(
+            autocompletion=completion.networks, help="A network's name, in any case; leave it out for the list."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

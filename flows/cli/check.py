@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import output
-from flows.cli.options import JsonOption, PublishedSeedsOption, StoreOption, _studies, answered, study_name
+from flows.cli import completion, output
+from flows.cli.options import JsonOption, PublishedSeedsOption, StoreOption, answered, study_name
 from pipeline.errors import UserError
 from pipeline.integrity.check import Checked, repair
 from pipeline.integrity.check import check as check_study
@@ -18,7 +18,7 @@ from pipeline.store.objects import Store, open_store
 
 OptionalStudy = Annotated[
     str | None,
-    typer.Argument(metavar="[STUDY]", callback=study_name, autocompletion=_studies,
+    typer.Argument(metavar="[STUDY]", callback=study_name, autocompletion=completion.studies,
                    help="The study; leave it out for every study of which the store holds a run."),
 ]  # fmt: skip
 

@@ -11,10 +11,10 @@ from flows.prefect_server import server_version
 from pipeline.errors import StoreError, UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.runtime.limits import cores, free_memory
-from pipeline.runtime.ray_check import ray_trouble
+from pipeline.runtime.ray_check import is_joined, ray_trouble
 from pipeline.runtime.settings import settings
-from pipeline.store import probe
-from pipeline.store.objects import LOOK_SECONDS, open_store
+from pipeline.store import from_workers, probe
+from pipeline.store.objects import LOOK_SECONDS, Store, open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
@@ -46,7 +46,7 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
         **{name: partial(_data, name, settings(data_dir=data_dir).data_dir) for name in SETS},
         "devices": _devices,
         "memory": _memory,
-        "ray": _ray,
+        "ray": lambda: _ray(store_url),
     }
     return [_look(name, look) for name, look in looks.items()]
 
@@ -56,6 +56,10 @@ def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Datas
     _store(store_url)
     if trouble := ray_trouble():
         raise UserError(trouble)
+    if is_joined():
+        from pipeline.training.fleet import Fleet
+
+        Fleet([], settings(store_url).store, None).wait()  # it trains nothing, and tries the store from every node
     insist_on_data(datasets, settings(data_dir=data_dir).data_dir)
 
 
@@ -109,7 +113,8 @@ def _memory() -> Check:
     return Check("memory", ok, f"{free / 1e9:.1f} GB free", "" if ok else "free 3 GB, or train with --workers 1")
 
 
-def _ray() -> Check:
+def _ray(store_url: str | None) -> Check:
+    """Of a joined cluster, whether its machines reach the store too."""
     if trouble := ray_trouble():
         return Check("ray", False, trouble)
     address = os.environ.get("RAY_ADDRESS")
@@ -117,15 +122,25 @@ def _ray() -> Check:
         found = f"ray {version('ray')}, " + (f"cluster at {address}" if address else "started locally when needed")
     except PackageNotFoundError:
         return Check("ray", False, "not installed", "uv sync")
-    if address and address != "local":
+    if is_joined():
         from pipeline.runtime import ray_cluster
 
         try:
             ray_cluster.connect()
-            ray_cluster.disconnect()
+            return _ray_nodes(found, open_store(settings(store_url).store, LOOK_SECONDS))
         except (ConnectionError, RuntimeError, ValueError) as error:
             return Check("ray", False, f"{found}: {error}", "start the cluster, or unset RAY_ADDRESS to run locally")
+        finally:
+            ray_cluster.disconnect()
     return Check("ray", True, found)
+
+
+def _ray_nodes(found: str, store: Store) -> Check:
+    try:
+        count = from_workers.insist(store)
+    except (UserError, StoreError) as error:  # it says itself how to mend it
+        return Check("ray", False, f"{found}: {error}")
+    return Check("ray", True, f"{found}; {count} nodes read and write {store.url}")
 
 
 def examine_all(store_url: str | None, data_dir: str | None) -> list[Check]:

@@ -1,5 +1,6 @@
 """`strive figures` and `strive gallery`: pictures and pages without Prefect."""
 
+from flows.cli.hints import command
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
@@ -11,6 +12,8 @@ from pipeline.store.results import find_result
 from pipeline.visualization import render
 from pipeline.visualization.catalogue import RenderRequest, pictures, runs_of
 
+HOW_IT_ENDED = {"dead": "did not learn", "diverged": "diverged", "crashed": "crashed"}
+
 
 def finished(store: Store, experiment: Experiment) -> Experiment:
     """The run, refused unless it has weights to look into."""
@@ -18,8 +21,13 @@ def finished(store: Store, experiment: Experiment) -> Experiment:
     if result and result.outcome == "damaged":
         raise UserError(f"{experiment.id} is damaged: {result.why[-1]}")
     if result is None or result.outcome != "done":
-        state = result.outcome if result else f"not finished: train it with `strive run {experiment.id}`"
-        raise UserError(f"{experiment.id} has no weights to look into: it is {state}")
+        if result:
+            again = command(store, "retry", experiment.id)
+            raise UserError(
+                f"{experiment.id} {HOW_IT_ENDED[result.outcome]}, so it has no weights to look into: {again}"
+            )
+        train = command(store, "run", experiment.id)
+        raise UserError(f"{experiment.id} is not finished, so it has no weights to look into: {train} trains it")
     return experiment
 
 
@@ -28,7 +36,8 @@ def finished_of(store: Store, study: Study) -> list[Experiment]:
     if found := render.explained(store, study):
         return found
     raise UserError(
-        f"no run of {study.name} is finished in {store.url}: `strive reproduce {study.on_command_line}` trains them"
+        f"no run of {study.name} is finished in {store.url}: "
+        f"{command(store, 'reproduce', study.on_command_line)} trains them"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli import completion
 from pipeline.errors import StoreAway, StoreError, UserError, known_name
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan import study_files
@@ -23,14 +24,9 @@ from pipeline.store.objects import LOOK_SECONDS, Store, open_store
 LONG_SECONDS = 3600.0  # work that takes longer is confirmed first
 
 
-def _studies(begun: str) -> list[str]:
-    """For the shell's completion."""
-    return [name for name in every_study() if name.startswith(begun.lower())]
-
-
 def study_name(text: str | None) -> str | None:
-    """The whole name of a study given by its beginning or by its Python file, which is made known; exit code 2 if
-    there is none."""
+    """The name of a study given in any case or by its Python file, which is made known; exit code 2 if there is
+    none."""
     if text is None:
         return None
     try:
@@ -42,20 +38,50 @@ def study_name(text: str | None) -> str | None:
         raise typer.Exit(2) from refused
 
 
+def study_or_none(text: str) -> str | None:
+    """The name of the study of that name or file, which is made known; None where there is none."""
+    if study_files.is_file(text):
+        return study_files.add(text, STUDIES)
+    return name if (name := text.strip().lower()) in every_study() else None
+
+
 # what a study, a run, a store are, said once for every command
 StudyArgument = Annotated[
     str,
-    typer.Argument(metavar="STUDY", callback=study_name, autocompletion=_studies,
+    typer.Argument(metavar="STUDY", callback=study_name, autocompletion=completion.studies,
                    help=f"The study: {', '.join(STUDIES)}; or a Python file with your own (docs/own-studies.md)."),
 ]  # fmt: skip
+StatusArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STUDY|RUN",
+        autocompletion=completion.studies_and_runs,
+        help="A study, a Python file with one, or a run by its beginning.  [default: all that the store holds]",
+    ),
+]
 StudyOption = Annotated[
-    str | None, typer.Option("--study", callback=study_name, help="A study: one run for every number of it.")
+    str | None,
+    typer.Option(
+        "--study",
+        callback=study_name,
+        autocompletion=completion.studies,
+        help="A study: one run for every number of it.",
+    ),
 ]
-RunArgument = Annotated[str, typer.Argument(help="The run's id as `strive plan` prints it, or its beginning.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(autocompletion=completion.runs, help="The run's id as `strive plan` prints it, or its beginning."),
+]
 OneRunArgument = Annotated[
-    str | None, typer.Argument(help="The run's id, or its beginning where that is enough; or give --network.")
+    str | None,
+    typer.Argument(
+        autocompletion=completion.runs, help="The run's id, or its beginning where that is enough; or give --network."
+    ),
 ]
-NetworkOption = Annotated[str | None, typer.Option(help="Of your own run: a network of `strive networks`.")]
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(autocompletion=completion.networks, help="Of your own run: a network of `strive networks`."),
+]
 WidthOption = Annotated[str, typer.Option(help="Of your own run: the share of the network's width, 1/2.")]
 EpochsOption = Annotated[
     int | None, typer.Option(help="Of your own run: epochs; drops of the learning rate keep their place in the whole.")
@@ -68,13 +94,17 @@ SideOption = Annotated[
 DataOption = Annotated[
     str,
     typer.Option(
+        autocompletion=completion.data,
         help=f"Of your own run: {', '.join(name for name in DATASETS if '-' not in name)}; or your own as "
-        "imagefolder:DIR, npz:FILE or cifar:DIR (docs/own-data.md)."
+        "imagefolder:DIR, npz:FILE or cifar:DIR (docs/own-data.md).",
     ),
 ]
 AugmentedOption = Annotated[bool, typer.Option("--augmented", help="Of your own run: flips and small translations.")]
 PreprocessOption = Annotated[
-    str | None, typer.Option(help="Of your own run: whiten or scale.  [default: the data set's]")
+    str | None,
+    typer.Option(
+        autocompletion=completion.preprocessing, help="Of your own run: whiten or scale.  [default: the data set's]"
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Of your own run.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin work of more than an hour without asking.")]
@@ -170,7 +200,7 @@ def find_run(store: Store, text: str) -> Experiment:
 
 
 def find_dataset(text: str, side: int | None = None) -> Dataset:
-    """The data set of that name, or that alone begins so; or your own, by its kind and place: npz:FILE."""
+    """The data set of that name; or your own, by its kind and place: npz:FILE."""
     if ":" in text:
         from pipeline.data.own_data import lines, own_dataset  # numpy: built-in data sets need none of it
 
@@ -209,14 +239,9 @@ ALIASES = {  # what others call the methods
 
 
 def method_names(text: str) -> tuple[str, ...]:
-    """The methods in a list with commas, by any of their names or its beginning; each once."""
-    known = dict.fromkeys(RULES) | dict.fromkeys(ALIASES)
-    return tuple(dict.fromkeys(_method(word, list(known)) for word in words(text) or ()))
-
-
-def _method(word: str, known: list[str]) -> str:
-    begun = {ALIASES.get(name, name) for name in known if name.startswith(word.lower())}
-    return begun.pop() if len(begun) == 1 else known_name("method", word, RULES)
+    """The methods in a list with commas, by any of their names; each once."""
+    named = (ALIASES.get(word.lower(), word) for word in words(text) or ())
+    return tuple(dict.fromkeys(known_name("method", word, RULES) for word in named))
 
 
 def is_photograph(text: str) -> bool:

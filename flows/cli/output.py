@@ -8,6 +8,8 @@ import typer
 
 from flows.cli import layout, runs
 from flows.cli.doctor import Check
+from flows.cli.hints import command
+from flows.cli.options import study_or_none
 from pipeline.errors import StoreError
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network, printed_name
@@ -15,6 +17,7 @@ from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, Co
 from pipeline.paper.shapes import parameters, steps, training_flops
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
+from pipeline.plan.studies import study as study_named
 from pipeline.store.objects import Store
 from pipeline.training.progress import Progress, RunStatus, trainable
 
@@ -38,8 +41,16 @@ def plan(store: Store, study: Study, workers: int | None, every: bool, as_json: 
     typer.echo(f"\n{last}")
 
 
-def status(store: Store, study: Study, every: bool, as_json: bool) -> None:
-    """The runs, their states, and what came out."""
+def status(store: Store, what: str | None, seeds: int | None, every: bool, as_json: bool) -> None:
+    """Of a study, by its name or file, its runs, their states, and what came out; of a run the same; else of all."""
+    from flows.cli import store_overview
+
+    if what is None:
+        return print_answer(*store_overview.overview(store), as_json)
+    if (name := study_or_none(what)) is None:
+        one = status_of(store, store_overview.run_named(store, what))
+        return print_answer({"store": store.url, **one.plain()}, runs.each([one]), as_json)
+    study = study_named(name, seeds)
     statuses = Progress(store, list(study.wanted)).statuses()
     if as_json:
         return print_answer(runs.answer(store, study, statuses), "", True)
@@ -120,7 +131,7 @@ def _network(network: Network) -> dict:
     }
 
 
-def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
+def print_reproduction(store: Store, study: Study, summary: dict, quiet: bool, as_json: bool) -> None:
     """The table and where everything lies."""
     if as_json:
         return print_answer({k: v for k, v in summary.items() if k != "markdown"}, "", True)
@@ -135,7 +146,7 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         )
     typer.echo(f"report    {summary['report']}")
     if summary["store"].startswith("s3://"):
-        typer.echo(f"          to read it: strive pull {study.on_command_line} results --store {summary['store']}")
+        typer.echo(f"          to read it: {command(store, 'pull', study.on_command_line, 'here')}")
     typer.echo(f"table     {summary['table']['md']} (.csv, .json, .parquet, .tex, .html; claims.*, rates.*)")
     if summary["figures"]:
         typer.echo(f"gallery   {summary['gallery']}")
@@ -146,7 +157,7 @@ def print_reproduction(study: Study, summary: dict, quiet: bool, as_json: bool) 
         if run["state"] == "damaged":
             typer.echo(f"damaged   {run['id']}: {run['why'][-1]}")
         elif run["state"] in runs.FAILED:
-            typer.echo(f"{run['state']:9} {run['id']}: `strive retry {run['id']}` lets it be tried again")
+            typer.echo(f"{run['state']:9} {run['id']}: {command(store, 'retry', run['id'])} lets it be tried again")
 
 
 def print_figures(summary: dict, as_json: bool) -> None:

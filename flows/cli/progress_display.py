@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from flows.cli.runs import goes_on, in_short
 from pipeline.errors import StoreError
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
@@ -18,7 +19,8 @@ from pipeline.store.objects import Store
 from pipeline.store.paths import DatasetFolder, StudyFolder
 from pipeline.training.progress import Progress, RunStatus, seconds_left, trainable
 
-LINE_SECONDS = 5.0  # between plain lines, when the output is no terminal
+LINE_SECONDS = 5.0  # between plain lines at first, when the output is no terminal
+MOST_SECONDS = 60.0  # between them later
 AWAY_SECONDS = 10.0  # between two lines about a store that is away
 ROWS = 40  # of the live table; a larger study shows only what is at work
 
@@ -26,8 +28,9 @@ ROWS = 40  # of the live table; a larger study shows only what is at work
 class Display:
     """A thread that shows how far the runs are, as a live table on a terminal and as plain lines elsewhere."""
 
-    def __init__(self, store: Store, study: Study, workers: int, console: Console):
+    def __init__(self, store: Store, study: Study, workers: int, console: Console, ray: bool = True):
         self._study, self._workers, self._console = study, workers, console
+        self._begins = "starting the workers (Ray takes half a minute)" if ray else "beginning"
         self._store = store.within(0)  # the next look comes soon
         self._progress = Progress(self._store, list(study.wanted))
         self._seen: tuple[str, list[RunStatus]] = ("looking into the store", [])
@@ -37,6 +40,10 @@ class Display:
         self._began = time.monotonic()
 
     def __enter__(self) -> "Display":
+        with suppress(StoreError):
+            for status in self._progress.statuses():
+                if status.state == "stopped":
+                    self._console.print(f"{goes_on(status)}.", highlight=False, soft_wrap=True)
         self._reader.start()
         self._thread.start()
         return self
@@ -60,11 +67,15 @@ class Display:
                     live.update(self._table(*self._now()), refresh=True)
             return
         said = ""
-        while not self._stop.wait(LINE_SECONDS):
+        while not self._stop.wait(self._pause()):
             line = self._line(*self._now())
             if line != said:
                 self._console.print(f"{self._clock()}  {line}", highlight=False, soft_wrap=True)
                 said = line
+
+    def _pause(self) -> float:
+        """Seconds to the next plain line: a training of hours fills no page with them."""
+        return min(max(LINE_SECONDS, (time.monotonic() - self._began) / 20), MOST_SECONDS)
 
     def _standings(self) -> list[RunStatus]:
         """Of the runs that have come out or can be trained now; others wait for a learning rate to be chosen."""
@@ -85,7 +96,7 @@ class Display:
 
     def _line(self, stage: str, standings: list[RunStatus]) -> str:
         running = [
-            f"{printed_name(s.experiment.network.name)} s{s.experiment.seed} {s.epoch}/{s.experiment.recipe.epochs}"
+            f"{printed_name(s.experiment.network.name)} s{s.experiment.seed} {in_short(s)}"
             for s in standings
             if s.state == "running"
         ]
@@ -99,7 +110,7 @@ class Display:
             return self._preparing()
         waits = self._waits()
         if not settled and not any(s.state == "running" for s in standings):
-            return waits or "starting the workers (Ray takes half a minute)"
+            return waits or self._begins
         left = seconds_left(standings, self._workers)
         line = f"training: {settled} of {len(standings)} runs ended, about {duration(left)} left"
         return f"{line}; {waits}" if waits else line
@@ -121,13 +132,13 @@ class Display:
     def _table(self, stage: str, standings: list[RunStatus]) -> Table:
         table = Table(title=f"{self._clock()}  {stage}", title_justify="left", box=None)
         for column in ("run", "state", "epoch", "error %"):
-            table.add_column(column, justify="right" if column in ("epoch", "error %") else "left")
+            table.add_column(column, justify="right" if column == "error %" else "left")
         shown = standings if len(standings) <= ROWS else [s for s in standings if s.state == "running"]
         for s in shown:
             table.add_row(
                 s.experiment.label,
                 s.state,
-                f"{s.epoch}/{s.experiment.recipe.epochs}",
+                in_short(s),
                 "" if s.error_percent is None else f"{s.error_percent:.2f}",
                 style={"running": "bold", "missing": "dim", "stopped": "dim", "done": ""}.get(s.state, "red"),
             )

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import layout, output
+from flows.cli import completion, layout, output
+from flows.cli.hints import command
 from flows.cli.options import (
     JsonOption,
     PublishedSeedsOption,
@@ -43,9 +44,14 @@ ENDINGS = ("md", "csv", "json", "tex", "html")  # that can be printed
 @answered
 def table(
     name: StudyArgument,
-    ending: Annotated[str, typer.Option("--format", help="md, csv, json, tex or html.")] = "md",
+    ending: Annotated[
+        str, typer.Option("--format", autocompletion=completion.formats, help="md, csv, json, tex or html.")
+    ] = "md",
     kind: Annotated[
-        str, typer.Option(help="cells (the errors), rates, claims, baselines (Table 4) or readings.")
+        str,
+        typer.Option(
+            autocompletion=completion.kinds, help="cells (the errors), rates, claims, baselines (Table 4) or readings."
+        ),
     ] = "cells",
     fresh: Annotated[bool, typer.Option("--fresh", help="Make it anew from the results first.")] = False,
     seeds: PublishedSeedsOption = None,
@@ -70,7 +76,10 @@ def pull(
 
 @answered
 def figures(
-    run: Annotated[str | None, typer.Argument(help="A run's id or its beginning; or give --study.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(autocompletion=completion.runs, help="A run's id or its beginning; or give --study."),
+    ] = None,
     photos: Annotated[
         list[str] | None, typer.Argument(help="Images of your own to look at, as after --images: files or folders.")
     ] = None,
@@ -83,10 +92,17 @@ def figures(
             "your own, files and folders (docs/own-images.md)."
         ),
     ] = "10",
-    network: Annotated[str | None, typer.Option(help="Without a run: a network of `strive networks`.")] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(autocompletion=completion.networks, help="Without a run: a network of `strive networks`."),
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Its weights: a .safetensors or .pth file.")] = None,
     preprocess: Annotated[
-        str, typer.Option(help="How images were scaled for these weights: scale (-1 to 1), unit (0 to 1), imagenet.")
+        str,
+        typer.Option(
+            autocompletion=completion.scales,
+            help="How images were scaled for these weights: scale (-1 to 1), unit (0 to 1), imagenet.",
+        ),
     ] = "scale",
     to: Annotated[Path, typer.Option(help="Folder for the maps of your own images.")] = Path("maps"),
     layers: Annotated[
@@ -95,11 +111,19 @@ def figures(
     ] = None,
     channels: Annotated[int, typer.Option(help="Most active channels of each layer.")] = 8,
     top: Annotated[int, typer.Option(help="Top-activating patches of each channel.")] = 10,
-    part: Annotated[str, typer.Option(help="Whose images these patches are of: test or train.")] = "test",
-    methods: Annotated[str, typer.Option(help="Of backprop, deconvnet and guided (also guided-backprop).")] = ",".join(
-        RULES
-    ),
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16: quicker where it is native.")] = "float32",
+    part: Annotated[
+        str, typer.Option(autocompletion=completion.parts, help="Whose images these patches are of: test or train.")
+    ] = "test",
+    methods: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.methods, help="Of backprop, deconvnet and guided (also guided-backprop)."
+        ),
+    ] = ",".join(RULES),
+    precision: Annotated[
+        str,
+        typer.Option(autocompletion=completion.precisions, help="float32, or bfloat16: quicker where it is native."),
+    ] = "float32",
     workers: WorkersOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -183,7 +207,7 @@ def _table(
     if text is None:
         raise UserError(
             f"{store.url_of(path)} is not there, for no run of {folder.name} has come out: "
-            f"`strive reproduce {study(folder.name).on_command_line}` trains them"
+            f"{command(store, 'reproduce', study(folder.name).on_command_line)} trains them"
         )
     if as_json:
         return output.print_answer({"store": store.url} | json.loads(text), "", True)
@@ -202,7 +226,10 @@ def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
 
 def _pulled(store: Store, whole: Study, to: Path, as_json: bool) -> None:
     """What was fetched, and where to begin reading."""
-    done, folder = fetch(store, whole.name, to, whole.on_command_line), StudyFolder(whole.name)
+    done, folder = (
+        fetch(store, whole.name, to, command(store, "reproduce", whole.on_command_line)),
+        StudyFolder(whole.name),
+    )
     report = to / folder.report
     text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
     output.print_answer(

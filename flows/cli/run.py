@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable, Iterable
 
+from flows.cli import runs
+from flows.cli.hints import command
+from flows.cli.options import LONG_SECONDS
 from flows.cli.progress_display import Display, console
 from pipeline.data import prepare
 from pipeline.data.sources import silent
@@ -37,6 +40,11 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
 
     Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
     """
+    with Display(store, study, 1, console(), ray=False):
+        _work(store, study, data_dir, say)
+
+
+def _work(store: Store, study: Study, data_dir: str | None, say: Callable[[str], None]) -> None:
     owner, watch = this_process(), LeaseObserver(store)
     progress = Progress(store, list(study.wanted))
     while missing := needed(study, results(progress.statuses())):
@@ -68,28 +76,31 @@ def estimate(statuses: list[RunStatus]) -> float:
 def stopped(store: Store, experiment: Experiment) -> str:
     """How far a run is that was just interrupted, and how to go on."""
     [status] = Progress(store, [experiment]).statuses()
+    yes = ("--yes",) if estimate([status]) > LONG_SECONDS else ()
+    again = command(store, "run", experiment.id, *yes)
     if status.state == "stopped":
-        return (
-            f"stopped at epoch {status.epoch} of {experiment.recipe.epochs}; "
-            f"`strive run {experiment.id}` goes on from its checkpoint."
-        )
-    return f"stopped before the first checkpoint; `strive run {experiment.id}` begins again."
+        return f"stopped after {runs.how_far(status)}; {again} goes on from there."
+    return f"stopped before the first checkpoint; {again} begins again."
 
 
 def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> RunStatus:
     """Train it unless it has its outcome; UserError while another process trains it."""
     show = silent if quiet else console().print
     prepare.make(store, experiment.dataset, experiment.recipe.preprocess, data_dir, show)
-    held, settled = _taken(store, experiment)
     progress = Progress(store, [experiment])
+    before = progress.statuses()[0]
+    held, settled = _taken(store, experiment)
+    if held and before.state == "stopped":
+        show(f"{runs.goes_on(before)}.")
     if held:
         if quiet:
             job.run(held, store)
         else:
-            with Display(store, Study(experiment.id, experiment.label, (experiment,)), 1, console()):
+            with Display(store, Study(experiment.id, experiment.label, (experiment,)), 1, console(), ray=False):
                 job.run(held, store)
     elif not settled:
         [standing] = progress.statuses()
-        raise UserError(f"{experiment.id} is being trained by {standing.where}; `strive status` shows how far it is")
+        shows = command(store, "status", experiment.id)
+        raise UserError(f"{experiment.id} is being trained by {standing.where}: {shows} shows how far it is")
     [standing] = progress.statuses()
     return standing

@@ -74,12 +74,34 @@ def summary(statuses: list[RunStatus], now: Known | None = None) -> str:
 
 def state_of(status: RunStatus) -> str:
     """A run's state in words, with how far it is."""
-    epochs = status.experiment.recipe.epochs
     if status.state == "stopped":
-        return f"stopped at epoch {status.epoch} of {epochs}"
+        return f"stopped after {how_far(status)}"
     if status.state == "running":
-        return f"running, epoch {status.epoch} of {epochs}"
+        return f"running, {how_far(status)} done{speed(status)}"
     return WORDS.get(status.state, status.state)
+
+
+def how_far(status: RunStatus) -> str:
+    """The epochs and images that lie behind, in words."""
+    epochs, images = status.experiment.recipe.epochs, f"{status.images:,} of {status.epoch_images:,} images"
+    if not status.images:
+        return f"{status.epoch} of {epochs} epochs"
+    return f"{images} of epoch {status.epoch + 1} of {epochs}"
+
+
+def in_short(status: RunStatus) -> str:
+    """The same, for a line of progress: 0/50, 34,816 of 50,000 images, 250 images/s."""
+    images = f", {status.images:,} of {status.epoch_images:,} images" if status.images else ""
+    return f"{status.epoch}/{status.experiment.recipe.epochs}{images}{speed(status)}"
+
+
+def speed(status: RunStatus) -> str:
+    return f", {status.images_per_second:,.0f} images/s" if status.images_per_second and status.images else ""
+
+
+def goes_on(status: RunStatus) -> str:
+    """What a stopped run is trained from."""
+    return f"{status.experiment.id} goes on after {how_far(status)}"
 
 
 def stage(experiment: Experiment) -> str:
@@ -108,6 +130,11 @@ def _short(status: RunStatus, now: Known | None) -> str:
 
 
 def _print_each(statuses: Iterable[RunStatus], now: Known, cost: bool) -> None:
+    typer.echo(each(statuses, now, cost))
+
+
+def each(statuses: Iterable[RunStatus], now: Known | None = None, cost: bool = False) -> str:
+    """A table with one row a run."""
     rows = []
     for s in statuses:
         run = s.plain()
@@ -116,7 +143,7 @@ def _print_each(statuses: Iterable[RunStatus], now: Known, cost: bool) -> None:
         note = run["why"][-1].splitlines()[0] if run["why"] else s.where or ""
         price = [f"{quantity(run['flops'])}".strip(), duration(run["gpu_seconds"])] if cost else ["", ""]
         rows.append([run["id"], state, error, *price, note])
-    typer.echo(layout.table(["run", "state", "error %", "FLOP", "GPU time", ""], rows, NUMBERS))
+    return layout.table(["run", "state", "error %", "FLOP", "GPU time", ""], rows, NUMBERS)
 
 
 def _print_groups(statuses: list[RunStatus], now: Known, cost: bool) -> None:

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import output
+from flows.cli import completion, output
+from flows.cli.hints import command
 from flows.cli.options import (
     AugmentedOption,
     BatchOption,
@@ -95,7 +96,9 @@ def run(
 @answered
 def work(
     name: StudyArgument,
-    network: Annotated[str | None, typer.Option(help="Train the runs of this network alone.")] = None,
+    network: Annotated[
+        str | None, typer.Option(autocompletion=completion.networks, help="Train the runs of this network alone.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Train the runs at this learning rate alone.")
     ] = None,
@@ -137,5 +140,7 @@ def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = Fal
     if not attempts.retry(opened, RunFolder(experiment.id)):
         state = output.status_of(opened, experiment).state
         raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
-    text = f"{experiment.id} is missing again: `strive run {experiment.id}` or `strive reproduce` will train it"
+    text = (
+        f"{experiment.id} is missing again: {command(opened, 'run', experiment.id)} or `strive reproduce` will train it"
+    )
     output.print_answer({"run": experiment.id, "state": "missing"}, text, as_json)

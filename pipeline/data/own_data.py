@@ -21,10 +21,10 @@ from pipeline.data.raw_images import Raw
 from pipeline.errors import UserError, unknown_name
 from pipeline.plan import plain_form
 from pipeline.plan.datasets import DATASETS, Dataset
+from pipeline.plan.datasets import OWN_KINDS as KINDS
 from pipeline.plan.own_study import checked_name
 from pipeline.runtime.settings import cache
 
-KINDS = ("imagefolder", "npz", "cifar")
 SIDE = 32  # pixels that photographs are resized to, unless another side is named
 IN_MEMORY = 4_000_000_000  # bytes of pixels; more of them are kept in shards
 SHARD = 256  # images

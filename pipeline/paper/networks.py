@@ -244,9 +244,7 @@ def printed_name(name: str) -> str:
 
 
 def find_network(name: str) -> Network:
-    """The network of that name in any case, as it is called here or as the paper prints it, or that alone begins so.
-
-    UserError where none or several do.
-    """
+    """The network of that name in any case, as it is called here or as the paper prints it; UserError where there is
+    none."""
     printed = {text.lower(): key for key, text in PRINTED_NAMES.items()}
     return NETWORKS[printed.get(name.strip().lower()) or known_name("network", name, NETWORKS)]

@@ -44,6 +44,8 @@ DATASETS = {
     )
 }
 
+OWN_KINDS = ("imagefolder", "npz", "cifar")  # of data of your own, named KIND:PATH
+
 # what the classes of CIFAR are called, in the order of their numbers
 CIFAR_10 = "airplane automobile bird cat deer dog frog horse ship truck"
 CIFAR_100 = """

@@ -244,7 +244,7 @@ def every_study() -> dict[str, Callable[..., Study]]:
 
 
 def study(name: str, seeds: int | None = None) -> Study:
-    """The study of that name, or that alone begins so, with seeds 0 to `seeds` - 1, or with as many as it asks for."""
+    """The study of that name with seeds 0 to `seeds` - 1, or with as many as it asks for."""
     known = every_study()
     make = known[known_name("study", name, known)]
     if seeds is None:

@@ -1,8 +1,10 @@
 """What a study is: experiments with a question, and the numbers and claims they are held against."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 from pipeline.errors import UserError, unknown_name
 from pipeline.paper.claims import CLAIMS, Claim
@@ -38,6 +40,7 @@ class Study:
     ] = ()  # other studies whose results its claims are held against; it trains none of them
     own_claims: tuple[Claim, ...] | None = None  # None: the paper's, unless the study is of another task
     file: str = ""  # the name of the Python file that the study is from; "" for ours
+    place: str = ""  # that file with its folders, and :NAME where it has several studies
 
     @property
     def comparable(self) -> bool:
@@ -53,8 +56,9 @@ class Study:
 
     @property
     def on_command_line(self) -> str:
-        """What a command takes for it."""
-        return self.file or self.name
+        """What a command takes for it, typed here."""
+        here = f"{Path.cwd()}{os.sep}"
+        return self.place.removeprefix(here) or self.name
 
     @property
     def wanted(self) -> tuple[Experiment, ...]:

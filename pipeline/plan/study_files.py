@@ -59,13 +59,13 @@ def own_studies(taken: Container[str]) -> dict[str, partial[Study]]:
                 raise UserError(f"{path}: {name} is the name of a study of strive's own, choose another")
             if name in out:
                 raise UserError(f"{path} and {origin[name]} both have a study {name}: rename one")
-            known_as = f"{path}:{name}" if len(_studies_in(file)) > 1 else path
-            out[name], origin[name] = partial(_planned, own, known_as), path
+            which = f":{name}" if len(_studies_in(file)) > 1 else ""
+            out[name], origin[name] = partial(_planned, own, f"{path}{which}", f"{file}{which}"), path
     return out
 
 
-def _planned(own: OwnStudy, file: str, seeds: int | None = None) -> Study:
-    return replace(own.planned(seeds), file=file)
+def _planned(own: OwnStudy, file: str, place: str, seeds: int | None = None) -> Study:
+    return replace(own.planned(seeds), file=file, place=place)
 
 
 def _studies_in(file: str) -> dict[str, OwnStudy]:

@@ -85,16 +85,15 @@ def _pictures(store: Store, run: RunFolder, before: Entries) -> dict[str, Stored
 def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
     """Bring `to` up to what the study has published, under the same paths. It may be broken off at any time.
 
-    `command` is what commands take for a study that is not ours, in messages.
+    `command` is what makes it, for a message where there is nothing.
     """
     folder = StudyFolder(study)
     if "s3:" in to.parts or (to.exists() and not to.is_dir()):
         raise UserError(f"{to} is no folder on this machine: name one to fetch into")
     files = listed(store, study)
     if files is None:
-        raise UserError(
-            f"{store.url_of(folder.top)} holds nothing to pull yet: run `strive reproduce {command or study}` first"
-        )
+        made_by = command or f"`strive reproduce {study}`"
+        raise UserError(f"{store.url_of(folder.top)} holds nothing to pull yet: run {made_by} first")
     inside = to.resolve()
     if outside := [path for path in files if not (inside / path).resolve().is_relative_to(inside)]:
         raise UserError(

@@ -35,7 +35,7 @@ class LeaseRecord(Owner):
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat(Record):
-    """A sign of life of an owner, rewritten while it lives; the last three fields only once an epoch has ended."""
+    """A sign of life of an owner, rewritten while it lives; how far it is stands there once that is known."""
 
     REMEDY: ClassVar[str] = "Delete it: a process that still trains this run writes it anew."
     SEALED: ClassVar[bool] = False
@@ -45,6 +45,8 @@ class Heartbeat(Record):
     epoch: int | None = None  # epochs done
     epochs: int | None = None  # epochs planned
     epoch_seconds: float | None = None  # of the last epoch
+    images: int | None = None  # of the epoch at work that lie behind
+    images_per_second: float | None = None  # of training, observed in that epoch
 
     def plain(self) -> dict[str, Any]:
         return {name: value for name, value in super().plain().items() if value is not None}

@@ -16,10 +16,14 @@ SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of a path; unix(7)
 _LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 
 
+def is_joined() -> bool:
+    """Whether the cluster is one that runs without us, whose processes have an environment of their own."""
+    return (os.environ.get("RAY_ADDRESS") or "local") != "local"
+
+
 def ray_trouble() -> str:
     """Why Ray cannot be used as the environment stands, and what to do; empty when nothing is known against it."""
-    address = os.environ.get("RAY_ADDRESS") or "local"
-    return _local_trouble() if address == "local" else _remote_trouble(address)
+    return _remote_trouble(os.environ["RAY_ADDRESS"]) if is_joined() else _local_trouble()
 
 
 def _local_trouble() -> str:

@@ -1,11 +1,12 @@
 """The connection to Ray: a cluster to join or to start, what fits on it, and calls on its workers."""
 
+import contextlib
 import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 # Read by Ray when it is imported. Nothing is reported through Ray, so its helpers would only cost start-up time.
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
@@ -20,6 +21,8 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 import psutil
 import ray
 from ray._private.state import state
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import UserError
 from pipeline.runtime.child_process import kill_tree
@@ -107,6 +110,31 @@ def _join(address: str) -> None:
         raise UserError(
             f"the Ray cluster at RAY_ADDRESS={address} did not let us in: {str(error).splitlines()[0]}"
         ) from error
+
+
+def on_each_node(call: Callable[[], R], seconds: float) -> list[R]:
+    """What `call` returns on every machine of the cluster that answers within so many seconds; takes no CPU of it.
+
+    Secrets are no part of `call`, nor of a runtime environment: Ray writes both into files that others can read.
+    """
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    task: Any = ray.remote(_called)
+    asked = [
+        task.options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False))
+        for id in nodes
+    ]
+    answers, waiting = ray.wait([one.remote(call) for one in asked], num_returns=len(asked), timeout=seconds)
+    for ref in waiting:
+        ray.cancel(ref, force=True)
+    found = []
+    for ref in answers:
+        with contextlib.suppress(RayError):  # the machine is gone
+            found.append(ray.get(ref))
+    return found
+
+
+def _called(call: Callable[[], R]) -> R:
+    return call()  # Ray takes functions, and no other callables
 
 
 def disconnect() -> None:

@@ -30,6 +30,12 @@ def find(store: Store, text: str) -> Experiment:
     raise unknown_name("run", text, planned, f"`strive plan {name}` lists the runs of a study.")
 
 
+def ids(store: Store) -> set[str]:
+    """The ids of all runs that the store holds, begun or finished."""
+    names = [name.split("/") for name in store.names("runs")]
+    return {parts[0] for parts in names if parts[1:] == ["experiment.json"] or parts[1:2] == ["claims"]}
+
+
 def published_seeds(store: Store, name: str) -> int | None:
     """As many seeds as the study's published tables have; None where there are none."""
     try:

@@ -87,7 +87,11 @@ def _answered(error: Exception, bucket: str, at: str) -> Fault:
     said = " ".join(str(response.get("Error", {}).get("Message", "")).split())
     answer = f"{at} answers {status} {code}".strip() + (f", {said}" if said and said != code else "")
     if code == NO_BUCKET:
-        return Fault("refused", f"{at} has no bucket {bucket}", "make it, or correct --store or STRIVE_STORE")
+        return Fault(
+            "refused",
+            f"{at} has no bucket {bucket}",
+            "make it with `python infra/bucket.py`, or correct --store or STRIVE_STORE",
+        )
     if found := _CODES.get(code) or _CODES.get(str(status)):
         cause, remedy = found
         return Fault("refused", f"{cause} ({answer})", remedy)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.runtime.driver import Driver, serve_parent
+from pipeline.store import from_workers
 from pipeline.store.objects import open_store
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def _train(order: dict, placement: "Placement") -> None:
     from pipeline.training import ray_fleet
 
     store, news = open_store(order["store"]), order["news"]
+    from_workers.insist(store)
 
     def say(text: str) -> None:
         with suppress(OSError):  # news that cannot be told are no reason to stop

@@ -108,6 +108,7 @@ def train(
     for trainer, event in chunks([*trainings]):
         training = trainings[trainer]
         if isinstance(event, Pause):
+            training.lease.within_epoch(len(training.rows), event.seen, event.seconds)
             if released():
                 leave(training, event.part(), trainings)
             elif _is_due(training, intervals.part):

@@ -48,6 +48,7 @@ class Lease:
         self._brief = store.within(BRIEF_SECONDS)  # for what a later try does as well
         self._lost = False  # as the heartbeats' thread has seen
         self._progress: dict[str, Any] = {}  # fields of the heartbeat
+        self._within: dict[str, Any] = {}  # those about the epoch at work
         self._beats = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_heartbeats, name=f"heartbeat {experiment.id}", daemon=True)
@@ -87,6 +88,13 @@ class Lease:
         if self._lost:
             raise self._lost_to_another()
         self._progress = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "epoch_seconds": seconds}
+        self._within = {}
+
+    def within_epoch(self, epoch: int, images: int, seconds: float) -> None:
+        """Tell them, with the next heartbeat that is due, how many images of the epoch after `epoch` lie behind, and
+        from the seconds that they took how fast that is."""
+        rate = {"images_per_second": round(images / seconds, 1)} if seconds > 0 else {}
+        self._within = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "images": images, **rate}
 
     def check(self, brief: bool = False) -> None:
         """Raise LeaseLost when another process has taken the run over, as happens to one that slept for a minute.
@@ -105,7 +113,7 @@ class Lease:
     def beat(self) -> None:
         """Rewrite the heartbeat."""
         self._beats += 1
-        beat = Heartbeat(beat=self._beats, at=now(), **self._progress)
+        beat = Heartbeat(beat=self._beats, at=now(), **self._progress | self._within)
         self._brief.write_json(self.run.heartbeat(self.attempt), beat.plain())
 
     def _write_heartbeats(self) -> None:

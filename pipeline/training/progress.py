@@ -14,7 +14,7 @@ from pipeline.store.results import find_result
 from pipeline.training.attempts import attempts
 from pipeline.training.owners import LeaseObserver
 
-NOTE = r"\d+/checkpoint/(?P<epochs>\d+)(-\d+)?\.json"  # of a checkpoint, below the attempts of its run
+NOTE = r"\d+/checkpoint/(?P<epochs>\d+)(-(?P<images>\d+))?\.json"  # of a checkpoint, below the attempts of its run
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged")
 
 
@@ -27,12 +27,24 @@ class RunStatus:
     attempt: int = 0
     epoch: int = 0  # epochs done; of a stopped run, those that its furthest checkpoint holds
     epoch_seconds: float | None = None
+    images: int = 0  # of the next epoch that lie behind
+    images_per_second: float | None = None
     where: str | None = None  # host and process that train it
     result: Result | None = None
 
     @property
     def has_outcome(self) -> bool:
         return self.state in OUTCOMES
+
+    @property
+    def epoch_images(self) -> int:
+        """Images of an epoch."""
+        return self.experiment.recipe.images_an_epoch(self.experiment.dataset.train)
+
+    @property
+    def share_done(self) -> float:
+        """Of the whole training, 0 to 1."""
+        return (self.epoch + self.images / self.epoch_images) / self.experiment.recipe.epochs
 
     @property
     def error_percent(self) -> float | None:
@@ -53,6 +65,9 @@ class RunStatus:
             "attempt": self.attempt,
             "epoch": self.epoch,
             "epochs": self.experiment.recipe.epochs,
+            "images": self.images,
+            "epoch_images": self.epoch_images,
+            "images_per_second": self.images_per_second,
             "where": self.where,
             "wrong": measured and measured.wrong,
             "seen": measured and measured.seen,
@@ -84,19 +99,23 @@ class Progress:
             return status
         found = attempts(self.store, run)
         if not found.open or not self._observer.alive(run, found.last):
-            saved = _saved_epochs(self.store, run) if found.numbers else None
-            return RunStatus(experiment, "missing" if saved is None else "stopped", found.last, saved or 0)
+            if not found.numbers or (saved := _saved(self.store, run)) is None:
+                return RunStatus(experiment, "missing", found.last)
+            return RunStatus(experiment, "stopped", found.last, saved[0], images=saved[1])
         owner = self.store.find_record(LeaseRecord, run.lease(found.last))
         beat = self.store.find_record(Heartbeat, run.heartbeat(found.last))
         where = f"{owner.host.split()[0]} pid {owner.pid}" if owner else None
-        epoch, seconds = (beat.epoch or 0, beat.epoch_seconds) if beat else (0, None)
-        return RunStatus(experiment, "running", found.last, epoch, seconds, where)
+        if beat is None:
+            return RunStatus(experiment, "running", found.last, where=where)
+        within = (beat.images or 0, beat.images_per_second)
+        return RunStatus(experiment, "running", found.last, beat.epoch or 0, beat.epoch_seconds, *within, where)
 
 
-def _saved_epochs(store: Store, run: RunFolder) -> int | None:
-    """The whole epochs in the furthest checkpoint of any attempt, from its name; None where there is none."""
+def _saved(store: Store, run: RunFolder) -> tuple[int, int] | None:
+    """The whole epochs in the furthest checkpoint of any attempt, and images of the next, from its name; None where
+    there is none."""
     found = (re.fullmatch(NOTE, name) for name in store.names(run.attempts))
-    return max((int(note["epochs"]) for note in found if note), default=None)
+    return max(((int(note["epochs"]), int(note["images"] or 0)) for note in found if note), default=None)
 
 
 def results(statuses: list[RunStatus]) -> dict[str, Result]:
@@ -113,18 +132,19 @@ def trainable(study: Study, statuses: list[RunStatus]) -> list[RunStatus]:
 def seconds_left(statuses: list[RunStatus], workers: int) -> float:
     """Seconds that the runs without a result still train on `workers` processes, from how long others took."""
     pace = _pace(statuses)
-    left = [
-        cpu_seconds(s.experiment) * pace * (1 - s.epoch / s.experiment.recipe.epochs)
-        for s in statuses
-        if not s.has_outcome
-    ]
+    left = [cpu_seconds(s.experiment) * pace * (1 - s.share_done) for s in statuses if not s.has_outcome]
     return max([sum(left) / workers, *left]) if left else 0.0
 
 
 def _pace(statuses: list[RunStatus]) -> float:
     """How many times longer runs of this study took than is expected of them."""
     took = [(s.result.seconds, cpu_seconds(s.experiment)) for s in statuses if s.state == "done" and s.result]
-    took += [
-        (s.epoch_seconds * s.experiment.recipe.epochs, cpu_seconds(s.experiment)) for s in statuses if s.epoch_seconds
-    ]
+    took += [(seconds, cpu_seconds(s.experiment)) for s in statuses if (seconds := _whole_training(s))]
     return sum(seconds for seconds, _ in took) / sum(expected for _, expected in took) if took else 1.0
+
+
+def _whole_training(status: RunStatus) -> float | None:
+    """Seconds that a run at work would take as a whole, as fast as it is now; None where that is not known yet."""
+    rate = status.images_per_second
+    an_epoch = status.epoch_images / rate if rate else status.epoch_seconds
+    return an_epoch and an_epoch * status.experiment.recipe.epochs

@@ -11,6 +11,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 from pipeline.runtime.driver import Driver, serve_parent
+from pipeline.store import from_workers
 from pipeline.store.objects import Store, open_store
 from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training.progress import Progress
@@ -120,6 +121,7 @@ def _render(order: dict, placement: "Placement") -> None:
     from pipeline.training.attempts import MAX_FAILURES
     from pipeline.visualization.upload import Rate
 
+    from_workers.insist(open_store(order["store"]))
     given = [(order["store"], id, pictures) for id, pictures in order["portions"]]
     rates = ray_cluster.each(_portion, given, placement, MAX_FAILURES)
     print(json.dumps(asdict(sum((Rate(**rate) for rate in rates), Rate()))))

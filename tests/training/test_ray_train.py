@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load
-from support.processes import free_port
+from support.processes import free_port, strive
 
 from pipeline.data import prepare
 from pipeline.plan.studies import study
@@ -143,3 +143,42 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     theirs, ours = (load(bytes(store.read(run.weights(1)))) for store in (shared, single))
     for name, weight in ours.items():
         assert (theirs[name] - weight).norm() < 0.01 * weight.norm() + 0.01
+
+
+@pytest.mark.ray
+@pytest.mark.s3
+def test_a_head_that_was_started_without_keys_is_named_before_anything_is_trained(s3, tmp_path):
+    store = open_store(f"{s3}/without-keys")
+    bare = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {"RAY_AUTH_MODE": "disabled"}
+    bare |= {"AWS_EC2_METADATA_DISABLED": "true"}
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+    ours = {"RAY_AUTH_MODE": "disabled", "STRIVE_STORE": store.url}
+    with (tmp_path / "ray.log").open("wb") as log:
+        server, port = started(folder, bare, log)
+        ours |= {"RAY_ADDRESS": f"127.0.0.1:{port}"}
+        try:
+            asked = strive("doctor", "--json", env=ours)
+            [seen] = [check for check in asked.json["checks"] if check["name"] == "ray"]
+            fleet = reach({**os.environ, **ours}, DRIVER, store.url)
+            elsewhere = reach({**os.environ, **ours}, DRIVER, str(tmp_path / "shared"))
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(60)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not seen["ok"]
+    assert "has no AWS keys: export AWS_* before `ray start`" in seen["found"]
+    assert "UserError: the Ray node" in fleet.stdout
+    assert "has no AWS keys" in fleet.stdout
+    assert "done" in elsewhere.stdout  # a folder that both reach
+    assert store.names("") == []
+
+
+DRIVER = """
+import sys
+from pipeline.training.fleet import Fleet
+try:
+    Fleet([], sys.argv[1], 1).wait()
+    print("done")
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""

@@ -134,7 +134,13 @@ def test_retry_makes_a_crashed_run_missing(store):
     ("words", "hint"),
     [
         (["plan", "digits.py"], "cannot read the study"),
-        (["plan", "cifar"], "cifar-smoke, cifar-100"),
+        (["plan", "cifar"], "Did you mean cifar-smoke or cifar-100?"),
+        (["reproduce", "digit"], "Did you mean digits?"),
+        (["pull", "digit", "there"], "Did you mean digits?"),
+        (["run", "--network", "model-a", "--data", "digit"], "Did you mean digits?"),
+        (["run", "--network", "strided-cnn"], "Did you mean strided-cnn-a or strided-cnn-b"),
+        (["status", "all-cnn"], "write more of it"),
+        (["status", "digist"], "unknown study or run 'digist'. Did you mean digits"),
         (["reproduce", "digist"], "Did you mean digits"),
         (["status", "smoek"], "Did you mean smoke"),
         (["table", "digits"], "strive reproduce"),
@@ -221,18 +227,17 @@ def stop(store, *checkpoints):
 @pytest.mark.parametrize(
     ("checkpoints", "shown"),
     [
-        (["1"], "stopped at epoch 1 of 2"),
-        (["1", "1-512"], "stopped at epoch 1 of 2"),
-        (["512", "0-64"], "stopped at epoch 512 of 2"),
-        (["0-64"], "stopped at epoch 0 of 2"),
+        (["1"], "stopped after 1 of 2 epochs"),
+        (["1", "1-512"], "stopped after 512 of 1,442 images of epoch 2 of 2"),
+        (["512", "0-64"], "stopped after 512 of 2 epochs"),
+        (["0-64"], "stopped after 64 of 1,442 images of epoch 1 of 2"),
         ([], "missing"),
     ],
 )
-def test_status_of_a_stopped_run_is_the_epoch_of_its_furthest_checkpoint(store, checkpoints, shown):
+def test_status_of_a_stopped_run_is_how_far_its_furthest_checkpoint_is(store, checkpoints, shown):
     stop(store, *checkpoints)
     text = strive("status", "smoke", "--store", store.url).output
-    [line] = [line for line in text.splitlines() if RUN.id in line]
-    assert shown in line
+    assert shown in text.partition(RUN.id)[2].partition("all-cnn-c")[0]
     [run, _] = json.loads(strive("status", "smoke", "--store", store.url, "--json").output)["runs"]
     assert run["state"] == ("stopped" if checkpoints else "missing")
     assert run["needed"]
@@ -245,7 +250,7 @@ def test_a_stop_speaks_of_a_checkpoint_only_where_there_is_one(store):
     assert "begins again" in stopped(store, RUN)
     assert "checkpoint" not in output.kept(store, study("smoke"))
     stop(store, "1")
-    assert "stopped at epoch 1 of 2" in stopped(store, RUN)
+    assert "stopped after 1 of 2 epochs" in stopped(store, RUN)
     assert "0 of 2 runs have their outcome, 1 a checkpoint" in output.kept(store, study("smoke"))
 
 
@@ -329,14 +334,16 @@ def test_every_command_takes_a_study_by_its_file(store, monkeypatch):
     for words in (["table", file], ["gallery", file], ["pull", file, "there"], ["figures", "--study", file]):
         answer = strive(*words, "--store", store.url)
         assert answer.exit_code == 2
-        assert "strive reproduce my_study.py" in answer.output
+        # as it can be typed here: the path, and the store
+        relative = f"{README.parent / 'docs' / 'my_study.py'}".removeprefix(f"{Path.cwd()}/")
+        assert f"`strive reproduce {relative} --store {store.url}`" in answer.output
     assert find_run(store, "all-cnn-c-5x5.digits.lr0.004.s0").network.name == "all-cnn-c-5x5"
 
 
-def test_methods_have_other_names_and_beginnings():
+def test_methods_have_other_names():
     from flows.cli.options import method_names
 
-    assert method_names("guided-backprop, back,deconv,guided") == ("guided", "backprop", "deconvnet")
+    assert method_names("guided-backprop, BACKPROP,deconvolution,guided") == ("guided", "backprop", "deconvnet")
 
 
 def test_runs_in_the_examples_of_help_are_one_run_each(store):
