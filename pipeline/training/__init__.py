@@ -1,2 +1,2 @@
-"""Training runs: the fleet on Ray Train, leases, the job, checkpoints, histories, progress.
+"""Training runs: the fleet on Ray, leases, the job, checkpoints, histories, progress.
 The training steps themselves are in `numerics`."""
