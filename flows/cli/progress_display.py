@@ -118,7 +118,7 @@ class Display:
     def _waits(self) -> str:
         """What the fleet waits for, in a sentence; empty when it waits for nothing."""
         news = self._store.find_json(StudyFolder(self._study.name).news)
-        return news["text"] if news else ""
+        return _text(news)
 
     def _prepared(self, experiment: Experiment) -> bool:
         return self._store.exists(_data(experiment).manifest)
@@ -126,7 +126,7 @@ class Display:
     def _preparing(self) -> str:
         for folder in {_data(e).top: _data(e) for e in self._study.experiments}.values():
             if (news := self._store.find_json(folder.news)) is not None:
-                return f"preparing the data: {news['text']}"
+                return f"preparing the data: {_text(news)}"
         return "preparing the data"
 
     def _table(self, stage: str, standings: list[RunStatus]) -> Table:
@@ -153,3 +153,9 @@ def console() -> Console:
     """Standard output for people; plain when it is no terminal or NO_COLOR is set."""
     wide = None if sys.stdout.isatty() else 160  # a file has no edge to wrap at
     return Console(file=sys.stdout, highlight=False, width=wide)
+
+
+def _text(news: object) -> str:
+    """What a piece of news says; empty where there is none, or something else."""
+    text = news.get("text") if isinstance(news, dict) else None
+    return text if isinstance(text, str) else ""

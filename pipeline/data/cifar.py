@@ -128,6 +128,7 @@ def _read(published: Published, wanted: Pickle, count: int, files: Files) -> tup
         found = f"{data.dtype} of shape {data.shape}" if isinstance(data, np.ndarray) else "no array"
         raise UserError(f"{wrong}: {expected}, found {found} under 'data'. {advice}")
     known = range(published.classes)
-    if not isinstance(labels, list) or len(labels) != count or any(x not in known for x in labels):
+    listed = labels if isinstance(labels, list) else []
+    if len(listed) != count or not all(isinstance(label, int) and label in known for label in listed):
         raise UserError(f"{wrong}: {expected}, found other labels. {advice}")
-    return data, np.array(labels, np.uint8)
+    return data, np.array(listed, np.uint8)

@@ -1,7 +1,6 @@
 """Images and labels of your own from a .npz file or from pickles as CIFAR's, as arrays that strive trains on."""
 
 import math
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,15 +20,15 @@ ARRAYS = {  # names of arrays in a .npz file: ours, and Keras's
 
 def _npz(path: str) -> tuple[Raw, list[str]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # numpy leaves bad ones open
             there = {what: next((key for key in keys if key in arrays), None) for what, keys in ARRAYS.items()}
             if missing := [what for what, key in there.items() if key is None]:
                 wanted = " and ".join(f"{' or '.join(ARRAYS[what])}" for what in missing)
                 raise UserError(f"{path} has no array {wanted}: it has {', '.join(arrays.files) or 'none'}")
             found = [arrays[str(there[what])] for what in ARRAYS]
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except Exception as error:  # damaged files raise what the readers of zip and of arrays happen to raise
         raise UserError(f"{path} is no .npz file of plain arrays: {error}") from error
     return _checked(path, *found)
 
@@ -40,6 +39,10 @@ def _cifar(path: str) -> tuple[Raw, list[str]]:
     train = sorted(top.glob("data_batch_*"), key=lambda file: (len(file.name), file.name)) or [top / "train"]
     test = top / ("test_batch" if train[0].name.startswith("data_batch_") else "test")
     parts = [[_pickled(file) for file in files] for files in (train, [test])]
+    for files, part in ((train, parts[0]), ([test], parts[1])):
+        for file, (images, _) in zip(files, part, strict=True):
+            if images.shape[1:] != part[0][0].shape[1:] or images.dtype != part[0][0].dtype:
+                raise UserError(f"{file} has images of another kind than {files[0]}")
     arrays = [np.concatenate([pair[at] for pair in part]) for part in parts for at in (0, 1)]
     return _checked(path, *arrays)
 
@@ -59,7 +62,10 @@ def _pickled(file: Path) -> tuple[np.ndarray, np.ndarray]:
     side = math.isqrt(data.shape[1] // 3) if isinstance(data, np.ndarray) and data.ndim == 2 else 0
     if not isinstance(data, np.ndarray) or not side or data.shape[1] != 3 * side**2 or labels is None:
         raise UserError(f"{file} has no 'data' of rows of 3 x side x side bytes with 'labels' beside them")
-    return data.reshape(-1, 3, side, side), np.asarray(labels)
+    listed = labels if isinstance(labels, list | np.ndarray) else [None]
+    if not all(isinstance(label, int | np.integer) and 0 <= label < 2**31 for label in listed):
+        raise UserError(f"{file} has 'labels' that are no list of whole numbers")
+    return data.reshape(-1, 3, side, side), np.array(listed, np.int64)
 
 
 def _checked(
@@ -95,7 +101,7 @@ def _images(path: str, part: str, array: np.ndarray, remarks: list[str]) -> np.n
             f"{path}: {part} images must be (N, side, side), (N, side, side, 3) or (N, 3, side, side), "
             f"not {array.shape}"
         )
-    if array.shape[2] != array.shape[3]:
+    if array.shape[2] != array.shape[3] or not array.shape[2]:
         raise UserError(f"{path}: {part} images must be square, not {array.shape[2]} x {array.shape[3]} pixels")
     if array.shape[1] == 1:
         remarks.append("gray images, repeated to three channels")

@@ -74,7 +74,8 @@ def own_dataset(text: str, side: int | None = None, name: str | None = None) -> 
 def place_of(dataset: Dataset) -> Place | None:
     """Where a data set lies that was pinned on this machine; None where none such was."""
     for file in sorted((cache() / "own").glob("*.json")):
-        pin = json.loads(file.read_text())
+        if (pin := _pin(file)) is None:
+            continue
         if replace(_read_dataset(pin), name=dataset.name) == dataset:
             return Place(pin["kind"], pin["path"], pin["side"])
     return None
@@ -103,7 +104,7 @@ def verify(dataset: Dataset, place: Place) -> None:
 def _pinned(place: Place) -> Dataset:
     """What was found at first use; read again only where a file's size or time has changed."""
     stamp = _stamp(place)
-    pin = json.loads(place.pin.read_text()) if place.pin.exists() else None
+    pin = _pin(place.pin)
     if pin and pin["stamp"] == stamp:
         return _read_dataset(pin)
     found = _found(place)
@@ -120,6 +121,18 @@ def _pinned(place: Place) -> Dataset:
     except OSError as error:
         raise UserError(f"cannot write {place.pin}: {error.strerror}. Set XDG_CACHE_HOME.") from error
     return found
+
+
+def _pin(file: Path) -> dict[str, Any] | None:
+    """What a pin says; None where there is none. UserError where it is damaged."""
+    if not file.exists():
+        return None
+    try:
+        pin = json.loads(file.read_text())
+        _read_dataset(pin)
+        return {name: pin[name] for name in ("kind", "path", "side", "stamp", "dataset")}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{file}, which pins data of your own, is damaged: delete it and run again") from error
 
 
 def _read_dataset(pin: dict[str, Any]) -> Dataset:

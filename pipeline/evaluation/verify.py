@@ -12,14 +12,16 @@ from pipeline.evaluation.proofs import is_verified, proof_of
 from pipeline.numerics.evaluate import count_ties, count_wrong
 from pipeline.numerics.fast.precision import Mode, set_backend_flags
 from pipeline.numerics.model import build
-from pipeline.plan.experiment import Experiment, experiment
+from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
 from pipeline.runtime.provenance import processor
+from pipeline.store.catalogue import read_experiment
 from pipeline.store.objects import Store, sha256
 from pipeline.store.paths import RunFolder
 from pipeline.training import checkpoint
 from pipeline.training.device import device
 
+MEND = "`strive check STUDY --repair` offers the run for training again."
 OF, OWN = "of", "sha256"  # in the float16 file, the digests of the weights it was rounded from and of its own tensors
 
 
@@ -48,12 +50,14 @@ def load_model(store: Store, id: str) -> Trained:
         path = folder.halved
     if (rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
         raise UserError(
-            f"{store.url_of(path)} is not what the result of {id} names: it was damaged or replaced. "
-            "`strive check STUDY --repair` offers the run for training again."
+            f"{store.url_of(path)} is not what the result of {id} names: it was damaged or replaced. {MEND}"
         )
-    this = experiment(store.read_json(folder.experiment))
+    this = read_experiment(store, id)
     model = build(this.network)
-    checkpoint.load_weights(weights, model)
+    try:
+        checkpoint.load_weights(weights, model)
+    except ValueError as error:
+        raise UserError(f"{store.url_of(path)} is damaged: {error}. {MEND}") from error
     return Trained(this, model.eval(), result, rounded)
 
 
@@ -112,7 +116,7 @@ def rounded_from(halved: bytes) -> str:
     try:
         note = json.loads(halved[8 : _end(halved)])["__metadata__"]
         return note[OF] if note[OWN] == sha256(_body(halved)) else ""
-    except (ValueError, KeyError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return ""
 
 

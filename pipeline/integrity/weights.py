@@ -60,6 +60,6 @@ def _rounded_wrong(store: Store, this: Experiment, result: Result) -> str:
         return "it was not rounded from the weights that the result names, or is damaged"
     try:
         load_weights(data, build(this.network))
-    except Exception as error:  # of safetensors' and torch's own kinds: whatever it is, no such network can be read
-        return f"it holds no weights of {this.network.name}: {type(error).__name__}"
+    except ValueError as error:
+        return str(error)
     return ""

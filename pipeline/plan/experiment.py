@@ -98,6 +98,8 @@ PLAIN = plain_form.Form(
 def experiment(plain: dict) -> Experiment:
     """The experiment that `plain` describes; Refused when it was written by another version of strive."""
     try:
-        return plain_form.read(plain, PLAIN)
+        if isinstance(found := plain_form.read(plain, PLAIN), Experiment):
+            return found
+        raise TypeError("no experiment")
     except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"this experiment was written by another version of strive: {error!r}") from error

@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cache
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
@@ -70,7 +71,7 @@ def sealed(plain: dict[str, Any]) -> dict[str, Any]:
 def unsealed(data: bytes, address: str, remedy: str) -> Any:
     """What the JSON of an object says; DamagedRecord where it is none, or not what its digest names, if it has one."""
     try:
-        value = json.loads(data, parse_constant=_refused)
+        value = json.loads(data, parse_constant=_refused, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise DamagedRecord(f"{address} is damaged: it is not JSON. {remedy}") from error
     if isinstance(value, dict) and SEAL in value:
@@ -82,6 +83,12 @@ def unsealed(data: bytes, address: str, remedy: str) -> Any:
 
 def _refused(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+def _finite(word: str) -> float:
+    if not isfinite(value := float(word)):  # 1e999
+        raise ValueError(f"{word} is too large")
+    return value
 
 
 def _digest(plain: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
 
 STOP_SECONDS = 6.0  # for Ray to end its processes; after that they are killed
+HEAD_GONE = "Failed to connect to GCS"  # what Ray says before it ends a driver whose head has gone
 REFUSED = 3  # exit status of a driver whose last line says what the user can do
 AWAY = 4  # of one whose last line says that a store did not answer
 HOME = Path(__file__).parents[2]  # the folder of package `pipeline`; Ray's workers import from their driver's first
@@ -72,6 +73,11 @@ class Driver:
             raise FleetStopped("stopped")
         if code == REFUSED:
             raise UserError(lines[-1])
+        if code != 0 and any(HEAD_GONE in line for line in lines):
+            raise UserError(
+                f"the Ray head at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')} has not answered for a minute: start "
+                "it and its nodes again, then run the same command; finished runs and checkpoints are kept"
+            )
         if code == AWAY:
             raise StoreAway(lines[-1])
         if code != 0:

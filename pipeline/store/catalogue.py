@@ -8,19 +8,20 @@ from pipeline.records.record import DamagedRecord
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder, StudyFolder
 
+MEND = "`strive check STUDY --repair` writes it again."
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
 
 
 def find(store: Store, text: str) -> Experiment:
     """The experiment whose id is `text`; else the one that alone begins so, in the store or else in the studies."""
-    if (plain := store.find_json(RunFolder(text).experiment)) is not None:
-        return experiment(plain)
+    if store.exists(RunFolder(text).experiment):
+        return read_experiment(store, text)
     studies = every_study()
     planned = {e.id: e for make in studies.values() for e in make(SEEDS).experiments}
     if text in planned:
         return planned[text]
     if len(kept := _kept(store, text)) == 1:  # one that is there goes before those that only could be
-        return experiment(store.read_json(RunFolder(kept[0]).experiment))
+        return read_experiment(store, kept[0])
     begin = kept or [id for id in planned if id.startswith(text)]
     if len(begin) == 1:
         return planned[begin[0]]
@@ -34,6 +35,23 @@ def ids(store: Store) -> set[str]:
     """The ids of all runs that the store holds, begun or finished."""
     names = [name.split("/") for name in store.names("runs")]
     return {parts[0] for parts in names if parts[1:] == ["experiment.json"] or parts[1:2] == ["claims"]}
+
+
+def read_experiment(store: Store, id: str) -> Experiment:
+    """The experiment of a run that the store holds; FileNotFoundError where it holds none, DamagedRecord where the
+    object does not describe this run."""
+    path = RunFolder(id).experiment
+    plain, address = store.read_json(path), store.url_of(path)
+    try:
+        found = experiment(plain)
+        same = found.id == id
+    except UserError as error:
+        raise DamagedRecord(f"{address}: {error}. {MEND}") from error
+    except Exception as error:  # values of the wrong kind, as its id is made of them
+        raise DamagedRecord(f"{address} is damaged: it describes no run ({type(error).__name__}). {MEND}") from error
+    if not same:
+        raise DamagedRecord(f"{address} is damaged: it describes the run {found.id}. {MEND}")
+    return found
 
 
 def published_seeds(store: Store, name: str) -> int | None:

@@ -102,8 +102,11 @@ def to_float16(weights: bytes, note: dict[str, str]) -> bytes:
 
 
 def load_weights(data: bytes, model: nn.Module) -> None:
-    """Copy what `weights` wrote into the model; SafetensorError or RuntimeError where it is of another model."""
-    model.load_state_dict(load_tensors(data))
+    """Copy what `weights` wrote into the model; ValueError where it is damaged or of another model."""
+    try:
+        model.load_state_dict(load_tensors(data))
+    except Exception as error:  # damaged tensors raise what their reader happens to raise
+        raise ValueError(f"it holds no weights of this network ({type(error).__name__})") from error
 
 
 def _tensors(model: nn.Module, optimizer: HasVelocities) -> dict[str, Tensor]:
@@ -125,7 +128,7 @@ def _read(store: Store, path: str, attempt: int) -> Checkpoint | None:
             part = PartialEpoch(**note.part) if note.part else None
             return Checkpoint(note.epochs_done, attempt, load_tensors(data), part)
         why = "its digest is not that of its note"
-    except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         why = repr(error)
     log.warning("checkpoint %s is not whole (%s): an older one is used", store.url_of(path), why)
     return None

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -68,10 +67,11 @@ def _tensors(file: Path) -> dict[str, Tensor]:
         raise UserError(f"there is no file {file}")
     try:
         found: dict[str, Any] = load_file(file) if file.suffix == ".safetensors" else _unpickled(file)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{file} cannot be read as weights: {str(error).splitlines()[0]}") from error
+    except UserError:
+        raise
+    except Exception as error:  # damaged files raise what their readers happen to raise
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{file} cannot be read as weights: {why}") from error
     while inner := next((found[key] for key in NESTED if isinstance(found.get(key), dict)), None):
         found = inner
     return {str(name).removeprefix("module."): t.float() for name, t in found.items() if isinstance(t, Tensor)}

@@ -15,7 +15,8 @@ from pipeline.plan.studies import study
 from pipeline.records.attempt import Heartbeat
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder
-from pipeline.training import leases
+from pipeline.training.leases import acquire
+from pipeline.training.owners import LeaseObserver, this_process
 from pipeline.training.progress import Progress, seconds_left
 
 RUN = study("smoke").experiments[0]
@@ -32,7 +33,7 @@ def store(tmp_path):
 
 
 def begin(store, experiment=RUN):
-    [lease], _ = leases.acquire(store, [experiment], 1, leases.this_process(), leases.LeaseObserver(store))
+    [lease], _ = acquire(store, [experiment], 1, this_process(), LeaseObserver(store))
     store.create_json(RunFolder(experiment.id).experiment, experiment.plain())
     return lease
 
