@@ -27,7 +27,8 @@ from flows.cli.results import figures, gallery, pull, table
 from flows.cli.training import retry, run, work
 from pipeline.errors import UserError
 from pipeline.paper.networks import NETWORKS, find_network
-from pipeline.plan.studies import study
+from pipeline.plan import study_files
+from pipeline.plan.studies import STUDIES, study
 from pipeline.plan.study import Study
 from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
@@ -177,18 +178,23 @@ for look, example in (
     app.command(epilog=f"Examples: {example}")(look)
 
 
-@app.command(epilog="Examples: `strive networks`, `strive networks All-CNN-C`")
+@app.command(epilog="Examples: `strive networks`, `strive networks All-CNN-C`, `strive networks my_study.py`")
 @answered
 def networks(
     name: Annotated[
         str | None,
         typer.Argument(
-            autocompletion=completion.networks, help="A network's name, in any case; leave it out for the list."
+            autocompletion=completion.networks,
+            help="A network's name, in any case, or the file of a study of your own; leave it out for the list.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """The paper's networks, layer by layer, with output shapes and parameters."""
+    if name and study_files.is_file(name):
+        own = study(study_files.add(name, STUDIES))
+        chosen = list(dict.fromkeys(e.network for e in own.experiments))
+        return output.networks(chosen, as_json, each=True)
     output.networks([find_network(name)] if name else list(NETWORKS.values()), as_json)
 
 

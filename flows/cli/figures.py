@@ -1,7 +1,10 @@
 """`strive figures` and `strive gallery`: pictures and pages without Prefect."""
 
+import typer
+
 from flows.cli.hints import command
 from pipeline.errors import UserError
+from pipeline.evaluation.results import Run
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
@@ -28,6 +31,8 @@ def finished(store: Store, experiment: Experiment) -> Experiment:
             )
         train = command(store, "run", experiment.id)
         raise UserError(f"{experiment.id} is not finished, so it has no weights to look into: {train} trains it")
+    if Run(experiment, result).at_chance:
+        typer.echo(f"strive: {experiment.id} is no better than guessing: its maps say nothing", err=True)
     return experiment
 
 

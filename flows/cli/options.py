@@ -38,6 +38,14 @@ def study_name(text: str | None) -> str | None:
         raise typer.Exit(2) from refused
 
 
+def data_folder(text: str | None) -> str | None:
+    """The folder of --data-dir; exit code 2 where there is none."""
+    if text is not None and not Path(text).expanduser().is_dir():
+        typer.echo(f"strive: there is no folder {text}: --data-dir names the one that holds the data sets", err=True)
+        raise typer.Exit(2)
+    return text
+
+
 def study_or_none(text: str) -> str | None:
     """The name of the study of that name or file, which is made known; None where there is none."""
     if study_files.is_file(text):
@@ -127,7 +135,10 @@ WorkersOption = Annotated[
 ]
 DataDirOption = Annotated[
     str | None,
-    typer.Option(help="Folder with the published data sets.  [default: $STRIVE_DATA_DIR, else they are downloaded]"),
+    typer.Option(
+        callback=data_folder,
+        help="Folder with the published data sets.  [default: $STRIVE_DATA_DIR, else they are downloaded]",
+    ),
 ]
 ImagesOption = Annotated[
     str, typer.Option(help="Test images to explain: 10 for as many, class by class; or 0:1000, or 3,17,200:300.")
@@ -184,7 +195,12 @@ def answered(command: Callable) -> Callable:
 
 def store_of(url: str | None) -> Store:
     """The store of a command, looked into: it is waited for as long as a person waits."""
-    return open_store(settings(url).store, LOOK_SECONDS)
+    from pipeline.store.local import Folder
+
+    opened = open_store(settings(url).store, LOOK_SECONDS)
+    if isinstance(opened.backend, Folder):
+        opened.backend.insist_that_it_can_be_made()
+    return opened
 
 
 def patiently(store: Store) -> Store:

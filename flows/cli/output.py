@@ -12,7 +12,7 @@ from flows.cli.hints import command
 from flows.cli.options import study_or_none
 from pipeline.errors import StoreError
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
-from pipeline.paper.networks import Network, printed_name
+from pipeline.paper.networks import NETWORKS, Network, printed_name
 from pipeline.paper.published_errors import CONTRADICTIONS, PUBLISHED_ERRORS, Contradiction, printed_parameters
 from pipeline.paper.shapes import parameters, steps, training_flops
 from pipeline.plan.experiment import Experiment
@@ -20,6 +20,8 @@ from pipeline.plan.studies import Study
 from pipeline.plan.studies import study as study_named
 from pipeline.store.objects import Store
 from pipeline.training.progress import Progress, RunStatus, trainable
+
+NOT_LEARNED = "--preprocess scale, a smaller --learning-rate or more --epochs may help (docs/own-data.md)"
 
 
 def print_answer(value: Any, text: str, as_json: bool) -> None:
@@ -58,12 +60,15 @@ def status(store: Store, what: str | None, seeds: int | None, every: bool, as_js
     typer.echo(f"\n{runs.summary(statuses)}")
 
 
-def networks(chosen: list[Network], as_json: bool) -> None:
-    """Each network as the paper's table, or the list of them."""
+def networks(chosen: list[Network], as_json: bool, each: bool = False) -> None:
+    """A network as the paper's table, or the list of several, or, with `each`, a table for each."""
     if as_json:
         return print_answer([_network(network) for network in chosen], "", True)
-    if len(chosen) == 1:
-        return _print_network(chosen[0])
+    if len(chosen) == 1 or each:
+        for at, network in enumerate(chosen):
+            typer.echo(nl=at > 0)
+            _print_network(network)
+        return
     rows = []
     for network in chosen:
         printed = printed_parameters(network.name) + (" !" if _contradictions(network) else "")
@@ -88,11 +93,12 @@ def _print_network(network: Network) -> None:
     side = steps(network)[-1].side
     rows.append([f"average over {side}x{side}, softmax", f"{network.classes}", ""])
     rows.append(["", "total", f"{parameters(network):,}"])
-    if printed := printed_parameters(network.name):
+    ours = NETWORKS.get(network.name) != network  # not the paper's own, but a variant
+    if (printed := printed_parameters(network.name)) and not ours:
         rows.append(["", "the paper prints", printed])
     typer.echo(f"{printed_name(network.name)}, {network.side}x{network.side} RGB\n")
     typer.echo(layout.table(["layer", "output", "parameters"], rows, ["output", "parameters"]))
-    for contradiction in _contradictions(network):
+    for contradiction in () if ours else _contradictions(network):
         typer.echo(f"! {contradiction.what}.")
 
 
@@ -174,17 +180,27 @@ def print_figures(summary: dict, as_json: bool) -> None:
 
 def print_maps(notes: list[dict[str, Any]], as_json: bool) -> None:
     """What each image was taken for, and where its maps are."""
+    for note in notes:
+        if note["blank"]:
+            typer.echo(
+                f"strive: {note['image']}: all class scores are equal, so its maps are zero: {NOT_LEARNED}", err=True
+            )
     rows = [[n["image"], n["name"], f"{n['share']:.0%}", n["pictures"]["strip"]] for n in notes]
     shown = layout.table(["image", "predicted", "share", "image and maps"], rows, ["share"])
     print_answer({"maps": notes}, f"{shown}\nBeside them each map alone as PNG and .npy, and a note as .json.", as_json)
 
 
 def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
+    from pipeline.evaluation.results import Run  # scipy, after a training
+
     result = standing.result
     if result and result.outcome == "done":
         text = f"{standing.experiment.id}: {result.error_percent:.2f} % error ({result.wrong} of {result.seen})"
+        if Run(standing.experiment, result).at_chance:
+            text += f", no better than guessing: {NOT_LEARNED}"
     else:
         text = f"{standing.experiment.id}: {runs.state_of(standing)}"
+        text += f": {NOT_LEARNED}" if standing.state in ("dead", "diverged") else ""
     print_answer({"store": store.url, **standing.plain()}, text, as_json)
 
 

@@ -59,7 +59,7 @@ def table(
     as_json: JsonOption = False,
 ) -> None:
     """A table of the study as it lies in the store, made from its results where none lies there yet."""
-    study(name, seeds)
+    _insist_on_kind(study(name, seeds), kind)
     _table(store_of(store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
 
 
@@ -177,6 +177,9 @@ def gallery(
 
     study(name, seeds)
     opened = store_of(store)
+    if show and "://" in opened.url:
+        fetched = command(opened, "pull", study(name).on_command_line, "here")
+        raise UserError(f"a page in {opened.url} cannot be opened from here: {fetched} brings it to this machine")
     chosen = study(name, seeds or published_seeds(opened, name))
     finished_of(opened, chosen)
     where = publish_gallery(opened, chosen)
@@ -185,6 +188,16 @@ def gallery(
         import webbrowser
 
         webbrowser.open(where if "://" in where else f"file://{where}")
+
+
+def _insist_on_kind(of: Study, kind: str) -> None:
+    """UserError where the study has no table of this kind."""
+    if kind == "readings" and not of.every_run:
+        raise UserError(f"{of.name} has no table of readings: `strive table readings` has")
+    if kind == "claims" and not of.claims:
+        raise UserError(f"{of.name} has no claims: its numbers are compared with nothing")
+    if of.every_run and kind in ("rates", "claims"):
+        raise UserError(f"{of.name} chooses no learning rate and decides no claims: --kind readings has its numbers")
 
 
 def _table(

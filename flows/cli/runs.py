@@ -44,7 +44,8 @@ def plan(store: Store, study: Study, statuses: list[RunStatus], workers: int | N
         )
     lines = [
         f"{len(todo)} of {len(statuses)} runs to train: {quantity(work)}FLOP, about {duration(left)} "
-        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s."
+        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s.",
+        "That is training alone: to start Ray and Prefect, to verify and to draw takes a minute or two more.",
     ]
     if later := sum(not s.has_outcome for s in statuses) - len(todo):
         lines.append(f"{later} more wait until learning rates are chosen; most of them will not be needed.")

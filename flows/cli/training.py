@@ -41,9 +41,12 @@ from pipeline.plan.study import part_of
 from pipeline.runtime.settings import settings
 from pipeline.store.paths import RunFolder
 
+OF_OWN_RUNS = ("width", "epochs", "batch", "learning_rate", "data", "side", "augmented", "preprocess", "seed")
+
 
 @answered
 def run(
+    given: typer.Context,
     run: OneRunArgument = None,
     network: NetworkOption = None,
     width: WidthOption = "1",
@@ -68,6 +71,9 @@ def run(
     opened = store_of(store)
     if (run is None) == (network is None):
         raise UserError("name one run by its id, or make one with --network and the options below it")
+    if run is not None and (beside := [name for name in OF_OWN_RUNS if _was_given(given, name)]):
+        option = f"--{beside[0].replace('_', '-')}"
+        raise UserError(f"{option} is for a run of your own, with --network: a run's id says all about it")
     if network is None:
         experiment = find_run(opened, run or "")
     else:
@@ -91,6 +97,11 @@ def run(
     output.print_run(standing, opened, as_json)
     if standing.state != "done":
         raise typer.Exit(3)
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @answered
@@ -123,6 +134,8 @@ def work(
     from pipeline.training.progress import Progress, trainable
 
     todo = trainable(wanted, Progress(opened, list(wanted.wanted)).statuses())
+    if not todo:
+        return typer.echo(f"Every run of {wanted.name} that is needed has its outcome: nothing is left to train.")
     if (seconds := estimate(todo)) > 0:
         insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
         confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)

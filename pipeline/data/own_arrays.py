@@ -29,7 +29,8 @@ def _npz(path: str) -> tuple[Raw, list[str]]:
     except UserError:
         raise
     except Exception as error:  # damaged files raise what the readers of zip and of arrays happen to raise
-        raise UserError(f"{path} is no .npz file of plain arrays: {error}") from error
+        said = "it is no .npz file, or holds Python objects" if "pickle" in str(error) else str(error)
+        raise UserError(f"{path} is no .npz file of plain arrays: {said}; numpy.savez writes one") from error
     return _checked(path, *found)
 
 

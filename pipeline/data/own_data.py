@@ -170,7 +170,8 @@ def _folder(place: Place) -> Dataset:
     top = Path(place.path)
     if missing := [part for part in imagenet.PARTS.values() if not (top / part).is_dir()]:
         raise UserError(
-            f"{top} has no folder {missing[0]}/: photographs lie as train/CLASS/FILE and val/CLASS/FILE there"
+            f"{top} has no folder {missing[0]}/: photographs lie as train/CLASS/FILE and val/CLASS/FILE there "
+            "(docs/own-data.md shows the lines of Python that split a folder of classes)"
         )
     found = imagenet.classes_in(top)
     names = sorted(name for name, files in found["train"].items() if files)

@@ -92,7 +92,7 @@ RATES = (
 
 CLAIMS = (
     Column("claim", "count", "number of the claim, 1 to 14", "claim", "d"),
-    Column("sentence", "text", "what the paper says, in our words", "the paper says", once=True),
+    Column("sentence", "text", "the claim, of the paper or of a study of your own", "in words", once=True),
     Column("rule", "text", "how learning rates were chosen", "learning rate by"),
     Column("comparison", "text", "the difference that decides", "comparison"),
     Column("holds_when", "text", "where the difference must lie, percentage points", "holds when"),

@@ -33,6 +33,8 @@ def one_run(
     if preprocess is not None:
         how = PREPROCESSING[known_name("preprocessing", preprocess, PREPROCESSING)]
         recipe = recipe if isinstance(recipe.preprocess, type(how)) else replace(recipe, preprocess=how)
+    if batch is not None and batch > (images := recipe.images_an_epoch(dataset.train)):
+        raise UserError(f"a batch of {batch:,} is larger than an epoch, {images:,} images of {dataset.name}")
     changes = {"batch": batch, "lr": learning_rate}
     try:
         recipe = replace(recipe, **{name: value for name, value in changes.items() if value is not None})

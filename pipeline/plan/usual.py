@@ -68,8 +68,8 @@ def share(text: str) -> Fraction:
 
 def at_width(network: Network, dataset: Dataset, width: Fraction) -> Network:
     """The network at a share of its width, with the dropout that the data set's studies have."""
-    if width <= 0:
-        raise UserError(f"the width must be above 0, not {width}")
+    if not 0 < width <= 1:
+        raise UserError(f"the width is a share of the paper's, above 0 and at most 1, not {width}")
     try:
         if dataset.name in ("digits", "cifar10-2000"):
             return small(network, 1 / width, DIGITS_DROPOUT)

@@ -29,6 +29,7 @@ COLORS = {
     "#010207": ("second", "#c2410c"),
 }
 INK, MUTED, GRID, *SERIES = COLORS
+REM_AN_INCH = 6.4  # of the figure: what is drawn with 9 points is read with about 14 pixels
 TITLE_WIDTH = 26  # characters of a panel's title before it goes on below
 Row = dict[str, Any]  # of a table
 STYLE: Any = {
@@ -67,7 +68,7 @@ class Plot:
         text = self.svg
         for variable, color in COLORS.values():
             text = text.replace(f"var(--{variable})", color)
-        return text.replace("<svg ", '<svg style="background:#ffffff" ', 1)
+        return text.replace('style="', 'style="background:#ffffff;', 1)
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def learning(panels: Sequence[Panel], columns: int = 4) -> Plot | None:
     figure, grid = _grid(len(panels), columns)
     for axes, panel in zip(grid, panels, strict=True):
         _learning(axes, panel)
+    if _reaches_zero(panels):  # of which a logarithm shows nothing
+        grid[0].set_yscale("linear")
     _legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])), "epoch", 3)
     return _plot("learning", "Learning curves", figure, " ".join(map(_ending, panels)))
 
@@ -155,6 +158,10 @@ def _learning(axes: Axes, panel: Panel) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))  # errors may lie within one decade
+
+
+def _reaches_zero(panels: Sequence[Panel]) -> bool:
+    return any(not all(part[1]) for panel in panels for curve in panel.curves for part in (curve.test, curve.train))
 
 
 def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
@@ -247,4 +254,5 @@ def _plot(name: str, title: str, figure: Figure, alt: str) -> Plot:
     text = re.sub(r' id="(?!m|p|C)[a-zA-Z]+_[\d_]+"', "", text)  # names of groups repeat from figure to figure
     for drawn, (variable, _) in COLORS.items():
         text = text.replace(drawn, f"var(--{variable})")
-    return Plot(name, title, alt, text.replace("<svg ", f'<svg role="img" aria-label="{title}. {alt}" ', 1))
+    size = f'style="max-width:{REM_AN_INCH * figure.get_figwidth():.1f}rem"'  # letters are as large in every figure
+    return Plot(name, title, alt, text.replace("<svg ", f'<svg {size} role="img" aria-label="{title}. {alt}" ', 1))

@@ -99,6 +99,10 @@ def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
         raise UserError(
             f"{store.url_of(folder.files)} names {outside[0]!r}, which lies outside {to}: nothing was fetched"
         )
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {to}: {error.strerror}; name another to fetch into") from error
     missing = [path for path, of in files.items() if not _is_here(to / path, of)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda path: _fetch(store, path, files[path], to / path), missing))

@@ -75,8 +75,8 @@ class Driver:
             raise UserError(lines[-1])
         if code != 0 and any(HEAD_GONE in line for line in lines):
             raise UserError(
-                f"the Ray head at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')} has not answered for a minute: start "
-                "it and its nodes again, then run the same command; finished runs and checkpoints are kept"
+                f"the Ray head at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')} has not answered for a minute: "
+                "start it and its nodes again, then run the same command; finished runs and checkpoints are kept"
             )
         if code == AWAY:
             raise StoreAway(lines[-1])

@@ -1,5 +1,7 @@
 """Every run there is a name for: those of the studies, and those that the store holds."""
 
+from difflib import get_close_matches
+
 from pipeline.errors import UserError, unknown_name
 from pipeline.plan.experiment import Experiment, experiment
 from pipeline.plan.studies import every_study, study
@@ -9,6 +11,7 @@ from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder, StudyFolder
 
 MEND = "`strive check STUDY --repair` writes it again."
+NAMED = 5  # ids that a message lists
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
 
 
@@ -26,9 +29,13 @@ def find(store: Store, text: str) -> Experiment:
     if len(begin) == 1:
         return planned[begin[0]]
     if begin:
-        raise UserError(f"{text!r} begins {len(begin)} run ids, {begin[0]} and {begin[1]} among them: write more of it")
+        more = f" and {len(begin) - NAMED} more" if len(begin) > NAMED else ""
+        raise UserError(f"{text!r} begins several run ids, {', '.join(begin[:NAMED])}{more}: write more of it")
+    if near := get_close_matches(text, ids(store), n=3, cutoff=0.6):
+        raise unknown_name("run", text, near)
     name = text if text in studies else "STUDY"
-    raise unknown_name("run", text, planned, f"`strive plan {name}` lists the runs of a study.")
+    listed = f"`strive plan {name}` lists the runs of a study, `strive status` those of the store."
+    raise unknown_name("run", text, (), listed)
 
 
 def ids(store: Store) -> set[str]:

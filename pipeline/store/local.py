@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -105,6 +106,17 @@ class Folder:
                 error.filename = str(self.root / path)
             raise
         return file
+
+    def insist_that_it_can_be_made(self) -> None:
+        """UserError where the directory is not there and cannot be made; nothing is left behind."""
+        there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        if there == self.root:
+            return
+        try:
+            os.rmdir(tempfile.mkdtemp(dir=there))
+        except OSError as error:
+            why = f"the store {self.root} is not there and cannot be made: {error.strerror}"
+            raise UserError(f"{why}. Choose another folder with --store.") from error
 
     def _make(self) -> None:
         try:

@@ -46,6 +46,7 @@ class Looked:
     predicted: int
     name: str  # of that class; its number where it has none
     share: float  # of that class, by softmax, 0 to 1
+    blank: bool = False  # all class scores are equal: no pixel is of importance, and the maps show nothing
 
     def strip(self) -> bytes:
         """The image and its maps beside each other, as PNG."""
@@ -87,7 +88,8 @@ class Looker:
     def _look(self, bytes_NCHW: Tensor, methods: Sequence[str]) -> list[Looked]:
         seen = self.prepared(bytes_NCHW)
         with torch.no_grad():
-            shares = self.model(seen).softmax(1).amax(1).tolist()
+            scores = self.model(seen).flatten(1)
+        shares, blank = scores.softmax(1).amax(1).tolist(), (scores.amax(1) == scores.amin(1)).tolist()
         found, target = explained(self.model, seen, Target(), methods, (True,), checked=True)
         assert target.channels_N is not None
         pixels = self.shown(bytes_NCHW)
@@ -98,6 +100,7 @@ class Looker:
                 predicted,
                 self.names[predicted] if self.names else str(predicted),
                 shares[at],
+                blank[at],
             )
             for at, predicted in enumerate(target.channels_N.tolist())
         ]
@@ -188,9 +191,12 @@ def files_of(paths: Iterable[str]) -> list[Path]:
 
 def write(looker: Looker, files: Sequence[Path], methods: Sequence[str], to: Path) -> list[dict[str, Any]]:
     """Of every image its maps as PNG and .npy, all beside each other as one PNG, and a note; the notes, in order."""
-    if to.exists() and not to.is_dir():
-        raise UserError(f"{to} is no folder: name one with --to")
-    to.mkdir(parents=True, exist_ok=True)
+    if to.parts[:1] == ("s3:",) or (to.exists() and not to.is_dir()):
+        raise UserError(f"{to} is no folder on this machine: name one with --to")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {to}: {error.strerror}. Name another with --to.") from error
     notes = []
     for at in range(0, len(files), BATCH):
         some = files[at : at + BATCH]
@@ -219,6 +225,7 @@ def _written(looker: Looker, file: Path, looked: Looked, base: Path) -> dict[str
         "predicted": looked.predicted,
         "name": looked.name,
         "share": round(looked.share, 4),
+        "blank": looked.blank,
         "pictures": paths,
         "arrays": {method: f"{base}.{method}.npy" for method in looked.maps},
         "array": "float32 (3, H, W): the signal at each pixel and color, for the score of the predicted class",

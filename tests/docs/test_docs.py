@@ -37,18 +37,20 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     random = np.random.default_rng(0)
     arrays = {}
+    for number in range(30):  # cats have little red, dogs little green
+        file = tmp_path / "all-photos" / ("cats", "dogs")[number % 2] / f"{number:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (40, 50, 3), np.uint8)
+        pixels[:, :, number % 2] //= 4
+        Image.fromarray(pixels).save(file)
     for part, count in (("train", 24), ("val", 6)):
-        for number in range(count):
-            file = tmp_path / "photos" / part / ("cats", "dogs")[number % 2] / f"{number}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(file)
         name = {"val": "test"}.get(part, part)
         arrays[f"{name}_images"] = random.integers(0, 256, (count, 32, 32), np.uint8)
         arrays[f"{name}_labels"] = np.arange(count) % 3
     np.savez(tmp_path / "letters.npz", **arrays)
     (tmp_path / "more").mkdir()
-    shutil.copy(tmp_path / "photos/val/cats/0.png", tmp_path / "photo.png")
-    shutil.copy(tmp_path / "photos/val/dogs/1.png", tmp_path / "more")
+    shutil.copy(tmp_path / "all-photos/cats/00.png", tmp_path / "photo.png")
+    shutil.copy(tmp_path / "all-photos/dogs/01.png", tmp_path / "more")
     weights = build(narrow(TWELVE["all-cnn-c"], 12)).state_dict()
     save_file({name: value.contiguous() for name, value in weights.items()}, tmp_path / "mine.safetensors")
     torch.save(weights, tmp_path / "mine.pth")
@@ -82,6 +84,8 @@ def test_every_command_of_a_page_does_what_it_says(page, place):
         refusal = next((text for begin, text in REFUSED.items() if rest.startswith(begin)), None)
         assert code == (2 if refusal else 0), f"{line}: {said}"
         assert refusal is None or refusal in said, f"{line}: {said}"
+        assert "imagefolder" not in line or "0.00 % error" in said, said  # color tells the classes apart
+        assert "table my_photos" not in line or said.count("| 0.00 ") == 2, said
 
 
 @pytest.mark.parametrize(
@@ -89,6 +93,7 @@ def test_every_command_of_a_page_does_what_it_says(page, place):
     [
         ("own-studies.md", "my_study.py"),
         ("own-data.md", "my_photos.py"),
+        ("own-data.md", "split_photos.py"),
         ("own-images.md", "look_at_photo.py"),
         ("own-images.md", "other_model.py"),
     ],

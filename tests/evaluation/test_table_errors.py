@@ -12,6 +12,7 @@ from pipeline.evaluation.headline import headline
 from pipeline.evaluation.intervals import Count, from_number
 from pipeline.evaluation.results import Run, collect
 from pipeline.evaluation.verdicts import verdict
+from pipeline.paper.networks import for_classes
 from pipeline.paper.published_errors import published_error
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import study
@@ -128,6 +129,22 @@ def test_networks_at_chance_did_not_learn():
     dead = {e.id: result(e, 90.0, outcome="dead") for e in of("all-cnn-c")}
     row = cell_of(made(**dead))
     assert (row["verdict"], row["because"]) == ("did not learn", "at none of 4 learning rates: 4 did not learn")
+
+
+def test_on_few_images_an_error_far_below_guessing_is_not_called_guessing():
+    """6 of 6 right in ten classes are certain enough; 6 of 6 in two classes have a probability of 1/64 by chance."""
+
+    def guesses(wrong, seen, classes):
+        one = TABLE_3.experiments[0]
+        network = for_classes(one.network, classes)
+        this = replace(one, network=network, dataset=replace(one.dataset, classes=classes))
+        return Run(this, Result(outcome="done", attempt=1, wrong=wrong, seen=seen)).at_chance
+
+    assert not guesses(0, 6, 2)
+    assert not guesses(1, 6, 2)
+    assert guesses(2, 6, 2)
+    assert guesses(4, 6, 3)
+    assert guesses(8_950, 10_000, 10)
 
 
 def test_the_two_rules_stand_side_by_side_and_flattery_is_measured():

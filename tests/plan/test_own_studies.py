@@ -37,7 +37,8 @@ def written(tmp_path, text, name="mine.py"):
 def test_the_example_is_found_by_its_file_and_by_its_name():
     assert study_files.add(str(EXAMPLE), STUDIES) == "kernels"
     found = study("kernels")
-    assert (found.relation, found.file, found.on_command_line) == (Relation.OWN, "my_study.py", "my_study.py")
+    assert (found.relation, found.file) == (Relation.OWN, "my_study.py")
+    assert Path(found.on_command_line).resolve() == EXAMPLE.resolve()
     assert [e.network.name for e in found.experiments] == ["all-cnn-c", "all-cnn-c-5x5"]
     assert len(study("kernels", 3).experiments) == 6
     assert [c.size for c in found.experiments[1].network.convs] == [5, 5, 5, 5, 5, 5, 3, 1, 1]
@@ -69,7 +70,9 @@ def test_a_network_gets_the_classes_and_the_side_of_the_data():
 
 def test_networks_recipes_rates_and_seeds_are_multiplied():
     slow = (named(C, "all-cnn-c-b256"), replace(CIFAR, batch=256))
-    own = OwnStudy("product", "?", ["All-CNN-C", slow], learning_rates=[0.1, 0.05], seeds=2, validation="cifar10-held")
+    own = OwnStudy(
+        "product", "?", ["All-CNN-C", slow], learning_rates=[0.1, 0.05], seeds=2, validation="cifar10-held-out"
+    )
     planned = own.planned()
     assert len(planned.experiments) == 2 * 2 * 2
     assert len(planned.search) == 2 * 2
@@ -128,7 +131,7 @@ def test_a_file_that_is_not_there_and_two_of_one_name(tmp_path):
 def test_one_of_several_studies_is_named_after_the_file(tmp_path):
     file = written(tmp_path, "a = OwnStudy('a', '?', ['model-a'])\nb = OwnStudy('b', '?', ['model-b'])")
     assert study_files.add(f"{file}:b", STUDIES) == "b"
-    assert study("b").on_command_line == "mine.py:b"
+    assert (study("b").file, study("b").on_command_line) == ("mine.py:b", f"{file}:b")
     assert os.environ[study_files.VARIABLE] == str(file)
 
 

@@ -30,8 +30,9 @@ def test_the_paper_is_no_judge_of_digits():
 def test_an_unknown_study_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="Did you mean digits"):
         study("digist")
-    assert study("dig").name == "digits"
-    with pytest.raises(UserError, match="cifar-smoke, cifar-100"):
+    with pytest.raises(UserError, match=r"Did you mean digits\?"):  # only runs may be abbreviated
+        study("dig")
+    with pytest.raises(UserError, match="cifar-smoke or cifar-100"):
         study("cifar")
     with pytest.raises(UserError, match="--seeds"):
         study("digits", 0)

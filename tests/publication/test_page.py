@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support import browser
 from support.synthetic import result, results
 
 from flows.cli import figures
@@ -321,3 +322,51 @@ def test_the_forest_has_a_mark_where_the_difference_is(tmp_path):
     assert (x[2] - x[1]) / (x[1] - x[0]) == pytest.approx(2, rel=1e-3)
     assert "#0102" not in svg  # every color has become a variable of the page
     assert "var(--" not in plots.forest(rows).alone()
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
+def test_the_widest_table_fits_a_window_of_1200_pixels(tmp_path):
+    store = open_store(str(tmp_path / "store"))
+    for number, one in enumerate(TABLE_3.wanted):
+        store.write_json(RunFolder(one.id).result, result(one, 9.0 + number % 7 / 3).plain())
+    publish(store, TABLE_3)
+    with browser.browser() as page:
+        page.call("Emulation.setDeviceMetricsOverride", width=1200, height=900, deviceScaleFactor=1, mobile=False)
+        page.open(f"file://{store.url}/{StudyFolder('table-3').report}")
+        columns, wide, seen = page.evaluate(
+            "(() => { const box = document.querySelector('.wide');"
+            " return [box.querySelectorAll('th').length, box.scrollWidth, box.clientWidth]; })()"
+        )
+    assert columns >= 13
+    assert wide <= seen
+
+
+def test_the_page_of_an_own_study_is_not_called_a_reproduction(tmp_path):
+    from pipeline.own import OwnStudy, at_width, better
+
+    small = [at_width(name, "1/12", "digits") for name in ("all-cnn-c", "model-c")]
+    own = OwnStudy("mine", "does it hold?", small, data="digits", claims={"C is better.": better(*small)}).planned()
+    store = open_store(str(tmp_path / "store"))
+    for one in own.experiments:
+        train(store, one, 3.0)
+    page = publish(store, own)[1]
+    assert "A reproduction of" not in page
+    assert "The paper gives" not in page
+    assert '<b class="no-number">2</b>trained; nothing is in print to compare them with' in page
+    assert "the paper says" not in store.read(StudyFolder("mine").object("claims.md")).decode()
+
+
+def test_letters_are_as_large_in_a_figure_of_two_panels_as_of_twelve():
+    def scale(count):
+        curve = curves.Curve(train=([1, 2], [50.0, 20.0]), test=([1, 2], [60.0, 30.0]))
+        svg = plots.learning([plots.Panel(f"n{n}", [curve], None) for n in range(count)]).svg
+        rem, inches = re.search(r"max-width:([\d.]+)rem", svg)[1], re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]
+        return float(rem) / float(inches)
+
+    assert scale(2) == pytest.approx(scale(12), rel=0.01)
+
+
+def test_an_error_of_zero_is_drawn():
+    """A logarithm would leave it out."""
+    curve = curves.Curve(train=([1, 2], [50.0, 0.0]), test=([1, 2], [60.0, 0.0]))
+    assert ">0<" in re.sub(r"\s", "", plots.learning([plots.Panel("n", [curve], None)]).svg)

@@ -205,3 +205,31 @@ def test_many_images_are_looked_at_in_batches(store, monkeypatch):
     monkeypatch.setattr(own_images, "BATCH", 2)
     for one, other in zip(looker.look_at(images, ["guided"]), whole, strict=True):
         np.testing.assert_allclose(one.maps["guided"], other.maps["guided"], rtol=1e-3, atol=1e-6)
+
+
+def test_a_network_whose_class_scores_are_all_equal_is_said_to_be_blank(tmp_path, capsys):
+    """With all weights zero every score is zero, and so is every map."""
+    from flows.cli.output import print_maps
+
+    model = build(narrow(TWELVE["all-cnn-c"], 12))
+    save_file(
+        {name: torch.zeros(value.shape) for name, value in model.state_dict().items()}, tmp_path / "w.safetensors"
+    )
+    Image.fromarray(np.full((32, 32, 3), 9, np.uint8)).save(tmp_path / "photo.png")
+    looker = of_weights("all-cnn-c", tmp_path / "w.safetensors")
+    [note] = write(looker, [tmp_path / "photo.png"], ["guided"], tmp_path / "maps")
+    assert note["blank"]
+    assert not np.load(note["arrays"]["guided"]).any()
+    print_maps([note], as_json=False)
+    assert "all class scores are equal, so its maps are zero" in capsys.readouterr().err
+
+
+def test_maps_are_not_written_into_a_folder_that_looks_like_a_bucket(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no folder on this machine"):
+        write(None, [], ["guided"], Path("s3://bucket/maps"))
+    with pytest.raises(UserError, match="cannot make the folder"):
+        write(None, [], ["guided"], Path("/proc/maps"))
+    assert list(tmp_path.iterdir()) == []

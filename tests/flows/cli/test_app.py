@@ -35,6 +35,7 @@ def store(tmp_path):
     return open_store(str(tmp_path / "store"))
 
 
+RUN = study("smoke").experiments[0]
 SILENT = {"serve", "work"}  # they run until stopped and answer nothing
 
 
@@ -149,7 +150,16 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["pull", "digits", "there"], "strive reproduce digits"),
         (["networks", "all-cnn-d"], "all-cnn-c"),
         (["run", "all-cnn-c.digits"], "write more of it"),
-        (["run", "all-cn-c.digits.lr0.02.s0"], "Did you mean"),
+        (["run", "all-cn-c.digits.lr0.02.s0"], "`strive status` those of the store"),
+        (["run", RUN.id, "--epochs", "3"], "--epochs is for a run of your own"),
+        (["run", RUN.id, "--seed", "0"], "--seed is for a run of your own"),
+        (["run", "--network", "model-a", "--width", "3"], "at most 1"),
+        (["run", "--network", "model-a", "--data", "digits", "--batch", "10000"], "1,442 images"),
+        (["reproduce", "digits", "--data-dir", "/nope"], "there is no folder /nope"),
+        (["table", "digits", "--kind", "readings"], "strive table readings"),
+        (["table", "digits", "--kind", "claims"], "digits has no claims"),
+        (["table", "readings", "--kind", "claims"], "--kind readings"),
+        (["gallery", "digits", "--open", "--store", "s3://bucket/there"], "strive pull digits here --store"),
         (["retry", "x"], "unknown run"),
         (["run"], "--network"),
         (["run", "model-a", "--network", "model-a"], "--network"),
@@ -177,6 +187,7 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["plan", "digits", "--seeds", "0"], "--seeds"),
         (["reproduce", "digits", "--workers", "0"], "at least one worker"),
         (["plan", "digits", "--store", "ftp://x/y"], "s3://bucket/prefix"),
+        (["plan", "digits", "--store", "/proc/x"], "cannot be made"),
     ],
 )
 def test_a_request_that_cannot_be_met_says_what_to_do(words, hint, store):
@@ -211,9 +222,6 @@ heavy = {{"torch", "ray", "prefect", "pandas", "s3fs", "sklearn"}} & set(sys.mod
 sys.exit(f"imported: {{heavy}}" if heavy else 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-RUN = study("smoke").experiments[0]
 
 
 def stop(store, *checkpoints):
@@ -278,6 +286,31 @@ def test_a_narrow_terminal_cuts_no_id_and_no_number(words, columns, store, monke
     sentences = re.compile(r"[.:?]$|^!")  # those a terminal may wrap
     too_long = [line for line in narrow.splitlines() if len(line) > int(columns) and not sentences.search(line)]
     assert too_long == []
+
+
+def test_work_that_is_done_says_so(store):
+    for one in study("smoke").experiments:
+        store.write_json(RunFolder(one.id).result, {"outcome": "crashed", "attempt": 3, "why": ["no memory"]})
+    assert "nothing is left to train" in strive("work", "smoke", "--store", store.url).output
+
+
+def test_a_run_that_may_be_several_is_answered_with_them(store):
+    others = [replace(RUN, seed=seed) for seed in (97, 98, 99)]
+    for one in others:
+        store.write_json(RunFolder(one.id).experiment, one.plain())
+    answer = " ".join(strive("retry", "strided-cnn-a.digits.lr0.004.s9", "--store", store.url).output.split())
+    assert all(one.id in answer for one in others)
+
+
+def test_a_plan_says_that_its_time_is_of_training_alone(store):
+    assert "That is training alone" in strive("plan", "digits", "--store", store.url).output
+
+
+def test_the_networks_of_an_own_study_are_shown(monkeypatch):
+    monkeypatch.setenv("STRIVE_STUDIES", "")
+    shown = strive("networks", str(README.with_name("docs") / "my_study.py")).output
+    assert "5x5 conv. 8 ReLU" in shown
+    assert "the paper prints" not in shown
 
 
 def test_a_plan_of_many_runs_is_grouped_and_adds_up(store):

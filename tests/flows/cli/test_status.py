@@ -48,7 +48,7 @@ def test_images_within_the_first_epoch_are_shown_with_their_rate(store):
     answer = json.loads(strive("status", RUN.id, "--store", store.url, "--json").output)
     assert (answer["images"], answer["epoch_images"], answer["images_per_second"]) == (1024, 1442, 256.0)
     display = Display(store, study("smoke"), 1, Console())
-    assert "s0 0/2, 1,024 of 1,442 images, 256 images/s" in display._line(display._standings())
+    assert "s0 0/2, 1,024 of 1,442 images, 256 images/s" in display._line("training", display._standings())
 
 
 def test_what_is_left_follows_the_observed_rate_within_the_first_epoch(store):
