@@ -63,7 +63,7 @@ def answers(status, code, body=True):
         ),
         (403, "InvalidAccessKeyId", "it does not accept the credentials", "correct AWS_ACCESS_KEY_ID and"),
         (403, "AccessDenied", "it does not let these credentials in", "grant them the right"),
-        (404, "NoSuchBucket", "has no bucket somewhere", "make it, or correct --store"),
+        (404, "NoSuchBucket", "has no bucket somewhere", "make it with `python infra/bucket.py`, or correct --store"),
         (507, "XMinioStorageFull", "it has no room left", "free space there"),
         (501, "NotImplemented", "it does not know conditional puts", "choose another store"),
     ],
