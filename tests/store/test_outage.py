@@ -100,7 +100,7 @@ def test_a_bucket_that_is_missing_is_named_and_not_taken_for_an_empty_one(s3):
         store = open_store("s3://strive-that-is-not-there/x", 60)
         with pytest.raises(StoreRefused, match=r"^the store s3://strive-that-is-not-there/x: http\S+ has no bucket "):
             getattr(store, ask)("x")
-    with pytest.raises(StoreRefused, match=r"make it with `python infra/bucket.py`, or correct --store or STRIVE_STORE"):
+    with pytest.raises(StoreRefused, match=r"make it with `python infra/bucket.py`, or correct --store"):
         open_store("s3://strive-that-is-not-there/x", 60).write("x", b"")
 
 
