@@ -1,7 +1,6 @@
 """What the commands share: their arguments and options, said once, and how an error is answered."""
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +12,6 @@ import typer
 
 from flows.cli import completion
 from pipeline.errors import StoreAway, StoreError, UserError, known_name
-from pipeline.paper.relu_rules import RULES
 from pipeline.plan import study_files
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.experiment import Experiment
@@ -238,31 +236,6 @@ def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
     if not sys.stdin.isatty():
         raise UserError(f"this takes about {duration(seconds)}: add --yes to begin")
     typer.confirm("Begin?", abort=True, err=quiet)
-
-
-def words(text: str | None) -> tuple[str, ...] | None:
-    """A list with commas, each word once; None for none."""
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip())) if text else None
-
-
-ALIASES = {  # what others call the methods
-    "guided-backprop": "guided",
-    "guided-backpropagation": "guided",
-    "backpropagation": "backprop",
-    "gradient": "backprop",
-    "deconvolution": "deconvnet",
-}
-
-
-def method_names(text: str) -> tuple[str, ...]:
-    """The methods in a list with commas, by any of their names; each once."""
-    named = (ALIASES.get(word.lower(), word) for word in words(text) or ())
-    return tuple(dict.fromkeys(known_name("method", word, RULES) for word in named))
-
-
-def is_photograph(text: str) -> bool:
-    """Whether a word names images of one's own, rather than test images by number."""
-    return not re.fullmatch(r"[\d:, ]*", text) and ("/" in text or "." in text or Path(text).exists())
 
 
 def raise_on_sigterm() -> None:

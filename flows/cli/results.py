@@ -9,6 +9,7 @@ import typer
 
 from flows.cli import completion, layout, output
 from flows.cli.hints import command
+from flows.cli.image_words import is_photograph, method_names, words
 from flows.cli.options import (
     JsonOption,
     PublishedSeedsOption,
@@ -19,12 +20,9 @@ from flows.cli.options import (
     WorkersOption,
     answered,
     find_run,
-    is_photograph,
-    method_names,
     patiently,
     raise_on_sigterm,
     store_of,
-    words,
 )
 from pipeline.errors import UserError
 from pipeline.evaluation.schema import FILES

@@ -374,7 +374,7 @@ def test_every_command_takes_a_study_by_its_file(store, monkeypatch):
 
 
 def test_methods_have_other_names():
-    from flows.cli.options import method_names
+    from flows.cli.image_words import method_names
 
     assert method_names("guided-backprop, BACKPROP,deconvolution,guided") == ("guided", "backprop", "deconvnet")
 
