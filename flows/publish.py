@@ -17,6 +17,7 @@ from pipeline.publication.plots import Plot
 from pipeline.publication.publish import Published
 from pipeline.publication.publish import publish as publish_study
 from pipeline.runtime.settings import settings
+from pipeline.store.links import link
 from pipeline.store.objects import Store, open_store
 from pipeline.store.paths import StudyFolder
 
@@ -45,7 +46,7 @@ def publish(study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = N
         _show_table(kept, this, kind, main)
         if "replications" in published.tables:
             _show_replications(this, published.tables["replications"])
-        _show_report(this, published)
+        _show_report(kept, this, published)
         return display.markdown(kind, main)
 
 
@@ -73,12 +74,12 @@ def _pulling(store: Store, study: str) -> str:
     return f"```python\nimport pandas as pd\n\n{formats.pandas_line(store, study)}\n```\n\n{where}"
 
 
-def _show_report(study: Study, published: Published) -> None:
-    """The page's address and its plots as an artifact."""
+def _show_report(store: Store, study: Study, published: Published) -> None:
+    """The page's address, as a link where a browser reaches it, and its plots as an artifact."""
     plots = "\n\n".join(_plot(plot) for plot in published.plots)
-    create_markdown_artifact(
-        f"The page: `{published.report}`\n\n{plots}", key=f"{study.name}-report", description=study.question
-    )
+    where = link(store, StudyFolder(study.name).report)
+    text = f"[The page]({where}): `{published.report}`" if where else f"The page: `{published.report}`"
+    create_markdown_artifact(f"{text}\n\n{plots}", key=f"{study.name}-report", description=study.question)
 
 
 def _plot(plot: Plot) -> str:

@@ -37,6 +37,11 @@ def mirror() -> str | None:
     return os.environ.get("STRIVE_DATA_MIRROR") or None
 
 
+def public_store() -> str | None:
+    """The address below which a web server shows the store's objects, if one does."""
+    return os.environ.get("STRIVE_PUBLIC_STORE") or None
+
+
 def endpoint() -> str | None:
     """Where the S3 server answers; None: Amazon's own. UserError where it is no address."""
     name = "AWS_ENDPOINT_URL_S3" if os.environ.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
