@@ -105,11 +105,11 @@ def reproduce(
     chosen = study(name, seeds := seeds_to_plan(opened, name, seeds))
     if dry_run:
         return output.plan(opened, chosen, settings(None, workers).workers, every=False, as_json=as_json)
-    from flows.cli.reproduce import Asked, is_complete, mend_derived, reproduce_study, summary_of, to_render
+    from flows.cli.reproduce import Asked, fix_derived, is_complete, reproduce_study, summary_of, to_render
     from pipeline.visualization.catalogue import check_request, runs_of
 
     check_request(runs_of(chosen), to_render(images))
-    damaged = mend_derived(opened, chosen, check_all)
+    damaged = fix_derived(opened, chosen, check_all)
     if not damaged and not again and is_complete(opened, chosen, images):
         summary = summary_of(opened, chosen)
         if not (quiet or as_json):

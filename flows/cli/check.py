@@ -26,14 +26,14 @@ OptionalStudy = Annotated[
 @answered
 def check(
     name: OptionalStudy = None,
-    mend: Annotated[
+    fix: Annotated[
         bool, typer.Option("--repair", help="Do what loses nothing; `strive reproduce` then does the rest.")
     ] = False,
     seeds: PublishedSeedsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every object that a study rests on, and say for each fault what it is, what it means and what mends it.
+    """Read every object that a study rests on, and say for each fault what it is, what it means and what fixes it.
 
     Exit code 1 while a fault remains.
     """
@@ -41,19 +41,19 @@ def check(
     answers: list[tuple[Study, Checked, tuple[Fault, ...]]] = []
     for chosen in _chosen(opened, name, seeds):
         found = check_study(opened, chosen)
-        mended = [fault for fault in found.faults if mend and fault.can_be_mended]
-        repair(opened, mended)
-        left = tuple(f for f in check_study(opened, chosen).faults if not f.is_made_again) if mended else found.faults
+        fixed = [fault for fault in found.faults if fix and fault.can_be_fixed]
+        repair(opened, fixed)
+        left = tuple(f for f in check_study(opened, chosen).faults if not f.is_made_again) if fixed else found.faults
         answers.append((chosen, found, left))
-    value = {"store": opened.url, "studies": [_plain(one, found, left, mend) for one, found, left in answers]}
-    output.print_answer(value, "\n\n".join(_text(one, found, left, mend) for one, found, left in answers), as_json)
+    value = {"store": opened.url, "studies": [_plain(one, found, left, fix) for one, found, left in answers]}
+    output.print_answer(value, "\n\n".join(_text(one, found, left, fix) for one, found, left in answers), as_json)
     if any(left for _, _, left in answers):
         raise typer.Exit(1)
 
 
 def lines(fault: Fault) -> str:
     """A fault as people read it."""
-    return f"{fault.address}: {fault.what}\n    means: {fault.means}\n    mend:  {fault.mend}"
+    return f"{fault.address}: {fault.what}\n    means: {fault.means}\n    fix:  {fault.fix}"
 
 
 def _chosen(store: Store, name: str | None, seeds: int | None) -> list[Study]:
@@ -67,25 +67,25 @@ def _chosen(store: Store, name: str | None, seeds: int | None) -> list[Study]:
     return found
 
 
-def _text(chosen: Study, found: Checked, left: tuple[Fault, ...], mended: bool) -> str:
+def _text(chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -> str:
     said = [lines(fault) for fault in found.faults]
     said += [f"note: {note}" for note in found.notes]
     faults = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}" if found.faults else "whole"
     said.append(f"{chosen.name}: {found.objects:,} objects read, {faults}")
-    if found.faults and not mended:
+    if found.faults and not fixed:
         said.append(f"`strive check {chosen.on_command_line} --repair` does of this what loses nothing.")
-    if found.faults and mended:
+    if found.faults and fixed:
         rest = f", {len(left)} remain" if left else ""
         said.append(f"repaired{rest}: `strive reproduce {chosen.on_command_line}` makes the study whole again.")
     return "\n".join(said)
 
 
-def _plain(chosen: Study, found: Checked, left: tuple[Fault, ...], mended: bool) -> dict:
+def _plain(chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -> dict:
     return {
         "study": chosen.name,
         "objects": found.objects,
         "faults": [fault.plain() for fault in found.faults],
         "left": [fault.plain() for fault in left],
         "notes": list(found.notes),
-        "repaired": mended,
+        "repaired": fixed,
     }

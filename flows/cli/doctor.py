@@ -1,4 +1,4 @@
-"""What the next command will need, checked one by one, each with how to mend it."""
+"""What the next command will need, checked one by one, each with how to fix it."""
 
 import os
 import sys
@@ -27,12 +27,12 @@ class Check:
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def state(self) -> str:
         """In a word; what is optional and absent is in order, and how to get it is said."""
-        return "FAIL" if not self.ok else "none" if self.mend else "ok"
+        return "FAIL" if not self.ok else "none" if self.fix else "ok"
 
     def plain(self) -> dict:
         return asdict(self)
@@ -74,7 +74,7 @@ def insist_on_data(datasets: Iterable[Dataset], data_dir: str | None) -> None:
 def _look(name: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
-    except (UserError, StoreError) as error:  # it says itself how to mend it
+    except (UserError, StoreError) as error:  # it says itself how to fix it
         return Check(name, False, str(error))
 
 
@@ -96,8 +96,8 @@ def _store(store_url: str | None, races: bool = False) -> Check:
 def _data(name: str, data_dir: str | None) -> Check:
     from pipeline.data.sources import reach
 
-    found, mend = reach(DATASETS[name], data_dir, digests=True)
-    return Check(name, True, found, mend)
+    found, fix = reach(DATASETS[name], data_dir, digests=True)
+    return Check(name, True, found, fix)
 
 
 def _devices() -> Check:
@@ -138,7 +138,7 @@ def _ray(store_url: str | None) -> Check:
 def _ray_nodes(found: str, store: Store) -> Check:
     try:
         count = from_workers.insist(store)
-    except (UserError, StoreError) as error:  # it says itself how to mend it
+    except (UserError, StoreError) as error:  # it says itself how to fix it
         return Check("ray", False, f"{found}: {error}")
     return Check("ray", True, f"{found}; {count} nodes read and write {store.url}")
 

@@ -205,7 +205,7 @@ def print_run(standing: RunStatus, store: Store, as_json: bool) -> None:
 
 
 def print_checks(checks: list[Check], as_json: bool) -> None:
-    lines = [f"{c.state:4} {c.name:8} {c.found}" + (f"\n     -> {c.mend}" if c.mend else "") for c in checks]
+    lines = [f"{c.state:4} {c.name:8} {c.found}" + (f"\n     -> {c.fix}" if c.fix else "") for c in checks]
     print_answer({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
 
 

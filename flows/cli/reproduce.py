@@ -44,11 +44,11 @@ class Asked:
     replicate: int | None  # finished runs to train again
 
 
-def mend_derived(store: Store, study: Study, whole: bool) -> list[Fault]:
+def fix_derived(store: Store, study: Study, whole: bool) -> list[Fault]:
     """Say what is damaged, each in a line; what is made from other objects goes, to be made again. The others are
     returned: they are for `strive check --repair`. Unless `whole`, what is large is judged by its length alone."""
     found = check(store, study, whole).faults
-    derived = [fault for fault in found if not fault.again and not fault.aside and fault.can_be_mended]
+    derived = [fault for fault in found if not fault.again and not fault.aside and fault.can_be_fixed]
     for fault in found:
         again = "it is made again" if fault in derived else f"`strive check {study.on_command_line} --repair`"
         typer.echo(f"strive: {fault.address} is damaged: {fault.what}; {again}.", err=True)

@@ -52,15 +52,15 @@ def reader(store: Store, folder: str, objects: dict[str, StoredObject]) -> Calla
     """Reads objects below a folder by name, each held against its SHA-256 in `objects`."""
 
     def read(name: str) -> Buffer:
-        where, mend = store.url_of(f"{folder}/{name}"), f"Delete {store.url_of(folder)} and run again."
+        where, fix = store.url_of(f"{folder}/{name}"), f"Delete {store.url_of(folder)} and run again."
         if name not in objects:
-            raise UserError(f"{store.url_of(folder)}/manifest.json is damaged: it does not name {name}. {mend}")
+            raise UserError(f"{store.url_of(folder)}/manifest.json is damaged: it does not name {name}. {fix}")
         try:
             data = store.read_buffer(f"{folder}/{name}")
         except FileNotFoundError as error:
-            raise UserError(f"{where} is gone, though the manifest names it. {mend}") from error
+            raise UserError(f"{where} is gone, though the manifest names it. {fix}") from error
         if sha256(data) != objects[name].sha256:
-            raise UserError(f"{where} is damaged: its SHA-256 is not the manifest's. {mend}")
+            raise UserError(f"{where} is damaged: its SHA-256 is not the manifest's. {fix}")
         return data
 
     return read

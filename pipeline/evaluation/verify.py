@@ -21,7 +21,7 @@ from pipeline.store.paths import RunFolder
 from pipeline.training import checkpoint
 from pipeline.training.device import device
 
-MEND = "`strive check STUDY --repair` offers the run for training again."
+FIX = "`strive check STUDY --repair` offers the run for training again."
 OF, OWN = "of", "sha256"  # in the float16 file, the digests of the weights it was rounded from and of its own tensors
 
 
@@ -49,15 +49,13 @@ def load_model(store: Store, id: str) -> Trained:
             raise UserError(f"{store.url_of(path)} is gone: copy it from where {id} was trained, or train it again")
         path = folder.halved
     if (rounded_from(weights) if rounded else sha256(weights)) != result.digests.model:
-        raise UserError(
-            f"{store.url_of(path)} is not what the result of {id} names: it was damaged or replaced. {MEND}"
-        )
+        raise UserError(f"{store.url_of(path)} is not what the result of {id} names: it was damaged or replaced. {FIX}")
     this = read_experiment(store, id)
     model = build(this.network)
     try:
         checkpoint.load_weights(weights, model)
     except ValueError as error:
-        raise UserError(f"{store.url_of(path)} is damaged: {error}. {MEND}") from error
+        raise UserError(f"{store.url_of(path)} is damaged: {error}. {FIX}") from error
     return Trained(this, model.eval(), result, rounded)
 
 

@@ -54,7 +54,7 @@ def check(store: Store, study: Study, whole: bool = True) -> Checked:
 
 
 def repair(store: Store, faults: Iterable[Fault]) -> None:
-    """Mend what loses nothing: derived objects go, so that `strive reproduce` makes them again; what training computed
+    """Fix what loses nothing: derived objects go, so that `strive reproduce` makes them again; what training computed
     is set aside in the folder `damaged`, and its run can be trained again."""
     for fault in faults:
         for path, data in fault.write.items():

@@ -13,7 +13,7 @@ from pipeline.store.objects import Store, sha256
 from pipeline.store.paths import DatasetFolder
 
 MEANS = "no run can be trained, verified or drawn with it"
-MEND = "it is prepared again from the published data"
+FIX = "it is prepared again from the published data"
 
 
 def data_faults(store: Store, dataset: Dataset, how: Preprocess, whole: bool) -> Iterator[Fault]:
@@ -32,13 +32,13 @@ def data_faults(store: Store, dataset: Dataset, how: Preprocess, whole: bool) ->
         why = reason(error, address)
         manifest = None
     if why or manifest is None:
-        yield Fault(address, why, MEANS, MEND, remove=lost)
+        yield Fault(address, why, MEANS, FIX, remove=lost)
         return
     for name, made in manifest.objects.items():
         if why := _wrong(store, folder.object(name), sizes.get(name), made, whole):
             note = folder.object(name.removesuffix(".npy") + ".json")
             gone = (folder.object(name), note, folder.manifest) if "/" in name else everything
-            yield Fault(store.url_of(folder.object(name)), why, MEANS, MEND, remove=gone)
+            yield Fault(store.url_of(folder.object(name)), why, MEANS, FIX, remove=gone)
     for name in sizes:
         if "/" in name and name.endswith(".json") and whole:
             yield from _note_fault(store, folder, name, manifest.objects.get(name.removesuffix(".json") + ".npy"))

@@ -1,4 +1,4 @@
-"""What is wrong with an object of the store, what that means, and what mends it."""
+"""What is wrong with an object of the store, what that means, and what fixes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ class Fault:
     address: str
     what: str
     means: str
-    mend: str
+    fix: str
     remove: tuple[str, ...] = ()  # paths of what is made again from other objects
     aside: tuple[str, ...] = ()  # paths of what training computed: kept in the folder `damaged`
     write: Mapping[str, bytes] = field(default_factory=dict)  # by path, what follows from the plan or an edition
     again: str = ""  # the run that is trained again
 
     @property
-    def can_be_mended(self) -> bool:
+    def can_be_fixed(self) -> bool:
         return bool(self.remove or self.aside or self.write or self.again)
 
     @property
@@ -32,7 +32,7 @@ class Fault:
 
     def plain(self) -> dict[str, str]:
         """As `--json` prints it."""
-        return {"address": self.address, "what": self.what, "means": self.means, "mend": self.mend}
+        return {"address": self.address, "what": self.what, "means": self.means, "fix": self.fix}
 
 
 def reason(error: Exception, address: str) -> str:

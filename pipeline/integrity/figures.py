@@ -9,7 +9,7 @@ from pipeline.store.objects import Store, sha256
 from pipeline.store.paths import RunFolder
 from pipeline.visualization.notes import files_of, is_note
 
-MEANS, MEND = "the page and the gallery show something else than was drawn", "the picture is drawn again"
+MEANS, FIX = "the page and the gallery show something else than was drawn", "the picture is drawn again"
 
 
 def figure_faults(
@@ -42,7 +42,7 @@ def figure_faults(
 def _fault(run: RunFolder, names: list[str], name: str, address: str, why: str) -> Fault:
     stem = name.rsplit(".", 1)[0]
     whole = {name, *(other for other in names if other.rsplit(".", 1)[0] == stem)}
-    return Fault(address, why, MEANS, MEND, remove=tuple(run.figure(part) for part in sorted(whole)))
+    return Fault(address, why, MEANS, FIX, remove=tuple(run.figure(part) for part in sorted(whole)))
 
 
 def _sha256(store: Store, path: str) -> str:

@@ -11,7 +11,7 @@ from pipeline.records.record import DamagedRecord, Record
 from pipeline.store.objects import Store, sha256
 from pipeline.store.paths import StudyFolder
 
-MEANS, MEND = "readers find something else than was published", "`strive reproduce` makes it again"
+MEANS, FIX = "readers find something else than was published", "`strive reproduce` makes it again"
 EARLIER = "an earlier publication can no longer be looked at whole"
 
 
@@ -34,7 +34,7 @@ def published_faults(store: Store, study: str, whole: bool) -> Iterator[Fault]:
     own |= {folder.gallery: page} if (page := _gallery(store, folder)) else {}
     for path, of in own.items():
         if path not in (folder.manifest, folder.latest) and (why := _wrong(store, path, of)):
-            yield Fault(store.url_of(path), why, MEANS, MEND, remove=(path,))
+            yield Fault(store.url_of(path), why, MEANS, FIX, remove=(path,))
     yield from _editions(store, folder, last, whole)
 
 
@@ -58,10 +58,10 @@ def _record_fault(
     if kind is StudyManifest and last and "manifest.json" in last.files:
         data = store.find(folder.edition(last.digest, "manifest.json"))
         if data is not None and sha256(data) == last.files["manifest.json"].sha256:
-            mend = "it is copied from the latest edition"
-            yield Fault(store.url_of(path), why, MEANS, mend, write={path: data})
+            fix = "it is copied from the latest edition"
+            yield Fault(store.url_of(path), why, MEANS, fix, write={path: data})
             return
-    yield Fault(store.url_of(path), why, MEANS, MEND, remove=(path,))
+    yield Fault(store.url_of(path), why, MEANS, FIX, remove=(path,))
 
 
 def _editions(store: Store, folder: StudyFolder, last: Edition | None, whole: bool) -> Iterator[Fault]:
@@ -94,12 +94,12 @@ def _edition_files(
 def _edition_fault(store: Store, path: str, note: str, why: str, is_latest: bool) -> Fault:
     if is_latest:
         latest = f"{note.split('/editions/')[0]}/latest.json"
-        return Fault(store.url_of(path), why, MEANS, MEND, remove=(*{path: 0, note: 0, latest: 0},))
+        return Fault(store.url_of(path), why, MEANS, FIX, remove=(*{path: 0, note: 0, latest: 0},))
     return Fault(store.url_of(path), why, EARLIER, "what is left of it is set aside", aside=(*{path: 0, note: 0},))
 
 
 def _derived(store: Store, path: str, error: Exception) -> Fault:
-    return Fault(store.url_of(path), reason(error, store.url_of(path)), MEANS, MEND, remove=(path,))
+    return Fault(store.url_of(path), reason(error, store.url_of(path)), MEANS, FIX, remove=(path,))
 
 
 def _wrong(store: Store, path: str, of: StoredObject) -> str:

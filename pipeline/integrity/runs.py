@@ -93,7 +93,7 @@ def _provenance_faults(store: Store, this: Experiment, run: RunFolder, sizes: Ma
 def _checkpoint_faults(store: Store, run: RunFolder, sizes: Mapping[str, int]) -> Iterator[Fault]:
     for name in (name for name in sizes if "/checkpoint/" in name and name.endswith(".json")):
         note, tensors = f"{run.top}/{name}", f"{run.top}/{name.removesuffix('.json')}.safetensors"
-        means, mend = "the run goes on from an older one, if it must", "it is removed"
+        means, fix = "the run goes on from an older one, if it must", "it is removed"
         at, why = note, _unreadable(store, CheckpointNote, note)
         if not why and (found := store.find_record(CheckpointNote, note)):
             data = store.find(tensors)
@@ -101,15 +101,15 @@ def _checkpoint_faults(store: Store, run: RunFolder, sizes: Mapping[str, int]) -
                 at, why = tensors, f"it is not what {store.url_of(note)} names"
                 why = GONE if data is None else why
         if why and store.exists(note):  # of an attempt at work, it may just have been replaced
-            yield Fault(store.url_of(at), why, means, mend, remove=(note, tensors))
+            yield Fault(store.url_of(at), why, means, fix, remove=(note, tensors))
 
 
 def _lease_faults(store: Store, run: RunFolder, sizes: Mapping[str, int]) -> Iterator[Fault]:
     for name in (name for name in sizes if name.startswith("claims/") or name == "retry.json"):
         kind = Retry if name == "retry.json" else next(kind for end, kind in SIDE if name.endswith(end))
         if why := _unreadable(store, kind, f"{run.top}/{name}"):
-            means, mend = "how often the run was tried is not known", "it is set aside"
-            yield Fault(store.url_of(f"{run.top}/{name}"), why, means, mend, aside=(f"{run.top}/{name}",))
+            means, fix = "how often the run was tried is not known", "it is set aside"
+            yield Fault(store.url_of(f"{run.top}/{name}"), why, means, fix, aside=(f"{run.top}/{name}",))
 
 
 def _unreadable(store: Store, kind: type[Record], path: str) -> str:

@@ -24,8 +24,8 @@ def weights_faults(
     elif result.digests.model and size is not None and (why := _wrong(store, path, size, result, whole)):
         yield Fault(address, why, MEANS, TRAIN_AGAIN, **again)
     if whole and "model.float16.safetensors" in sizes and (why := _rounded_wrong(store, this, result)):
-        mend = "it is removed: where the weights are kept, `infra/evidence.py` rounds them again"
-        yield Fault(store.url_of(run.halved), why, MEANS, mend, aside=(run.halved,))
+        fix = "it is removed: where the weights are kept, `infra/evidence.py` rounds them again"
+        yield Fault(store.url_of(run.halved), why, MEANS, fix, aside=(run.halved,))
 
 
 def were_left_behind(run: RunFolder, result: Result, sizes: Mapping[str, int]) -> bool:

@@ -10,7 +10,7 @@ from pipeline.records.record import DamagedRecord
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder, StudyFolder
 
-MEND = "`strive check STUDY --repair` writes it again."
+FIX = "`strive check STUDY --repair` writes it again."
 NAMED = 5  # ids that a message lists
 SEEDS = 10  # of every study; a run with a higher seed is found once the store holds it
 
@@ -53,11 +53,11 @@ def read_experiment(store: Store, id: str) -> Experiment:
         found = experiment(plain)
         same = found.id == id
     except UserError as error:
-        raise DamagedRecord(f"{address}: {error}. {MEND}") from error
+        raise DamagedRecord(f"{address}: {error}. {FIX}") from error
     except Exception as error:  # values of the wrong kind, as its id is made of them
-        raise DamagedRecord(f"{address} is damaged: it describes no run ({type(error).__name__}). {MEND}") from error
+        raise DamagedRecord(f"{address} is damaged: it describes no run ({type(error).__name__}). {FIX}") from error
     if not same:
-        raise DamagedRecord(f"{address} is damaged: it describes the run {found.id}. {MEND}")
+        raise DamagedRecord(f"{address} is damaged: it describes the run {found.id}. {FIX}")
     return found
 
 

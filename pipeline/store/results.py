@@ -13,7 +13,7 @@ from pipeline.records.result import Evaluation, Result
 from pipeline.store.objects import AT_ONCE, Store, sha256
 from pipeline.store.paths import RunFolder
 
-MEND = "`strive check STUDY --repair` says what can be done."
+FIX = "`strive check STUDY --repair` says what can be done."
 
 
 def find_result(store: Store, id: str) -> Result | None:
@@ -41,21 +41,21 @@ def check_result(store: Store, id: str, result: Result) -> None:
     run = RunFolder(id)
     mine = store.url_of(run.result)
     if result.experiment_id not in ("", id):
-        raise DamagedRecord(f"{mine} is damaged: it is the result of {result.experiment_id}. {MEND}")
+        raise DamagedRecord(f"{mine} is damaged: it is the result of {result.experiment_id}. {FIX}")
     if not result.is_measured:
         return
     proof = store.find_record(Evaluation, run.evaluation) if result.outcome == "done" else None
     if proof and proof.digests == result.digests and (proof.wrong, proof.seen) != (result.wrong, result.seen):
         raise DamagedRecord(
             f"{mine} is damaged: it says {result.wrong} wrong of {result.seen}, and {store.url_of(run.evaluation)}, of "
-            f"the same weights, {proof.wrong} of {proof.seen}. {MEND}"
+            f"the same weights, {proof.wrong} of {proof.seen}. {FIX}"
         )
     curve = store.find(run.history(result.attempt)) if result.digests.history else None
     if curve is not None and sha256(curve) != result.digests.history:
         path = store.url_of(run.history(result.attempt))
-        raise DamagedRecord(f"{path} is damaged: its SHA-256 is not the one in {mine}. {MEND}")
+        raise DamagedRecord(f"{path} is damaged: its SHA-256 is not the one in {mine}. {FIX}")
     origin = store.find_record(Provenance, run.provenance(result.attempt)) if result.digests.dataset else None
     if origin and origin.dataset_manifest_sha256 not in ("", result.digests.dataset):
         raise DamagedRecord(
-            f"{mine} is damaged: it names other data than {store.url_of(run.provenance(result.attempt))}. {MEND}"
+            f"{mine} is damaged: it names other data than {store.url_of(run.provenance(result.attempt))}. {FIX}"
         )

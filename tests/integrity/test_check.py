@@ -196,9 +196,9 @@ def test_after_repair_and_reproduction_the_study_is_whole_with_the_same_numbers(
         mutate(store, path, way)
         for words in (["status", "smoke"], ["table", "smoke"], ["pull", "smoke", str(tmp_path / "pulled")]):
             insist_on_a_sentence(store, path, way, *words)
-        mended = strive("check", "smoke", "--repair", "--store", store.url)
-        assert store.url_of(path) in mended.output, f"unnoticed: {path}, {way}"
-        assert mended.exit_code == 0, mended.output
+        fixed = strive("check", "smoke", "--repair", "--store", store.url)
+        assert store.url_of(path) in fixed.output, f"unnoticed: {path}, {way}"
+        assert fixed.exit_code == 0, fixed.output
         reproduce(store)
         assert numbers(store) == before, f"{path}, {way}"
         assert check(store, SMOKE).faults == (), f"{path}, {way}"

@@ -40,7 +40,7 @@ def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
     if not _equal(plain, ruled):
         raise UserError(
             "two passes of this model over the same images differ: a layer of it is random while it is evaluated, or "
-            "rectifies in place what it goes on to use. Mend that, and every ReLU can be seen through."
+            "rectifies in place what it goes on to use. Fix that, and every ReLU can be seen through."
         )
 
 

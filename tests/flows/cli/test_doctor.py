@@ -53,7 +53,7 @@ def test_doctor_says_where_data_would_come_from_and_downloads_nothing(home):
     assert checks["digits"]["ok"]
     assert "170 MB from www.cs.toronto.edu" in checks["cifar10"]["found"]
     assert "169 MB from www.cs.toronto.edu" in checks["cifar100"]["found"]
-    assert "imagenet/train/CLASS/FILE" in checks["imagenet"]["mend"]
+    assert "imagenet/train/CLASS/FILE" in checks["imagenet"]["fix"]
     assert not (home / "cache").exists()
 
 
@@ -105,5 +105,5 @@ def test_doctor_does_not_call_ok_what_is_absent_and_optional(home):
     lines = {line.split()[1]: line.split()[0] for line in answer.output.splitlines() if "->" not in line}
     assert (lines["digits"], lines["cifar10"], lines["imagenet"]) == ("ok", "ok", "none")
     _, checks = looked(home)
-    assert set(checks["imagenet"]) == {"name", "ok", "found", "mend"}
+    assert set(checks["imagenet"]) == {"name", "ok", "found", "fix"}
     assert checks["imagenet"]["ok"]
