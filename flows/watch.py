@@ -68,7 +68,7 @@ class Poller(threading.Thread):
             self._news.notify_all()
 
     def end(self) -> None:
-        """The fleet is over: look a last time and let go of everyone who still waits."""
+        """The fleet is over: look a last time and let go of all tasks that still wait."""
         self._over.set()
         self.join()  # a look that began before must not be the last
         try:

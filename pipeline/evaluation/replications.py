@@ -72,7 +72,8 @@ def compare(original: Result, again: Result, by: Noise) -> Replication:
     points = error_percent(again.wrong, again.seen) - error_percent(original.wrong, original.seen) if again.seen else 0
     apart = f"{again.wrong} wrong instead of {original.wrong} of {original.seen}, {points:+.2f} percentage points"
     if again.outcome != "done":
-        verdict, why = "drifted", f"it {again.outcome}: {'; '.join(again.why) or 'no reason was given'}"
+        ended = "did not learn" if again.outcome == "dead" else again.outcome
+        verdict, why = "drifted", f"it {ended}: {'; '.join(again.why) or 'no reason was given'}"
     elif again.digests.model == original.digests.model:
         verdict, why = "same bits", "its weights are the original's, bit for bit"
     elif again.wrong == original.wrong:

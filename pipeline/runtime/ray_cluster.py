@@ -66,11 +66,11 @@ def connect(workers: int | None = None) -> Placement:
     return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1, asked=workers)
 
 
-def places(placement: Placement) -> int:
-    """How many such workers the machines of the cluster have room for that are not announced to go."""
+def rooms(placement: Placement) -> dict[str, int]:
+    """How many such workers each machine of the cluster has room for, by its id; without those announced to go."""
     gone = leaving()
-    have = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in gone]
-    return sum(_room(resources, placement) for resources in have)
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in gone]
+    return {node["NodeID"]: _room(node["Resources"], placement) for node in nodes}
 
 
 def leaving() -> set[str]:

@@ -11,11 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.runtime.ray_cluster import (
-    Placement,
-    leaving,
-    places,
-)  # before Ray: it sets what Ray reads when it is imported
+from pipeline.errors import UserError
+from pipeline.runtime.ray_cluster import Placement, leaving, rooms  # before Ray: it sets what Ray reads
 
 # isort: split
 import ray
@@ -27,8 +24,8 @@ ANSWER_SECONDS = 45.0  # for the machine of a dead worker to answer: Ray itself 
 END_SECONDS = 5.0  # for workers to end by themselves once all work is done
 
 
-class NoWorkerLeft(RuntimeError):
-    """Every worker ended before all work was done; the message has their reasons."""
+class NoWorkerLeft(UserError):
+    """Every worker ended before all work was done; the message has their reasons, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,8 @@ class _Suspect:
 class Team:
     """Keeps as many workers at `work` as there is room for, or as were asked for.
 
-    `died(rank, why)` is told of every worker whose process ended while its machine lives: a machine's loss is nobody's
-    fault. `say` is told in a sentence what the team waits for, and "" when it waits for nothing.
+    `died(rank, why)` is told of every worker whose process ended while its machine lives: a machine's loss is no
+    fault of a run's. `say` is told in a sentence what the team waits for, and "" when it waits for nothing.
     """
 
     def __init__(
@@ -117,7 +114,7 @@ class Team:
         self._deaths_left = deaths  # of processes; more mean that no worker can live here
         self._members: dict[ray.ObjectRef, _Member] = {}
         self._suspects: list[_Suspect] = []
-        self._reasons: list[str] = []  # of workers that gave up
+        self._gave_up: list[tuple[str | None, str]] = []  # machine and reason, of workers that could not go on there
         self._next_rank = 0
         self._said = ""
 
@@ -134,7 +131,7 @@ class Team:
         self._order()
         refs = list(self._members)
         if not refs and not self._suspects:
-            raise NoWorkerLeft("; ".join(dict.fromkeys(self._reasons)))
+            raise NoWorkerLeft("; ".join(dict.fromkeys(why for _, why in self._gave_up)))
         ended, _ = ray.wait(refs, num_returns=len(refs), timeout=LOOK_SECONDS) if refs else ([], [])
         if any(self._is_over(self._members.pop(ref), ref) for ref in ended):
             return True
@@ -147,8 +144,9 @@ class Team:
 
     def _order(self) -> None:
         """Order workers where there is room for more; withdraw waiting ones for whose room a machine was counted."""
-        wanted = self._placement.asked or max(1, places(self._placement))
-        missing = wanted - len(self._reasons) - len(self._members)
+        room = rooms(self._placement)
+        wanted = self._placement.asked or max(1, sum(room.values()))
+        missing = wanted - sum(node in room for node, _ in self._gave_up) - len(self._members)
         for _ in range(missing):
             member = _Member(self._work, self._next_rank, self._placement)
             self._members[member.end_ref] = member
@@ -167,7 +165,8 @@ class Team:
                 self._suspects.append(_Suspect(member.rank, cause(error), _ask(member.node), _in(ANSWER_SECONDS)))
             return False
         if not end.all_done and not member.released:
-            self._reasons.append(end.why)
+            member.look()
+            self._gave_up.append((member.node, end.why))
         return end.all_done
 
     def _settle_suspects(self) -> None:
