@@ -135,6 +135,7 @@ def filesystem():
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
         "max_pool_connections": CONNECTIONS,
+        "signature_version": "s3v4",  # botocore still signs addresses by version 2, which most servers refuse
     }
     fs = fsspec.filesystem(
         "s3",

@@ -50,7 +50,9 @@ def calm(tmp_path_factory):
 def test_a_study_outlasts_outages_with_the_same_numbers_and_no_traceback(s3, calm, tmp_path, way):
     seconds = float(os.environ.get("STRIVE_DRILL_OUTAGE", "60"))
     store = open_store(f"{s3}/drill-{way}")
-    with Proxy(urlparse(os.environ["AWS_ENDPOINT_URL"]).port) as proxy, (tmp_path / "log").open("wb") as log:
+    port = urlparse(os.environ["AWS_ENDPOINT_URL"]).port
+    assert port
+    with Proxy(port) as proxy, (tmp_path / "log").open("wb") as log:
         process = reproduced(store.url, {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}, log)
         left = dict(MOMENTS)
         while process.poll() is None:
