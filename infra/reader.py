@@ -39,6 +39,9 @@ def on_gateway(name: str, endpoint: str) -> tuple[str, str] | None:
     answer = URLLib3Session(verify=session.get_config_variable("ca_bundle") or True).send(request.prepare())
     if answer.status_code == 201:
         return name, secret
+    if answer.status_code in (401, 403):
+        why = {"Code": "AccessDenied", "Message": "these keys may make no users"}
+        raise ClientError({"Error": why}, "create-user")
     if answer.status_code == 409:
         raise ClientError({"Error": {"Code": "UserExists", "Message": f"{name} exists"}}, "create-user")
     return None

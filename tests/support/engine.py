@@ -82,12 +82,22 @@ class Containers:
                     return state["type"]
             except httpx.HTTPError as error:
                 state = repr(error)
-            assert time.monotonic() < until, (state, self.compose("logs", "--tail", "60", "runner", check=False))
+            assert time.monotonic() < until, state
             time.sleep(1)
+
+    def message(self, run: str) -> str:
+        """What the flow run's state says, its first line."""
+        state = self.api.get(f"/flow_runs/{run}").json()["state"]
+        return f"{state['name']}: {state['message'] or ''}".partition("\n")[0][:300]
+
+    def down(self) -> None:
+        """Everything is deleted, the volumes too."""
+        self.api.close()
+        self.compose("down", "--volumes", "--timeout", "5", check=False)
 
     def complete(self, seconds: float, **parameters: Any) -> float:
         """Seconds until a new flow run completed; AssertionError where it ended otherwise."""
         begun = time.monotonic()
-        state = self.await_state(self.trigger(**parameters), ENDED, seconds)
-        assert state == "COMPLETED", self.compose("logs", "--tail", "100", "runner")
+        run = self.trigger(**parameters)
+        assert self.await_state(run, ENDED, seconds) == "COMPLETED", self.message(run)
         return time.monotonic() - begun
