@@ -57,7 +57,7 @@ class Training:
     trainer: Trainer
     dataset_sha256: str  # of the data set's manifest
     rows: list[Epoch]  # all epochs so far, those of earlier attempts included
-    saved_at: float = field(default_factory=time.monotonic)
+    saved_at: float = field(default_factory=lambda: time.monotonic())
     left: bool = False  # saved for another process to go on
 
 
