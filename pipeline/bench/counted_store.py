@@ -4,9 +4,11 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
+from itertools import islice
 from math import ceil
 
 from pipeline.store.faults import Fault
+from pipeline.store.stamp import Stamp
 
 PAGE = 1000  # keys of one LIST
 PIECE = 64 << 20  # bytes of one GET of a large object
@@ -77,20 +79,10 @@ class CountedBackend:
         self._answer("PUT", place)
 
     def exists(self, path: str) -> bool:
-        there = self._answer("HEAD", lambda: self._has(path))
-        if not there:
-            self._answer("LIST", lambda: None)
-        return there
+        return self._answer("HEAD", lambda: self._has(path))
 
-    def names(self, prefix: str) -> list[str]:
-        return sorted(self.sizes(prefix))
-
-    def sizes(self, prefix: str) -> dict[str, int]:
-        found = {name: len(about[0]) for name, about in self._listed(prefix).items()}
-        if not found:
-            self._answer("HEAD", lambda: None)
-            self._answer("LIST", lambda: None)
-        return found
+    def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
+        return self._answer("LIST", lambda: self._page(prefix, after))
 
     def delete(self, path: str) -> None:
         self._answer("DELETE", lambda: self._folder(path).pop(path.rpartition("/")[2], None))
@@ -98,11 +90,11 @@ class CountedBackend:
     def fault(self, error: Exception) -> Fault:
         return Fault("away" if isinstance(error, SlowDown) else "refused", str(error))
 
-    def _listed(self, prefix: str) -> dict:
-        found = self._answer("LIST", lambda: _below(self._at(prefix)))
-        for _ in range(ceil(len(found) / PAGE) - 1):
-            self._answer("LIST", lambda: None)
-        return found
+    def _page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
+        found, begin = _below(self._at(prefix)), int(after or 0)
+        end = begin + PAGE
+        page = {name: Stamp(len(data), written) for name, (data, written) in islice(found.items(), begin, end)}
+        return page, str(end) if end < len(found) else ""
 
     def _answer(self, kind: str, do: Callable):
         """What the server does at once; its answer is on its way for a while."""

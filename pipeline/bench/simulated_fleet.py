@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -16,6 +16,7 @@ from pipeline.bench.virtual_time import VirtualTime
 from pipeline.numerics.reference_loop import Epoch
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
+from pipeline.records.attempt import Owner
 from pipeline.records.dataset import DatasetManifest, StoredObject
 from pipeline.runtime.provenance import provenance
 from pipeline.store import objects
@@ -96,7 +97,8 @@ class Simulation:
         return self.time.now
 
     def _work(self, rank: int) -> None:
-        end = run_after_run.run_after_run("fleet", self.experiments, str(rank), 1, rank, self.time.Event())
+        released: Any = self.time.Event()
+        end = run_after_run.run_after_run("fleet", self.experiments, str(rank), 1, rank, released)
         self.seen.ends.append(end)
 
     def _look_on(self) -> None:
@@ -170,13 +172,23 @@ def patched(this: Simulation) -> Iterator[None]:
         "provenance": lambda *_: this._origin,
         "_prepare_process": lambda: None,
     }
-    observer: Callable[[Store], owners.LeaseObserver] = lambda store: owners.LeaseObserver(store, this.time.monotonic)
+
+    def observer(store: Store) -> owners.LeaseObserver:
+        return owners.LeaseObserver(store, this.time.monotonic)
+
+    def process(fleet: str, rank: int) -> Owner:
+        """Eight to a host."""
+        here = owners.this_process(fleet, rank)
+        return replace(here, token=str(rank), host=f"host-{rank // 8}")
+
     with ExitStack() as stack:
         for module in (objects, job, leases):
             stack.enter_context(_set(module, time=this.time))
         stack.enter_context(_set(leases, threading=this.time))
         stack.enter_context(_set(job, **numerics))
-        stack.enter_context(_set(run_after_run, open_store=this.open_store, LeaseObserver=observer))
+        stack.enter_context(
+            _set(run_after_run, open_store=this.open_store, LeaseObserver=observer, this_process=process)
+        )
         yield
 
 
