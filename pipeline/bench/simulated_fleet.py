@@ -19,11 +19,11 @@ from pipeline.plan.studies import study
 from pipeline.records.attempt import Owner
 from pipeline.records.dataset import DatasetManifest, StoredObject
 from pipeline.runtime.provenance import provenance
-from pipeline.store import objects
+from pipeline.store import objects, results, standings
 from pipeline.store.objects import Store
 from pipeline.store.outage import Outage
 from pipeline.store.paths import DatasetFolder
-from pipeline.training import job, leases, owners, run_after_run
+from pipeline.training import job, leases, owners, queue, run_after_run
 from pipeline.training.progress import Progress
 
 EPOCHS = 100
@@ -39,9 +39,8 @@ PATIENCE = 900.0
 class Seen:
     """What the simulation notes beside the requests."""
 
-    busy: float = 0.0  # seconds, of all workers
     at_work: dict[int, float] = field(default_factory=dict)  # when a worker's first epoch began, by rank
-    begun: list[float] = field(default_factory=list)  # when each run was begun
+    runs: list[tuple[float, float]] = field(default_factory=list)  # when the training of each began and ended
     looks: list[int] = field(default_factory=list)  # requests of each look at all runs
     ends: list[Any] = field(default_factory=list)
 
@@ -63,6 +62,21 @@ class Trainer:
     @property
     def finished(self) -> bool:
         return self.epoch == self.recipe.epochs
+
+
+class OneByOne:
+    """As ThreadPoolExecutor, on the virtual clock and without its threads."""
+
+    map = staticmethod(map)
+
+    def __init__(self, _threads: int):
+        pass
+
+    def __enter__(self) -> "OneByOne":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 class Simulation:
@@ -89,12 +103,17 @@ class Simulation:
     def run(self, look: bool = True) -> float:
         """Seconds until the last run has its result."""
         with patched(self):
-            for rank in range(self.workers):
-                self.time.spawn(lambda rank=rank: self._work(rank))
-            if look:
-                self.time.spawn(self._look_on, daemon=True)
+            self.time.spawn(lambda: self._begin(look))
             self.time.run()
         return self.time.now
+
+    def _begin(self, look: bool) -> None:
+        """What the fleet's driver does."""
+        standings.complete(self.store(), [e.id for e in self.experiments])
+        for rank in range(self.workers):
+            self.time.spawn(lambda rank=rank: self._work(rank))
+        if look:
+            self.time.spawn(self._look_on, daemon=True)
 
     def _work(self, rank: int) -> None:
         released: Any = self.time.Event()
@@ -134,14 +153,20 @@ class Simulation:
     def chunks(self, trainers: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch]]:
         """Epochs that take their time and do nothing."""
         [trainer] = trainers
-        self.seen.begun.append(self.time.now)
+        began = self.time.now
         self.seen.at_work.setdefault(trainer.rank, self.time.now)
         each = RUN_SECONDS * self._random.uniform(1 - SPREAD, 1 + SPREAD) / trainer.recipe.epochs
         while not trainer.finished:
             self.time.sleep(each)
-            self.seen.busy += each
             trainer.epoch += 1
+            if trainer.finished:
+                self.seen.runs.append((began, self.time.now))
             yield trainer, Epoch(trainer.epoch - 1, 0.1, 1.0, 1, 10, 1, 10, each)
+
+    def busy(self) -> float:
+        """The share of their time that workers trained, until no run was left to begin."""
+        until = max(began for began, _ in self.seen.runs)
+        return sum(min(ended, until) - began for began, ended in self.seen.runs) / (until * self.workers)
 
     def _write_data(self) -> None:
         this = self.experiments[0]
@@ -182,9 +207,11 @@ def patched(this: Simulation) -> Iterator[None]:
         return replace(here, token=str(rank), host=f"host-{rank // 8}")
 
     with ExitStack() as stack:
-        for module in (objects, job, leases):
+        for module in (objects, job, leases, queue):
             stack.enter_context(_set(module, time=this.time))
         stack.enter_context(_set(leases, threading=this.time))
+        for module in (results, standings):
+            stack.enter_context(_set(module, ThreadPoolExecutor=OneByOne))
         stack.enter_context(_set(job, **numerics))
         stack.enter_context(
             _set(run_after_run, open_store=this.open_store, LeaseObserver=observer, this_process=process)

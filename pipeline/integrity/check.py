@@ -16,6 +16,7 @@ from pipeline.publication import pull
 from pipeline.publication.turn import is_held
 from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Result
+from pipeline.store import standings
 from pipeline.store.objects import AT_ONCE, Store, sha256
 from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
 from pipeline.training.attempts import attempts, end_attempt
@@ -59,6 +60,8 @@ def repair(store: Store, faults: Iterable[Fault]) -> None:
     for fault in faults:
         for path, data in fault.write.items():
             store.write(path, data)
+        if fault.again:  # before its result goes
+            standings.forget_result(store, fault.again)
         for path in fault.aside:
             if (data := store.find(path)) is not None:
                 store.write(_aside(path), data)

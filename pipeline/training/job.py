@@ -230,7 +230,7 @@ def finish(training: Training) -> Result:
     if not store.create_record(lease.run.result, result):
         store.delete(path)
         raise LeaseLost(f"{lease.run.id} has a result of another attempt than {lease.attempt}")
-    lease.finished = True
+    lease.finish(result)
     return result
 
 

@@ -12,6 +12,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import flops
 from pipeline.runtime.ray_cluster import Placement
 from pipeline.runtime.ray_workers import Ended, Team
+from pipeline.store import standings
 from pipeline.store.objects import open_store
 from pipeline.training.attempts import MAX_FAILURES, record_worker_death
 from pipeline.training.run_after_run import run_after_run
@@ -35,6 +36,7 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement, s
     if not rest:
         return
     name, store = f"fleet-{uuid4().hex[:12]}", open_store(store_url)
+    standings.complete(store, [e.id for e in rest])
     Team(
         partial(work, name, rest, store_url, placement.together),
         placement,

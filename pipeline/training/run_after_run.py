@@ -5,11 +5,9 @@ import threading
 from pipeline.plan.experiment import Experiment
 from pipeline.runtime.ended import Ended
 from pipeline.store.objects import open_store
-from pipeline.training import leases
 from pipeline.training.attempts import NO_FAULTS
 from pipeline.training.owners import LeaseObserver, this_process
-
-POLL_SECONDS = 1.0
+from pipeline.training.queue import Queue
 
 
 def run_after_run(
@@ -19,9 +17,10 @@ def run_after_run(
     from pipeline.training import job  # torch
 
     store = open_store(store_url)
-    owner, observer = this_process(fleet=fleet, rank=rank), LeaseObserver(store)
+    owner = this_process(fleet=fleet, rank=rank)
+    queue = Queue(store, owner, LeaseObserver(store))
     while not released.is_set():
-        acquired, all_done = leases.acquire(store, experiments, together, owner, observer)
+        acquired, all_done = queue.take(experiments, together)
         if acquired:
             try:
                 job.run(acquired, store, released=released.is_set)
@@ -34,5 +33,5 @@ def run_after_run(
         elif all_done:
             return Ended(all_done=True)
         else:
-            released.wait(POLL_SECONDS)
+            released.wait(queue.pause())
     return Ended(all_done=False, why=f"{owner.host} is announced to go")
