@@ -87,6 +87,10 @@ class CountedBackend:
     def delete(self, path: str) -> None:
         self._answer("DELETE", lambda: self._folder(path).pop(path.rpartition("/")[2], None))
 
+    def folders(self, top: str, name: str) -> list[str]:
+        """The folders in every folder `name` two below `top`, without a request."""
+        return [f"{one}/{name}/{below}" for one, folder in self._at(top).items() for below in folder.get(name, {})]
+
     def fault(self, error: Exception) -> Fault:
         return Fault("away" if isinstance(error, SlowDown) else "refused", str(error))
 

@@ -168,6 +168,10 @@ class Simulation:
         until = max(began for began, _ in self.seen.runs)
         return sum(min(ended, until) - began for began, ended in self.seen.runs) / (until * self.workers)
 
+    def later_attempts(self) -> int:
+        """Of all runs, those after the first: runs that were trained twice, or taken from a worker that lived."""
+        return sum(not path.endswith("/1") for path in self.backend.folders("runs", "attempts"))
+
     def _write_data(self) -> None:
         this = self.experiments[0]
         folder = DatasetFolder(this.dataset, this.recipe.preprocess)

@@ -85,15 +85,26 @@ def read(store: Store) -> Standings:
 
 def note_result(store: Store, id: str, result: Result) -> None:
     """The run has ended."""
+    store.write(ended_path(ended_name(id, result)), b"")
+
+
+def ended_name(id: str, result: Result) -> str:
+    """The name of the key of a run with this result."""
     counts = (result.attempt, result.epochs, result.wrong, result.seen, round(1000 * result.seconds))
-    store.write(f"{TOP}/ended/{id}.{result.outcome}.{'.'.join(map(str, counts))}", b"")
+    return f"{id}.{result.outcome}.{'.'.join(map(str, counts))}"
 
 
-def forget_result(store: Store, id: str) -> None:
-    """The run is open again; called before its result is taken away."""
+def ended_path(name: str) -> str:
+    return f"{TOP}/ended/{name}"
+
+
+def reopen(store: Store, id: str, attempt: int) -> None:
+    """The run can be trained again, its last attempt being this one; called before its result is taken away."""
+    if attempt:
+        store.write(left_path(id, attempt), padded(b"", 0))
     for name in store.names(f"{TOP}/ended"):
         if name.rsplit(".", 6)[0] == id:
-            store.delete(f"{TOP}/ended/{name}")
+            store.delete(ended_path(name))
 
 
 def live_path(id: str, attempt: int, owner: Owner) -> str:
@@ -136,7 +147,8 @@ def complete(store: Store, ids: Iterable[str]) -> None:
         _add_all(store, found)
     gone = [id for id in ids if id in found.ended and not store.exists(RunFolder(id).result)]
     for id in gone:
-        forget_result(store, id)
+        said = found.result(id)
+        reopen(store, id, said.attempt if said else 1)
 
 
 def heal(store: Store, id: str) -> None:

@@ -99,7 +99,7 @@ def retry(store: Store, run: RunFolder) -> bool:
     last = attempts(store, run).last
     end_attempt(store, run, last, "settled", result.outcome)
     store.write_json(run.retry, Retry(last, now(), store.read_json(run.result)).plain())
-    standings.forget_result(store, run.id)
+    standings.reopen(store, run.id, last)
     store.delete(run.result)
     return True
 

@@ -138,28 +138,26 @@ class Lease:
     def _lost_to_another(self) -> LeaseLost:
         return LeaseLost(f"attempt {self.attempt} on {self.run.id} was taken over")
 
-    def beat(self, listed: bool = True) -> None:
-        """Rewrite the heartbeat and, where `listed`, the key by which a listing shows that it was rewritten."""
+    def beat(self) -> None:
+        """Rewrite the heartbeat, and the key by which a listing shows that it was."""
         self._beats += 1
         fields = self._progress | self._within
         data = to_json(Heartbeat(beat=self._beats, at=now(), **fields).plain())
         self._brief.write(self.run.heartbeat(self.attempt), data)
-        if listed:
-            self._listed.show(data, fields.get("epoch", 0))
+        self._listed.show(data, fields.get("epoch", 0))
 
     def _write_heartbeats(self) -> None:
-        written, beaten, soon, due = {}, -BEAT_SECONDS, 1.0, 0.0
+        written, beaten, soon = None, -BEAT_SECONDS, 1.0
         outages = self._brief.outage.ended
         while not self._stop.wait(0.5):
-            now = time.monotonic()
+            past = time.monotonic() - beaten
             # progress is written soon at first, so that a run of seconds can be watched too, and later with the rest
-            if now < due and (self._progress == written or now < beaten + soon):
+            if past < BEAT_SECONDS and (self._progress == written or past < soon):
                 continue
-            soon = soon if now >= due else min(2 * soon, BEAT_SECONDS)
-            listed, due = now >= due, now + BEAT_SECONDS if now >= due else due
-            written, beaten = self._progress, now
+            soon = min(2 * soon, BEAT_SECONDS) if written is not None and past < BEAT_SECONDS else soon
+            written, beaten = self._progress, time.monotonic()
             try:
-                self.beat(listed)
+                self.beat()
                 if self._brief.outage.ended != outages:  # others may have seen the store meanwhile
                     self._lost = self._taken_over(self._brief)
                     outages = self._brief.outage.ended

@@ -12,7 +12,8 @@ from pipeline.store import standings
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder
 from pipeline.store.results import find_result, read_results
-from pipeline.store.standings import Standings
+from pipeline.store.stamp import Stamp
+from pipeline.store.standings import Begun, Standings
 from pipeline.training.attempts import attempts
 from pipeline.training.owners import LeaseObserver
 
@@ -96,6 +97,7 @@ class Progress:
         self.store, self.experiments = store, experiments
         self._observer = LeaseObserver(store)
         self._with_result: dict[str, RunStatus] = {}
+        self._seen: dict[str, tuple[Stamp, RunStatus]] = {}  # by the key of the attempt
         self._owners: dict[str, LeaseRecord] = {}  # by the path of the lease
         self._close = FEW_ENOUGH if len(experiments) <= WHOLE else CLOSE
 
@@ -141,10 +143,17 @@ class Progress:
             return RunStatus(this, "missing")
         if last.is_live and self._observer.is_listed_alive(last):
             at_work = RunStatus(this, "running", last.attempt, last.epochs)
-            return self._at_work(this, last.attempt) if close else at_work
+            return self._close_by(this, last) if close else at_work
         if close:
             return self._stopped(this, last.attempt)
         return RunStatus(this, "stopped" if last.epochs else "missing", last.attempt, last.epochs)
+
+    def _close_by(self, this: Experiment, live: Begun) -> RunStatus:
+        """The state of a run at work, read anew when the listing shows a new heartbeat."""
+        before = self._seen.get(live.path)
+        if before is None or before[0] != live.stamp:
+            before = self._seen[live.path] = (live.stamp, self._at_work(this, live.attempt))
+        return before[1]
 
     def _status(self, experiment: Experiment) -> RunStatus:
         """By a look at the run's own objects."""
