@@ -4,7 +4,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
-from itertools import islice
 from math import ceil
 
 from pipeline.store.faults import Fault
@@ -47,7 +46,8 @@ class CountedBackend:
         self.on_write: Callable[[str], None] = lambda path: None
         self._wait, self._clock, self._latency = wait, clock, latency
         self._random = random.Random(seed)
-        self._top: dict = {}
+        self._top: dict = {}  # folders in folders, with (bytes, Stamp) of each object
+        self._listings: dict[str, list[tuple[str, Stamp]]] = {}  # by the name of the listing
 
     def view(self) -> "CountedBackend":
         """The same store, for one user, whose requests are counted by themselves, too."""
@@ -95,10 +95,16 @@ class CountedBackend:
         return Fault("away" if isinstance(error, SlowDown) else "refused", str(error))
 
     def _page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
-        found, begin = _below(self._at(prefix)), int(after or 0)
-        end = begin + PAGE
-        page = {name: Stamp(len(data), written) for name, (data, written) in islice(found.items(), begin, end)}
-        return page, str(end) if end < len(found) else ""
+        """A listing is of the moment of its first page."""
+        listing, _, begin = after.partition(" ")
+        if not after:
+            listing = str(len(self._listings))
+            self._listings[listing] = list(_below(self._at(prefix)).items())
+        found, end = self._listings[listing], int(begin or 0) + PAGE
+        more = f"{listing} {end}" if end < len(found) else ""
+        if not more:
+            self._listings[listing] = []
+        return dict(found[end - PAGE : end]), more
 
     def _answer(self, kind: str, do: Callable):
         """What the server does at once; its answer is on its way for a while."""
@@ -126,7 +132,7 @@ class CountedBackend:
         folder = self._top
         for name in path.split("/")[:-1]:
             folder = folder.setdefault(name, {})
-        folder[path.rpartition("/")[2]] = (bytes(data), self._clock())
+        folder[path.rpartition("/")[2]] = (bytes(data), Stamp(len(data), self._clock()))
         self.on_write(path)
 
     def _folder(self, path: str) -> dict:
@@ -141,12 +147,12 @@ class CountedBackend:
         return folder
 
 
-def _below(folder: dict) -> dict:
-    """Every object of a folder and of those in it, by path relative to it: (bytes, when it was written)."""
+def _below(folder: dict) -> dict[str, Stamp]:
+    """Every object of a folder and of those in it, by path relative to it."""
     found = {}
     for name, what in folder.items():
         if isinstance(what, tuple):
-            found[name] = what
+            found[name] = what[1]
         else:
-            found |= {f"{name}/{below}": about for below, about in _below(what).items()}
+            found |= {f"{name}/{below}": stamp for below, stamp in _below(what).items()}
     return found
