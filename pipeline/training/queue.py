@@ -1,7 +1,8 @@
 """Which run a worker trains next, where many workers share many runs: from one listing, not run by run.
 
-Workers begin at different places of the list, and choose near its front later. A lease decides who has a run; who comes
-second looks elsewhere.
+Workers of a fleet begin at different places of the list, and choose near its front later, where lies what is worth
+most: one alone takes the first, a thousand any of the first thousand. A lease decides who has a run; who comes second
+looks elsewhere.
 """
 
 import random
@@ -19,7 +20,7 @@ from pipeline.training.leases import Lease
 from pipeline.training.owners import LeaseObserver
 
 LISTED_SECONDS = 5.0  # that a listing is used again
-NEAR = 64  # of the runs to train, from the front: among so many, or as many as are being trained, one is chosen
+WIDER = 4  # times as many runs from the front, among which one is chosen, after each that another had
 MISSES = 3  # runs that others had, after which a new listing is worth its requests
 ASIDE_SECONDS = 15.0  # that a run is left alone which another had, though the listing did not show it
 FIRST_PAUSE, LAST_PAUSE = 1.0, 10.0  # seconds between looks of a worker for which there is nothing to do
@@ -37,7 +38,7 @@ class Queue:
         self._settled: set[str] = set()  # those that have their result, though the listing did not say so
         self._mine: set[str] = set()  # taken since the listing
         self._aside: dict[str, float] = {}  # until when a run is left alone
-        self._others = 0  # runs that were being trained at once, at most
+        self._near = 1  # so many runs from the front one is chosen among: as many as workers were seen at once
         self._pause = FIRST_PAUSE
         self._first = True
 
@@ -68,7 +69,7 @@ class Queue:
         self._listed = standings.read(self.store)
         self._listed_at = time.monotonic()
         self._alive = {id for id, begun in self._listed.live.items() if self._observer.is_listed_alive(begun)}
-        self._others = max(self._others, len(self._alive))
+        self._near = max(self._near, len(self._alive))
         self._mine.clear()
 
     def _from_listing(self, experiments: Sequence[Experiment], most: int) -> tuple[list[Lease], int]:
@@ -83,6 +84,7 @@ class Queue:
                 self._mine.add(this.id)
             else:
                 misses += 1
+                self._near = min(WIDER * self._near, len(experiments))
                 at = self._place(len(todo), most)
         return taken, misses
 
@@ -99,7 +101,7 @@ class Queue:
         first, self._first = self._first, False
         if first and self.owner.fleet:
             return self.owner.rank * most
-        return self._random.randrange(max(1, min(count, max(NEAR, self._others))))
+        return self._random.randrange(max(1, min(count, self._near)))
 
     def _try(self, this: Experiment) -> Lease | None:
         """The lease on a run that the listing shows as open, unless another is first or it has its result."""
