@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, opened, planned
-from pipeline.evaluation.proofs import unverified
+from pipeline.evaluation import verification
+from pipeline.evaluation.proofs import to_verify
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
 from pipeline.publication import display, formats
@@ -18,7 +19,7 @@ from pipeline.publication.publish import Published
 from pipeline.publication.publish import publish as publish_study
 from pipeline.runtime.settings import settings
 from pipeline.store.links import link
-from pipeline.store.objects import Store, open_store
+from pipeline.store.objects import Store
 from pipeline.store.paths import StudyFolder
 
 FIRST = ("network", "augmented", "paper %", "error %", "difference", "verdict")
@@ -27,9 +28,13 @@ FIRST = ("network", "augmented", "paper %", "error %", "difference", "verdict")
 @task(task_run_name="verify {id}", cache_policy=NO_CACHE)
 def verify(id: str, store_url: str) -> None:
     """Evaluate the stored weights again; fails unless they make the errors that the run reported."""
-    from pipeline.evaluation.verify import verify as verify_run  # torch: seconds that verified runs need not cost
+    verification.insist([verification.trouble((store_url, id))])
 
-    verify_run(open_store(store_url), id)
+
+@task(task_run_name="verify {count} runs of {study}", cache_policy=NO_CACHE)
+def verify_on_cluster(study: str, count: int, at_work: verification.Verification) -> None:
+    """The same for many runs, on the cluster."""
+    verification.insist(at_work.troubles())
 
 
 @flow(name="publish", flow_run_name=run_name, persist_result=False)
@@ -39,8 +44,7 @@ def publish(study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = N
     kept = opened(store)
     this = planned(study, seeds, kept)
     with turn(this.name):
-        for id in unverified(kept, collect(kept, this.read)):
-            verify(id, kept.url)
+        _verify(kept, this)
         published = publish_study(kept, this, settings().price)
         kind, main = next(iter(published.tables.items()))
         _show_table(kept, this, kind, main)
@@ -48,6 +52,21 @@ def publish(study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = N
             _show_replications(this, published.tables["replications"])
         _show_report(kept, this, published)
         return display.markdown(kind, main)
+
+
+def _verify(store: Store, study: Study) -> None:
+    ids = set(to_verify(store, collect(store, study.read)))
+    work = [e for e in study.read if e.id in ids]
+    if verification.is_small(work):
+        for experiment in work:
+            verify(experiment.id, store.url)
+        return
+    at_work = verification.Verification(work, store.url, settings().workers)
+    try:
+        verify_on_cluster(study.name, len(work), at_work)
+    except BaseException:  # cancelled, or Ctrl-C
+        at_work.stop()
+        raise
 
 
 def _show_table(store: Store, study: Study, kind: str, main: pd.DataFrame) -> None:

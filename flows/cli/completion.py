@@ -24,7 +24,8 @@ def of(words: Iterable[str]) -> Complete:
     known = list(words)
 
     def complete(begun: str) -> list[str]:
-        return [word for word in known if word.startswith(begun.lower())]
+        # what was typed stays as it is, since a shell drops words that begin otherwise: names are read in any case
+        return [begun + word[len(begun) :] for word in known if word.startswith(begun.lower())]
 
     return complete
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flows.cli import layout, runs
-from pipeline.errors import UnknownName, UserError, unknown_name
+from pipeline.errors import UnknownName, unknown_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study, every_study
 from pipeline.store import catalogue
@@ -28,7 +28,7 @@ def overview(store: Store) -> tuple[dict[str, Any], str]:
     there = catalogue.ids(store)
     studies = [made for make in every_study().values() if not (made := make()).parts and _held(made, there)]
     planned = {e.id: e for study in studies for e in study.wanted if e.id in there}
-    single = [one for id in sorted(there - set(planned)) if (one := _single(store, id))]
+    single = [one for id in sorted(there - set(planned)) if (one := catalogue.readable(store, id))]
     found = Progress(store, [*planned.values(), *single]).statuses()
     by_id = {s.experiment.id: s for s in found}
     rows = [_row(study, [by_id[e.id] for e in study.wanted if e.id in by_id]) for study in studies]
@@ -36,14 +36,6 @@ def overview(store: Store) -> tuple[dict[str, Any], str]:
     answer = {"store": store.url, "studies": rows, "runs": [s.plain() for s in alone]}
     busy = [s for s in found if s.state == "running" and s not in alone]
     return answer, _shown(store, rows, [*busy, *alone])
-
-
-def _single(store: Store, id: str) -> Experiment | None:
-    """A run of no study; None where the store has not what it is."""
-    try:
-        return catalogue.find(store, id)
-    except UserError:
-        return None
 
 
 def _held(study: Study, there: set[str]) -> bool:

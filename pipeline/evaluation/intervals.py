@@ -1,4 +1,4 @@
-"""Confidence intervals, one-sided tests, equivalence tests and Holm's adjustment, by scipy and statsmodels.
+"""Confidence intervals, one-sided tests, equivalence tests and Holm's adjustment; most by scipy and statsmodels.
 
 Errors are percent, differences percentage points. Over several seeds an interval measures how training scatters on the
 one test set; of a single run it can only measure how test images were drawn. Every interval says which of the two.
@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binomtest
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint, test_proportions_2indep
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
@@ -124,10 +123,12 @@ def between(left: Mapping[int, Count], right: Mapping[int, Count]) -> Difference
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values after Holm's adjustment, in order: it bounds the chance that any of these tests errs."""
-    if not p_values:
-        return []
-    adjusted: Any = multipletests(p_values, method="holm")[1]
-    return [float(p) for p in adjusted]
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)  # not by statsmodels, which collects garbage at every call
+    factors = np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return adjusted.tolist()
 
 
 def _interval(ends: Any, kind: str, scale: float = 1) -> Interval:

@@ -8,13 +8,12 @@ from torch import nn
 
 from pipeline.data import prepare
 from pipeline.errors import UserError
-from pipeline.evaluation.proofs import is_verified, proof_of
+from pipeline.evaluation.proofs import conditions, is_verified, proof_of
 from pipeline.numerics.evaluate import count_ties, count_wrong
 from pipeline.numerics.fast.precision import Mode, set_backend_flags
 from pipeline.numerics.model import build
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Result
-from pipeline.runtime.provenance import processor
 from pipeline.store.catalogue import read_experiment
 from pipeline.store.objects import Store, sha256
 from pipeline.store.paths import RunFolder
@@ -60,10 +59,11 @@ def load_model(store: Store, id: str) -> Trained:
 
 
 def verify(store: Store, id: str) -> Result:
-    """Evaluate a finished run's stored weights again; ValueError unless the counts are those the run reported.
+    """Evaluate a finished run's stored weights again; UserError unless the counts are those the run reported.
 
     On another machine, or a GPU, the counts may differ by the images whose two best scores are equal up to rounding.
-    Returns the result, and writes evaluation.json with the digests it is for, so that a run is verified once.
+    Returns the result, and writes evaluation.json with the digests it is for and the conditions it holds under, so that
+    a run is verified once by each version of torch, kind of processor and revision of the numerics.
     """
     folder = RunFolder(id)
     if is_verified(store, folder):
@@ -73,7 +73,7 @@ def verify(store: Store, id: str) -> Result:
     trained = load_model(store, id)
     if trained.rounded:
         whole = store.url_of(folder.weights_of(trained.result))
-        raise ValueError(
+        raise UserError(
             f"{store.url_of(folder.halved)} are rounded weights, and cannot prove what {id} reported: "
             f"copy {whole}, or {store.url_of(folder.evaluation)}, from where it was trained"
         )
@@ -85,18 +85,20 @@ def verify(store: Store, id: str) -> Result:
     apart = abs(wrong - result.wrong)
     ties = count_ties(model, test_feed) if apart and not _same_bits(result) else 0
     if seen != result.seen or apart > ties:
-        raise ValueError(
+        raise UserError(
             f"run {id} reported {result.wrong} wrong of {result.seen}, but its stored weights get {wrong} wrong "
             f"of {seen}{f', and {ties} images with equal scores are too few' if ties else ''}: do not trust this run"
         )
-    store.write_record(folder.evaluation, proof_of(result))
+    store.write_record(folder.evaluation, proof_of(store, result, id))
     return result
 
 
 def _same_bits(result: Result) -> bool:
-    """Whether this process computes the same bits as the training did: on the same kind of CPU, never on a GPU."""
-    made = result.summary
-    return device() == (made.device or "cpu") == "cpu" and (made.processor or processor()) == processor()
+    """Whether this process computes the same bits as the training did: with the same torch on the same kind of CPU,
+    never on a GPU."""
+    made, now = result.summary, conditions()
+    same = (made.torch or now.torch, made.processor or now.processor) == (now.torch, now.processor)
+    return device() == (made.device or "cpu") == "cpu" and same
 
 
 def publish_float16(store: Store, id: str) -> None:

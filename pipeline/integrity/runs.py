@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.evaluation.proofs import proof_of
 from pipeline.integrity.fault import GONE, TRAIN_AGAIN, Fault, reason
 from pipeline.integrity.weights import weights_faults
 from pipeline.plan.experiment import Experiment
@@ -69,7 +68,7 @@ def _evaluation_fault(store: Store, run: RunFolder, result: Result, sealed: bool
     except DamagedRecord as error:
         return Fault(address, reason(error, address), NO_NUMBER, "the weights are evaluated again",
                      remove=(run.evaluation,))  # fmt: skip
-    if proof is None or proof == proof_of(result):
+    if proof is None or proof.confirms(result):
         return None
     if proof.digests == result.digests and not sealed:  # a result of earlier code: which of them is true?
         why = f"it says {proof.wrong} wrong of {proof.seen}, and the result {result.wrong} of {result.seen}"

@@ -7,14 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.proofs import unverified
+from pipeline.evaluation.proofs import proofs, to_verify
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study
 from pipeline.publication import pull
 from pipeline.records.published import Inputs
 from pipeline.records.record import DamagedRecord
-from pipeline.records.result import Result
+from pipeline.records.result import Evaluation, Result
 from pipeline.store.objects import AT_ONCE, Store, sha256
 from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
 from pipeline.store.replications import names
@@ -35,7 +35,7 @@ def is_complete(store: Store, study: Study, wanted: RenderRequest, price: float 
     results = read_results(store, (e.id for e in study.read))
     return (
         not needed(study, results)
-        and not unverified(store, {e.id: results[e.id] for e in study.read if e.id in results})
+        and not to_verify(store, {e.id: results[e.id] for e in study.read if e.id in results})
         and _has_data(store, study.wanted)
         and _has_pictures(store, study, results, wanted)
         and _is_whole(store, StudyFolder(study.name))
@@ -48,7 +48,7 @@ def inputs(store: Store, study: Study, results: Mapping[str, Result], price: flo
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pictures = dict(zip(results, pool.map(lambda id: store.names(RunFolder(id).figures), results), strict=True))
     plain = {id: result.plain() for id, result in results.items()}
-    found: dict[str, Any] = {"results": plain, "pictures": pictures, "unverified": unverified(store, results)}
+    found: dict[str, Any] = {"results": plain, "pictures": pictures, "proofs": _plain(proofs(store, results))}
     if replicated := names(store, results):
         found["replications"] = replicated
     return Inputs(
@@ -58,6 +58,10 @@ def inputs(store: Store, study: Study, results: Mapping[str, Result], price: flo
         study=sha256(" ".join(e.id for e in study.read).encode()),
         price=price,
     )
+
+
+def _plain(found: Mapping[str, Evaluation | None]) -> dict[str, Any]:
+    return {id: proof and [(c.torch, c.processor, c.revision) for c in proof.under] for id, proof in found.items()}
 
 
 def record(store: Store, study: Study, results: Mapping[str, Result], price: float | None) -> None:

@@ -13,14 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from pipeline.evaluation import frames
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.results import collect
+from pipeline.paper.networks import printed_name
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study, every_study
 from pipeline.publication.display import records
+from pipeline.store import catalogue
 from pipeline.store.objects import Store
-from pipeline.store.paths import StudyFolder
+from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.training.progress import Progress, RunStatus
 
 GATHERED = ("all",)  # studies that only gather others
+OUTCOME_WORDS = {"dead": "did not learn"}
 UNDECIDED = ("not run", "no number", "not comparable")
 
 
@@ -38,6 +41,17 @@ class Entry:
     links: tuple[tuple[str, str], ...]  # words and address relative to the store's top
 
 
+@dataclass(frozen=True)
+class SingleRun:
+    """One run that belongs to no study, such as those of `strive run`."""
+
+    id: str
+    network: str
+    dataset: str
+    state: str  # the test error with its counts, or how far it is
+    maps: str | None  # address of its guided-backpropagation maps, relative to the store's top
+
+
 def entries(store: Store) -> list[Entry]:
     """Every study of which the store holds a run, finished or begun, in the order of the list of studies."""
     there = {name.split("/")[0] for name in store.names("runs")}
@@ -45,16 +59,24 @@ def entries(store: Store) -> list[Entry]:
     return [_entry(store, study, there) for study in studies if any(e.id in there for e in study.wanted)]
 
 
+def single_runs(store: Store, found: Sequence[Entry]) -> list[SingleRun]:
+    """Every run of the store that is of none of these studies, by id."""
+    told = {e.id for entry in found for e in (*entry.study.wanted, *entry.study.read)}
+    others = [catalogue.readable(store, id) for id in sorted(catalogue.ids(store) - told)]
+    return [_single(store, status) for status in Progress(store, [e for e in others if e]).statuses()]
+
+
 def write_index(store: Store) -> str:
     """Write the front page as HTML and as Markdown; returns the address of the first."""
     found = entries(store)
+    single = single_runs(store, found)
     template = _environment().get_template("index.html")
-    store.write("index.html", template.render(entries=found, words=_words).encode())
-    store.write("README.md", markdown(found).encode())
+    store.write("index.html", template.render(entries=found, single=single, words=_words).encode())
+    store.write("README.md", markdown(found, single).encode())
     return store.url_of("index.html")
 
 
-def markdown(found: Sequence[Entry]) -> str:
+def markdown(found: Sequence[Entry], single: Sequence[SingleRun] = ()) -> str:
     """The same as Markdown, which hosts of repositories show beside the files."""
     lines = ["# Results", "", "What this store holds, written by `strive index`.", ""]
     for entry in found:
@@ -66,6 +88,12 @@ def markdown(found: Sequence[Entry]) -> str:
         lines += ["", "| error of | verdict |", "| --- | --- |"] if entry.errors else []
         lines += [f"| {cell} | {verdict} |" for cell, verdict in entry.errors]
         lines += ["", " · ".join(f"[{words}]({address})" for words, address in entry.links), ""]
+    if single:
+        lines += ["## Single runs", "", "Runs that belong to no study listed here.", ""]
+        lines += ["| run | network | data | state | |", "| --- | --- | --- | --- | --- |"]
+    for run in single:
+        maps = f"[maps]({run.maps})" if run.maps else ""
+        lines.append(f"| {run.id} | {run.network} | {run.dataset} | {run.state} | {maps} |")
     return "\n".join(lines)
 
 
@@ -85,6 +113,24 @@ def _entry(store: Store, study: Study, there: set[str]) -> Entry:
         _claims(tables.get("claims", [])),
         _errors(tables.get("cells", [])),
         tuple(_links(store, study.name)),
+    )
+
+
+def _single(store: Store, status: RunStatus) -> SingleRun:
+    experiment, result = status.experiment, status.result
+    folder = RunFolder(experiment.id)
+    state = f"{status.state} at epoch {status.epoch} of {experiment.recipe.epochs}"
+    if result:
+        state = OUTCOME_WORDS.get(result.outcome, result.outcome)
+        if result.error_percent is not None:
+            state = f"{result.error_percent:.2f} % test error ({result.wrong:,} of {result.seen:,} wrong)"
+    maps = [name for name in store.names(folder.figures) if name.endswith(".png") and ".guided." in name]
+    return SingleRun(
+        experiment.id,
+        printed_name(experiment.network.name),
+        experiment.dataset.name,
+        state,
+        f"{folder.figures}/{maps[0]}" if maps else None,
     )
 
 
@@ -115,8 +161,7 @@ def _words(entry: Entry) -> str:
 
 
 def _runs(entry: Entry) -> str:
-    words = {"dead": "did not learn"}
-    parts = [f"{count} {words.get(outcome, outcome)}" for outcome, count in sorted(entry.outcomes.items())]
+    parts = [f"{count} {OUTCOME_WORDS.get(outcome, outcome)}" for outcome, count in sorted(entry.outcomes.items())]
     return ", ".join([*parts, f"{entry.to_come} not finished"]) if entry.to_come else ", ".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pipeline.evaluation.headline import headline
-from pipeline.evaluation.proofs import unverified
+from pipeline.evaluation.proofs import proofs
 from pipeline.evaluation.results import Run
 from pipeline.evaluation.schema import FILES, SCHEMA, TABLES, rule_words
 from pipeline.evaluation.table_errors import commit_of
@@ -21,7 +21,7 @@ from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
 from pipeline.records.published import Edition
-from pipeline.records.result import Result, Summary
+from pipeline.records.result import Evaluation, Result, Summary
 from pipeline.store.objects import AT_ONCE, Store
 from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.visualization import notes
@@ -54,6 +54,7 @@ def make(
     networks = {row["network"] for row in rows["cells"]}
     drawn = _plots(store, study, rows, results)
     own = {e.id: results[e.id] for e in study.wanted if e.id in results}  # not those of the studies beside it
+    proved = list(proofs(store, own).values())
     page = (
         _environment()
         .get_template("report.html")
@@ -78,7 +79,8 @@ def make(
             cost=_cost(study, own, price),
             facts=_facts(study, results),
             finished=sum(result.outcome == "done" for result in own.values()),
-            unproved=len(unverified(store, own)),
+            proved=sum(proof is not None for proof in proved),
+            conditions=_conditions(proved),
             reading=formats.pandas_line(store, study.name),
             files={kind: FILES[kind] for kind in made},
         )
@@ -211,6 +213,12 @@ def _cost(study: Study, results: Mapping[str, Result], price: float | None) -> d
         "price": price,
         "money": None if price is None else (spent + wasted) / 3600 * price,
     }
+
+
+def _conditions(proved: Sequence[Evaluation | None]) -> list[tuple[str, int]]:
+    """Under which conditions stored weights made the errors that were reported, with the number of runs."""
+    under = Counter(f"torch {c.torch} on {c.processor}" for proof in proved if proof for c in proof.under)
+    return sorted(under.items())
 
 
 def _facts(study: Study, results: Mapping[str, Result]) -> list[tuple[str, list[tuple[str, int]]]]:

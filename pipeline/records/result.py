@@ -1,7 +1,7 @@
 """How a run came out, and what was proved of it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pipeline.records.record import Mismatch, Record
@@ -108,14 +108,29 @@ class Result(Record):
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What an evaluation of stored weights rests on beside them."""
+
+    torch: str | None  # its version
+    processor: str  # the model of the CPU
+    revision: int  # of the numerics
+    at: str = field(default="", compare=False)  # ISO 8601, UTC
+
+
+@dataclass(frozen=True)
 class Evaluation(Record):
-    """The counts that stored weights were proved to make, in an evaluation after the training."""
+    """The counts that stored weights were proved to make, in evaluations after the training."""
 
     REMEDY: ClassVar[str] = "`strive check STUDY --repair` removes it; the weights are then evaluated again."
 
     digests: Digests
     wrong: int
     seen: int
+    under: tuple[Conditions, ...] = ()  # all under which they made these counts; earlier code did not say
+
+    def confirms(self, result: Result) -> bool:
+        """Whether it is about this very result, and says the same."""
+        return (self.digests, self.wrong, self.seen) == (result.digests, result.wrong, result.seen)
 
 
 @dataclass(frozen=True)

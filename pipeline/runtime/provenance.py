@@ -3,7 +3,6 @@
 import hashlib
 import platform
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from pipeline.plan.experiment import REVISION
 from pipeline.records.attempt import Provenance
 from pipeline.runtime.commit import ROOT, code_commit
+from pipeline.runtime.processor import processor
 
 PACKAGES = ("strive", "torch", "ray", "prefect", "s3fs", "pandas", "numpy", "scikit-learn")
 
@@ -48,13 +48,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:  # a machine may lack what its part of the work does not need
         return None
-
-
-@cache
-def processor() -> str:
-    """The model of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())

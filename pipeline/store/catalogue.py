@@ -44,6 +44,14 @@ def ids(store: Store) -> set[str]:
     return {parts[0] for parts in names if parts[1:] == ["experiment.json"] or parts[1:2] == ["claims"]}
 
 
+def readable(store: Store, id: str) -> Experiment | None:
+    """The run of exactly this id; None where neither the store nor a study has what it is."""
+    try:
+        return find(store, id)
+    except UserError:
+        return None
+
+
 def read_experiment(store: Store, id: str) -> Experiment:
     """The experiment of a run that the store holds; FileNotFoundError where it holds none, DamagedRecord where the
     object does not describe this run."""

@@ -75,6 +75,12 @@ def await_moment(store: Store, driver: psutil.Popen, moment: str, way: str, befo
     return False
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _heard():
+    """A shell's background commands ignore SIGINT, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory) -> dict[str, tuple]:
     folder = Path(os.environ.get("STRIVE_DRILL_REFERENCE") or tmp_path_factory.mktemp("unbroken"))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from pipeline.evaluation.intervals import (
     CONFIDENCE,
@@ -138,6 +139,11 @@ def test_holm_by_hand():
     """Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1, made to rise: 0.02, 0.03, 0.06, 0.06."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
+
+
+def test_holm_as_statsmodels_has_it():
+    for p_values in np.random.default_rng(0).uniform(0, 0.3, (20, 7)):
+        assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 DRAWS = 10_000

@@ -34,7 +34,7 @@ def finish(store, experiment):
     run, of = RunFolder(experiment.id), replace(result(experiment, 3.0), digests=DIGESTS)
     store.write_json(run.result, of.plain())
     store.write_json(run.not_kept, {"what": "weights"})
-    store.write_json(run.evaluation, proof_of(of).plain())
+    store.write_json(run.evaluation, proof_of(store, of, run.id).plain())
     for picture in missing(store, experiment, DIGESTS, REPRODUCTION):
         store.write_json(run.figure(f"{picture.name(DIGESTS)}.json"), {})
         store.write(run.figure(f"{picture.name(DIGESTS)}.png"), b"a picture")

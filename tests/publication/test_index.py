@@ -59,3 +59,24 @@ def test_a_run_that_has_only_begun_is_named_with_its_epoch(store):
         [entry] = entries(store)
         assert entry.begun == (f"{one.id}, running at epoch 3 of 10",)
     assert f"- begun: {one.id}" in markdown(entries(store))
+
+
+def test_runs_of_no_study_are_listed_with_their_error_and_their_maps(store):
+    one = replace(study("digits").experiments[0], seed=77)
+    other = replace(one, seed=78)
+    for e, outcome in ((one, "done"), (other, "dead")):
+        store.create_json(RunFolder(e.id).experiment, e.plain())
+        put(store, {e.id: replace(result(e, 3.0), outcome=outcome)})
+    maps = f"{RunFolder(one.id).figures}/maps.scores.guided.0.png"
+    store.write(maps, b"")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in _lines(store) if ".s7" in line]
+    assert rows[0][1:] == ["Model A", "digits", "3.00 % test error (300 of 10,000 wrong)", f"[maps]({maps})"]
+    assert rows[1][3:] == ["did not learn", ""]
+    text = Path(write_index(store)).read_text()
+    assert one.id in text
+    assert f'<a href="{maps}">maps</a>' in text
+
+
+def _lines(store):
+    write_index(store)
+    return store.read("README.md").decode().splitlines()

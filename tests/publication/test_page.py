@@ -81,14 +81,14 @@ def test_publishing_twice_changes_no_byte(smoke):
 
 def test_the_page_says_how_many_runs_were_evaluated_again(smoke):
     one = RunFolder(SMOKE.experiments[0].id)
-    smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
+    smoke.write_json(one.evaluation, proof_of(smoke, smoke.read_record(Result, one.result), one.id).plain())
     assert "1 of 2 finished runs" in publish(smoke, SMOKE)[1]
 
 
 def test_a_result_that_was_changed_is_no_number_but_damaged(smoke):
     """By its evaluation, as in a store of older code, whose results have no digest; by its history; by its own."""
     one = RunFolder(SMOKE.experiments[0].id)
-    smoke.write_json(one.evaluation, proof_of(smoke.read_record(Result, one.result)).plain())
+    smoke.write_json(one.evaluation, proof_of(smoke, smoke.read_record(Result, one.result), one.id).plain())
     own = smoke.read(one.result)
 
     def told(address):

@@ -1,7 +1,7 @@
 """A study that is reproduced without Ray and Prefect, by the same steps as the flows: what damage is tried on."""
 
 from pipeline.data import prepare
-from pipeline.evaluation.proofs import unverified
+from pipeline.evaluation.proofs import to_verify
 from pipeline.evaluation.results import collect
 from pipeline.evaluation.verify import verify
 from pipeline.plan.schedule import needed
@@ -28,7 +28,7 @@ def reproduce(store: Store, price: float | None = None) -> None:
     while missing := needed(SMOKE, collect(store, SMOKE.wanted)):
         held, _ = leases.acquire(store, missing, 1, owner, watch)
         job.run(held, store, checkpoint_seconds=0)
-    for id in unverified(store, collect(store, SMOKE.read)):
+    for id in to_verify(store, collect(store, SMOKE.read)):
         verify(store, id)
     render.render_here(store, render.to_draw(store, render.explained(store, SMOKE), PICTURES))
     gallery.publish_gallery(store, SMOKE.name, runs_of(SMOKE))

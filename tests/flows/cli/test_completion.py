@@ -27,6 +27,7 @@ def completed(line, **env):
         ("plan dig", "digits"),
         ("status dig", "digits"),
         ("networks strided", "strided-cnn-a"),
+        ("networks All", "All-cnn-c"),
         ("run --network model", "model-b"),
         ("run --data image", "imagefolder:"),
         ("run --data cifar1", "cifar100"),
