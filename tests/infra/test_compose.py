@@ -51,7 +51,12 @@ class House:
         text = re.sub(rf"\b({hosts}):(\d+)\b", lambda m: f"127.0.0.1:{self.port(m[1], m[2])}", text)
         text = re.sub(rf"(?<![\d.])({'|'.join(PORTS)})\b", lambda m: str(self.port(service, m[1])), text)
         text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda m: self.secrets[m[1]], text)
-        return text.replace("0.0.0.0", "127.0.0.1").replace("/data", str(self.home / "data"))
+        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+        return (
+            text.replace("0.0.0.0", "127.0.0.1")
+            .replace("/data", str(self.home / "data"))
+            .replace("/accounts", str(self.home / "accounts"))
+        )
 
     def env(self, service: str) -> dict[str, str]:
         given = self.services[service]["environment"]
@@ -73,7 +78,7 @@ class House:
 
     def healthy(self, service: str) -> bool:
         kind, *words = self.services[service]["healthcheck"]["test"]
-        words = [self.native(service, word) for word in words]
+        words = [self.native(service, word) for word in words if word != "--or-end"]
         shell = ["sh", "-c"] if kind == "CMD-SHELL" else []
         done = subprocess.run([*shell, *words], env=self.env(service), cwd=self.root, capture_output=True, check=False)
         return done.returncode == 0
@@ -110,6 +115,7 @@ class House:
 
 def start_store(house: House) -> None:
     (house.home / "data").mkdir()
+    (house.home / "accounts").mkdir()
     cached = Path.home() / ".cache/strive/bin/versitygw"
     program = shutil.which("versitygw") or (str(cached) if cached.exists() else None)
     port = house.port("store", "7070")
