@@ -29,9 +29,10 @@ from pipeline.records.result import Result  # noqa: E402
 from pipeline.runtime.settings import TOGETHER  # noqa: E402
 from pipeline.store.objects import Store, open_store  # noqa: E402
 from pipeline.store.paths import RunFolder  # noqa: E402
-from pipeline.training import job, leases  # noqa: E402
+from pipeline.training import job  # noqa: E402
 from pipeline.training.owners import LeaseObserver, this_process  # noqa: E402
 from pipeline.training.progress import Progress, trainable  # noqa: E402
+from pipeline.training.queue import Queue  # noqa: E402
 
 RESERVE = 20.0  # seconds kept for writing down what there is
 
@@ -93,13 +94,13 @@ def measure(store: Store, quick: bool) -> None:
 
 def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> int:
     """Work through what the study needs, worthiest first; how many runs are left."""
-    owner, watch = this_process(), LeaseObserver(store)
+    queue = Queue(store, this_process(), LeaseObserver(store))
     progress = Progress(store, list(wanted.wanted))
     together = together if torch.cuda.is_available() else 1
     while needed := [standing.experiment for standing in trainable(wanted, progress.statuses())]:
         for this in needed[:together]:  # before a claim that could be left open: whitening takes half a minute
             prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)
-        held, settled = leases.acquire(store, needed, together, owner, watch)
+        held, settled = queue.take(needed, together)
         if settled:
             continue
         if not held:

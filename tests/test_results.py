@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.evaluation.verify import rounded_from
+from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import experiment
 from pipeline.plan.studies import study
 from pipeline.records.attempt import Provenance
@@ -83,3 +84,21 @@ def _losses(how, bias, width):
 
 def _git(*words):
     return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_errors_of_the_readme_are_those_of_quarter_all_of_them():
+    said = dict(re.findall(r"^\| ([\w-]+ ?[ABC]?) \| (\d+\.\d\d) \|$", (ROOT / "README.md").read_text(), re.M))
+    found = {
+        printed_name(e.network.name): f"{STORE.read_record(Result, RunFolder(e.id).result).error_percent:.2f}"
+        for e in study("quarter").wanted
+        if e.id in FINISHED
+    }
+    assert said == found
+    assert list(said.values()) == sorted(said.values())
+
+
+def test_the_readme_says_at_which_epoch_the_full_length_run_is():
+    [said] = re.findall(r"Strided-CNN-A at full width is at epoch (\d+) of 350", (ROOT / "README.md").read_text())
+    [begun] = (ROOT / "results/runs").glob("strided-cnn-a.cifar10.lr0.05.s0.*")
+    epochs = [int(note.stem.partition("-")[0]) for note in begun.glob("attempts/*/checkpoint/*.json")]
+    assert max(epochs) == int(said)

@@ -232,14 +232,26 @@ def serve() -> None:
     serve_all()
 
 
-@app.command(epilog="Examples: `strive bench --quick`, `strive bench --json`")
+@app.command(epilog="Examples: `strive bench --quick`, `strive bench --json`, `strive bench --requests 100x1000`")
 @answered
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
+    requests: Annotated[
+        str | None,
+        typer.Option(metavar="WORKERSxRUNS", help="Instead: what a fleet asks of its store, simulated: 1000x10000."),
+    ] = None,
+    throttled: Annotated[
+        bool, typer.Option("--throttled", help="With --requests: the store refuses more than Amazon grants.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
+    if requests:
+        from pipeline.bench import fleet_requests
+
+        simulated = fleet_requests.measure(*fleet_requests.size(requests), throttled)
+        return output.print_answer(simulated, "\n".join(fleet_requests.lines(simulated)), as_json)
     opened = store_of(store)
     from flows.cli.doctor import insist
     from pipeline.bench.measure import measure

@@ -14,11 +14,13 @@ from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import gpu_seconds, needed
 from pipeline.plan.studies import Study
+from pipeline.store import standings
 from pipeline.store.objects import Store
 from pipeline.store.paths import DatasetFolder, RunFolder
 from pipeline.training import job, leases
 from pipeline.training.owners import SILENCE_SECONDS, LeaseObserver, is_local, this_process
 from pipeline.training.progress import Progress, RunStatus, results, seconds_left
+from pipeline.training.queue import Queue
 
 
 def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bool]:
@@ -45,12 +47,13 @@ def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[s
 
 
 def _work(store: Store, study: Study, data_dir: str | None, say: Callable[[str], None]) -> None:
-    owner, watch = this_process(), LeaseObserver(store)
+    queue = Queue(store, this_process(), LeaseObserver(store))
     progress = Progress(store, list(study.wanted))
+    standings.complete(store, [e.id for e in needed(study, results(progress.statuses()))])
     while missing := needed(study, results(progress.statuses())):
-        held, settled = leases.acquire(store, missing, 1, owner, watch)
+        held, settled = queue.take(missing, 1)
         if not held:
-            time.sleep(0 if settled else 1)
+            time.sleep(0 if settled else queue.pause())
             continue
         this = held[0].experiment
         prepare.make(store, this.dataset, this.recipe.preprocess, data_dir, say)

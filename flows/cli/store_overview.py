@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flows.cli import layout, runs
@@ -10,7 +9,7 @@ from pipeline.errors import UnknownName, unknown_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study, every_study
 from pipeline.store import catalogue
-from pipeline.store.objects import AT_ONCE, Store
+from pipeline.store.objects import Store
 from pipeline.training.progress import Progress, RunStatus
 
 COLUMNS = ("done", "running", "stopped", "failed", "of")
@@ -30,8 +29,7 @@ def overview(store: Store) -> tuple[dict[str, Any], str]:
     studies = [made for make in every_study().values() if not (made := make()).parts and _held(made, there)]
     planned = {e.id: e for study in studies for e in study.wanted if e.id in there}
     single = [one for id in sorted(there - set(planned)) if (one := catalogue.readable(store, id))]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(lambda e: Progress(store, [e]).statuses()[0], [*planned.values(), *single]))
+    found = Progress(store, [*planned.values(), *single]).statuses()
     by_id = {s.experiment.id: s for s in found}
     rows = [_row(study, [by_id[e.id] for e in study.wanted if e.id in by_id]) for study in studies]
     alone = [by_id[e.id] for e in single]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.integrity.data import data_faults
 from pipeline.integrity.fault import Fault
 from pipeline.integrity.figures import figure_faults
+from pipeline.integrity.listing import listing_faults
 from pipeline.integrity.published import published_faults
 from pipeline.integrity.runs import run_faults
 from pipeline.integrity.weights import were_left_behind
@@ -16,6 +17,7 @@ from pipeline.publication import pull
 from pipeline.publication.turn import is_held
 from pipeline.records.record import DamagedRecord
 from pipeline.records.result import Result
+from pipeline.store import standings
 from pipeline.store.objects import AT_ONCE, Store, sha256
 from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
 from pipeline.training.attempts import attempts, end_attempt
@@ -43,6 +45,7 @@ def check(store: Store, study: Study, whole: bool = True) -> Checked:
         data = [*pool.map(lambda kind: list(data_faults(store, kind[0], kind[1], whole)), kinds)]
         runs = [*pool.map(lambda e: _run(store, e, listed, whole), experiments)]
     faults = [f for found in data for f in found] + [f for run in runs for f in run.faults]
+    faults += listing_faults(store, experiments)
     publishing = is_held(store, study.name)  # what is being written just now is no damage
     faults += [] if publishing else published_faults(store, study.name, whole)
     objects = sum(run.objects for run in runs) + len(store.names(StudyFolder(study.name).top))
@@ -59,6 +62,8 @@ def repair(store: Store, faults: Iterable[Fault]) -> None:
     for fault in faults:
         for path, data in fault.write.items():
             store.write(path, data)
+        if fault.again:  # before its result goes
+            standings.reopen(store, fault.again, attempts(store, RunFolder(fault.again)).last)
         for path in fault.aside:
             if (data := store.find(path)) is not None:
                 store.write(_aside(path), data)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import UserError
+from pipeline.runtime.ended import Ended
 from pipeline.runtime.ray_cluster import Placement, leaving, rooms  # before Ray: it sets what Ray reads
 
 # isort: split
@@ -26,14 +27,6 @@ END_SECONDS = 5.0  # for workers to end by themselves once all work is done
 
 class NoWorkerLeft(UserError):
     """Every worker ended before all work was done; the message has their reasons, a sentence each."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a worker ended by itself."""
-
-    all_done: bool  # nothing is left to do, for any worker
-    why: str = ""  # if not: what keeps this worker, on its machine, from going on
 
 
 Work = Callable[[int, threading.Event], Ended]  # of (rank, released); once `released` is set it saves, and ends

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from pipeline.errors import UserError
 from pipeline.store.faults import Fault, os_fault
+from pipeline.store.stamp import Stamp
 
 ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a writer that died
 
@@ -67,19 +68,18 @@ class Folder:
     def exists(self, path: str) -> bool:
         return (self.root / path).is_file()
 
-    def names(self, prefix: str) -> list[str]:
-        """Every object below the folder `prefix`, as paths relative to it."""
-        top = self.root / prefix
-        found = (Path(folder, name) for folder, _, names in os.walk(top) for name in names)
-        return sorted(str(file.relative_to(top)) for file in found if file.parent != self.temporary)
-
-    def sizes(self, prefix: str) -> dict[str, int]:
-        """The length in bytes of every object below the folder `prefix`, by path relative to it."""
-        found = {}
-        for name in self.names(prefix):
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                found[name] = (self.root / prefix / name).stat().st_size
-        return found
+    def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
+        """What is known of every object below the folder `prefix`, by path relative to it; there is no further page."""
+        top, found = str(self.root / prefix), {}
+        for folder, _, names in os.walk(top):
+            if folder == str(self.temporary):
+                continue
+            below = "" if folder == top else f"{os.path.relpath(folder, top)}/"
+            for name in names:
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    about = os.stat(f"{folder}/{name}")
+                    found[below + name] = Stamp(about.st_size, about.st_mtime)
+        return found, ""
 
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import time
 from collections.abc import Callable
 from mmap import mmap
@@ -13,12 +14,14 @@ from pipeline.runtime.settings import patience
 from pipeline.store.faults import Fault
 from pipeline.store.outage import Outage
 from pipeline.store.replica import MARK, Replica
+from pipeline.store.stamp import Stamp
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 Buffer = bytearray | mmap  # bytes that may be changed in memory; the object in the store stays as it is
 AT_ONCE = 32  # objects that are read in parallel where many are wanted
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call; the last is repeated while a store is away
+VARIED = 0.25  # share by which these differ from call to call: a thousand that were refused at once come back scattered
 LOOK_SECONDS = 30.0  # that a look waits for a store; with the timeout of the last try it gives up within 60
 BRIEF_SECONDS = 10.0  # that something waits which can be done later
 
@@ -34,8 +37,7 @@ class Backend(Protocol):
     def put(self, path: str, data: bytes) -> None: ...
     def create(self, path: str, data: bytes | bytearray) -> None: ...
     def exists(self, path: str) -> bool: ...
-    def names(self, prefix: str) -> list[str]: ...
-    def sizes(self, prefix: str) -> dict[str, int]: ...
+    def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]: ...
     def delete(self, path: str) -> None: ...
     def fault(self, error: Exception) -> Fault: ...
 
@@ -100,11 +102,21 @@ class Store:
 
     def names(self, prefix: str) -> list[str]:
         """Every object below the folder `prefix`, as sorted paths relative to it."""
-        return self._retry(lambda: self.backend.names(prefix))
+        return sorted(self.stamps(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """The length in bytes of every object below the folder `prefix`, by path relative to it."""
-        return self._retry(lambda: self.backend.sizes(prefix))
+        return {name: stamp.bytes for name, stamp in self.stamps(prefix).items()}
+
+    def stamps(self, prefix: str) -> dict[str, Stamp]:
+        """What a listing tells of every object below the folder `prefix`, by path relative to it; of a bucket a request
+        for every 1,000 keys."""
+        found, after = self._retry(lambda: self.backend.page(prefix, ""))
+        while after:
+            at = after  # each page is tried again by itself
+            more, after = self._retry(lambda at=at: self.backend.page(prefix, at))
+            found |= more
+        return found
 
     def delete(self, path: str) -> None:
         """Delete the object where there is one."""
@@ -173,7 +185,7 @@ class Store:
                     raise StoreRefused(f"the store {self.url}: {fault.cause}: {fault.remedy}") from error
                 if fault.kind == "away":
                     self.outage.failed(time.monotonic() - tried_at, fault.cause)
-                wait = WAITS[min(tries, len(WAITS) - 1)]
+                wait = WAITS[min(tries, len(WAITS) - 1)] * random.uniform(1 - VARIED, 1 + VARIED)
                 if fault.kind == "away":
                     left = self.patience - max(self.outage.seconds(), time.monotonic() - began)
                     if left <= 0:

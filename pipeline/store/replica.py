@@ -46,11 +46,8 @@ class Replica:
     def exists(self, path: str) -> bool:
         return self.inner.exists(self._there(path))
 
-    def names(self, prefix: str) -> list[str]:
-        return self.inner.names(self._there(prefix).rstrip("/"))
-
-    def sizes(self, prefix: str) -> dict[str, int]:
-        return self.inner.sizes(self._there(prefix).rstrip("/"))
+    def page(self, prefix: str, after: str) -> Any:
+        return self.inner.page(self._there(prefix).rstrip("/"), after)
 
     def delete(self, path: str) -> None:
         self.inner.delete(self._there(path))

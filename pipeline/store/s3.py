@@ -14,6 +14,7 @@ from pipeline.errors import StoreRefused, UserError
 from pipeline.runtime.settings import endpoint
 from pipeline.store.faults import Fault
 from pipeline.store.s3_faults import NO_BUCKET, code_of, s3_fault
+from pipeline.store.stamp import Stamp
 
 T = TypeVar("T")
 PIECE = 64 << 20  # bytes of one request
@@ -29,18 +30,18 @@ class Bucket:
 
     def __init__(self, url: str):
         self.root = url.removeprefix("s3://").strip("/")
+        self._bucket, _, self._top = self.root.partition("/")
         self.url = f"s3://{self.root}"
         if not self.root:
             raise UserError(f"the store {url!r} names no bucket: write s3://bucket/prefix")
         self.fs = filesystem()
-
         self._has_bucket = False  # once it was seen
 
     def address(self, path: str) -> str:
         return f"{self.url}/{path}"
 
     def get(self, path: str) -> bytes:
-        return self._call(lambda: self.fs.cat_file(f"{self.root}/{path}"))
+        return self._call(lambda: self._wait_for(self._read(path)))
 
     def get_buffer(self, path: str) -> bytearray:
         """The object's bytes, read piece by piece: two copies of a large one may not fit into memory."""
@@ -59,24 +60,24 @@ class Bucket:
         self._call(lambda: self._upload(path, data, "create"))
 
     def exists(self, path: str) -> bool:
-        try:  # not fs.isfile, which takes every error for a no
-            return self._call(lambda: self.fs.info(f"{self.root}/{path}")["type"] == "file")
+        """One HEAD; s3fs would look for a folder of the name, too."""
+        try:
+            self._call(lambda: self.fs.call_s3("head_object", Bucket=self._bucket, Key=self._key(path)))
+            return True
         except FileNotFoundError:
             return False
 
-    def names(self, prefix: str) -> list[str]:
-        """Every object below the folder `prefix`, as paths relative to it."""
-        return sorted(self.sizes(prefix))
-
-    def sizes(self, prefix: str) -> dict[str, int]:
-        """The length in bytes of every object below the folder `prefix`, by path relative to it; without keys that are
-        no paths of files, such as those that end in a slash, which consoles make."""
-        top = f"{self.root}/{prefix}".rstrip("/") + "/"
-        found = self._call(lambda: self.fs.find(top, detail=True))
-        if not found:
-            self._insist_on_bucket()
-        below = {name.removeprefix(top): about["size"] for name, about in found.items() if name.startswith(top)}
-        return {name: size for name, size in below.items() if not {"", ".", ".."} & set(name.split("/"))}
+    def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
+        """What a LIST tells of the first 1,000 objects below the folder `prefix`, by path relative to it, and where the
+        next page begins; without keys that are no paths of files, such as those that end in a slash, which consoles
+        make."""
+        top = self._key(prefix).rstrip("/")
+        top, more = f"{top}/" if top else "", {"ContinuationToken": after} if after else {}
+        said = self._call(lambda: self.fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=top, **more))
+        found = {one["Key"].removeprefix(top): one for one in said.get("Contents", [])}
+        files = {name: one for name, one in found.items() if not {"", ".", ".."} & set(name.split("/"))}
+        stamps = {name: Stamp(one["Size"], one["LastModified"].timestamp()) for name, one in files.items()}
+        return stamps, said.get("NextContinuationToken", "") if said.get("IsTruncated") else ""
 
     def delete(self, path: str) -> None:
         self._call(lambda: self.fs.rm_file(f"{self.root}/{path}"))
@@ -88,23 +89,37 @@ class Bucket:
                 self._list_one()
             except Exception as worded:  # of the client or the server, as the first
                 error = worded
-        return s3_fault(error, self.root.partition("/")[0], endpoint())
+        return s3_fault(error, self._bucket, endpoint())
 
     def _call(self, call: Callable[[], T]) -> T:
         """What `call` returns; StoreRefused where an object is missed because its bucket is."""
         try:
-            return call()
+            answer = call()
+            self._has_bucket = True
+            return answer
         except FileNotFoundError as error:
             if code_of(error) == NO_BUCKET:
                 self._has_bucket = False
             self._insist_on_bucket()
             raise
 
+    def _key(self, path: str) -> str:
+        return f"{self._top}/{path}" if self._top else path
+
+    def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(call, self.fs.loop).result()
+
+    async def _read(self, path: str) -> bytes:
+        """One GET; s3fs would ask for the length first."""
+        said = await self.fs._call_s3("get_object", Bucket=self._bucket, Key=self._key(path))
+        async with said["Body"] as body:
+            return await body.read()
+
     def _upload(self, path: str, data: bytes | bytearray, mode: str) -> None:
         """One put; TimeoutError where the server takes nothing, for which its client waits without end."""
         seconds = CONNECT_SECONDS + READ_SECONDS + len(data) / SLOWEST
         put = self.fs._pipe_file(f"{self.root}/{path}", data, mode=mode)
-        asyncio.run_coroutine_threadsafe(_in_time(put, seconds), self.fs.loop).result()
+        self._wait_for(_in_time(put, seconds))
 
     def _insist_on_bucket(self) -> None:
         if self._has_bucket:
@@ -117,7 +132,7 @@ class Bucket:
         self._has_bucket = True
 
     def _list_one(self) -> None:
-        self.fs.call_s3("list_objects_v2", Bucket=self.root.partition("/")[0], MaxKeys=1)
+        self.fs.call_s3("list_objects_v2", Bucket=self._bucket, MaxKeys=1)
 
 
 async def _in_time(call: Coroutine, seconds: float) -> None:

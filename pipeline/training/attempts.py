@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
-from pipeline.records.attempt import AttemptEnd, LeaseRecord
+from pipeline.records.attempt import AttemptEnd
 from pipeline.records.result import Result, Retry, Summary
+from pipeline.store import standings
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder
 from pipeline.training.attempt_time import device_seconds
@@ -65,15 +66,13 @@ def failure_reason(store: Store, run: RunFolder) -> str:
 
 def record_worker_death(store: Store, experiments: Iterable[Experiment], fleet: str, rank: int, why: str) -> None:
     """Record that a worker's process died of the runs it was training, also where another has taken them over since."""
-    for experiment in experiments:
-        run = RunFolder(experiment.id)
-        if store.exists(run.result):
-            continue
-        found = attempts(store, run)
-        for number in set(found.numbers) - set(found.ended):
-            owner = store.read_record(LeaseRecord, run.lease(number))
-            if (owner.fleet, owner.rank) == (fleet, rank):
-                end_attempt(store, run, number, "died", why)
+    ours, listed = {e.id for e in experiments}, standings.read(store)
+    for id, attempts_on_it in listed.begun.items():
+        for begun in attempts_on_it if id in ours and id not in listed.ended else ():
+            if begun.is_live and begun.member == standings.mark(fleet, rank):
+                end_attempt(store, RunFolder(id), begun.attempt, "died", why)
+                store.write(standings.left_path(id, begun.attempt), standings.padded(b"", begun.epochs))
+                store.delete(begun.path)
 
 
 def record_crash(store: Store, experiment: Experiment, attempt: int, causes: list[str]) -> None:
@@ -87,7 +86,9 @@ def record_crash(store: Store, experiment: Experiment, attempt: int, causes: lis
         attempt=attempt,
         summary=Summary(device_seconds=0.0, wasted_seconds=round(wasted, 3)),
     )
-    store.create_record(run.result, result)
+    if store.create_record(run.result, result):
+        standings.note_result(store, run.id, result)
+        standings.clear(store, run.id)
 
 
 def retry(store: Store, run: RunFolder) -> bool:
@@ -98,6 +99,7 @@ def retry(store: Store, run: RunFolder) -> bool:
     last = attempts(store, run).last
     end_attempt(store, run, last, "settled", result.outcome)
     store.write_json(run.retry, Retry(last, now(), store.read_json(run.result)).plain())
+    standings.reopen(store, run.id, last)
     store.delete(run.result)
     return True
 

@@ -57,7 +57,7 @@ class Training:
     trainer: Trainer
     dataset_sha256: str  # of the data set's manifest
     rows: list[Epoch]  # all epochs so far, those of earlier attempts included
-    saved_at: float = field(default_factory=time.monotonic)
+    saved_at: float = field(default_factory=lambda: time.monotonic())
     left: bool = False  # saved for another process to go on
 
 
@@ -230,7 +230,7 @@ def finish(training: Training) -> Result:
     if not store.create_record(lease.run.result, result):
         store.delete(path)
         raise LeaseLost(f"{lease.run.id} has a result of another attempt than {lease.attempt}")
-    lease.finished = True
+    lease.finish(result)
     return result
 
 

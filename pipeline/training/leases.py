@@ -12,16 +12,18 @@ such a lease when it reaches the store again, and before whatever it writes; whe
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import StoreAway, UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.records.attempt import Heartbeat, LeaseRecord, Owner
-from pipeline.store.objects import BRIEF_SECONDS, Store
+from pipeline.records.result import Result
+from pipeline.store.objects import BRIEF_SECONDS, Store, to_json
 from pipeline.store.paths import RunFolder
 from pipeline.training.attempts import MAX_FAILURES, NO_FAULTS, attempts, end_attempt, failures, now, record_crash
+from pipeline.training.listed import Listed
 from pipeline.training.owners import LeaseObserver
 
 BEAT_SECONDS = 10.0  # between heartbeats
@@ -50,20 +52,25 @@ class Lease:
         self._progress: dict[str, Any] = {}  # fields of the heartbeat
         self._within: dict[str, Any] = {}  # those about the epoch at work
         self._beats = 0
+        self._listed = Listed(self._brief, experiment.id, attempt, owner)
+        self._ended = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write_heartbeats, name=f"heartbeat {experiment.id}", daemon=True)
+        self._thread: threading.Thread | None = None  # writes heartbeats
 
     def __enter__(self) -> "Lease":
+        name = f"heartbeat {self.experiment.id}"
+        self._thread = threading.Thread(target=self._write_heartbeats, name=name, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self._stop.set()
-        self._thread.join()
-        if not self.finished and not isinstance(error, LeaseLost):
-            why = _words(error) if error else "left unfinished"
-            with suppress(StoreAway):  # then it ends by its silence
-                end_attempt(self._brief, self.run, self.attempt, "released", why)
+        self._silence()
+        if self.finished or self._ended:
+            return
+        if isinstance(error, LeaseLost):
+            return self._listed.remove()
+        with suppress(StoreAway):  # then it ends by its silence
+            self._end(self._brief, "released", _words(error) if error else "left unfinished")
 
     @contextmanager
     def blame_run(self) -> Iterator[None]:
@@ -78,7 +85,28 @@ class Lease:
 
     def end(self, how: str, why: str) -> None:
         """Record that this attempt is over and has no result; of several ends the first stands."""
-        end_attempt(self.store, self.run, self.attempt, how, why)
+        self._end(self.store, how, why)
+
+    def _end(self, store: Store, how: str, why: str) -> None:
+        self._silence()
+        end_attempt(store, self.run, self.attempt, how, why)
+        self._ended = True
+        self._listed.leave(self._progress.get("epoch", 0))
+
+    def finish(self, result: Result) -> None:
+        """The run has its result: nothing more is written but that."""
+        self.finished = True
+        self._silence()
+        self._listed.finish(result)
+
+    def _silence(self) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def show(self) -> None:
+        """Let a listing show that this run is at work, before its first heartbeat."""
+        self._listed.show()
 
     def progress(self, epoch: int, seconds: float) -> None:
         """Tell observers how many epochs are done and how many seconds the last one took, with the next heartbeat.
@@ -111,18 +139,23 @@ class Lease:
         return LeaseLost(f"attempt {self.attempt} on {self.run.id} was taken over")
 
     def beat(self) -> None:
-        """Rewrite the heartbeat."""
+        """Rewrite the heartbeat, and the key by which a listing shows that it was."""
         self._beats += 1
-        beat = Heartbeat(beat=self._beats, at=now(), **self._progress | self._within)
-        self._brief.write_json(self.run.heartbeat(self.attempt), beat.plain())
+        fields = self._progress | self._within
+        data = to_json(Heartbeat(beat=self._beats, at=now(), **fields).plain())
+        self._brief.write(self.run.heartbeat(self.attempt), data)
+        self._listed.show(data, fields.get("epoch", 0))
 
     def _write_heartbeats(self) -> None:
-        written, due, outages = {}, 0.0, self._brief.outage.ended
+        written, beaten, soon = None, -BEAT_SECONDS, 1.0
+        outages = self._brief.outage.ended
         while not self._stop.wait(0.5):
-            # progress is written after a second, so that a run of seconds can be watched too
-            if time.monotonic() < due and (self._progress == written or time.monotonic() < due - BEAT_SECONDS + 1):
+            past = time.monotonic() - beaten
+            # progress is written soon at first, so that a run of seconds can be watched too, and later with the rest
+            if past < BEAT_SECONDS and (self._progress == written or past < soon):
                 continue
-            written, due = self._progress, time.monotonic() + BEAT_SECONDS
+            soon = min(2 * soon, BEAT_SECONDS) if written is not None and past < BEAT_SECONDS else soon
+            written, beaten = self._progress, time.monotonic()
             try:
                 self.beat()
                 if self._brief.outage.ended != outages:  # others may have seen the store meanwhile
@@ -142,24 +175,42 @@ def acquire(
     acquired: list[Lease] = []
     all_have_results = True
     for experiment in experiments:
-        run = RunFolder(experiment.id)
-        if store.exists(run.result):
-            continue
-        found = attempts(store, run)
-        if found.open and observer.alive(run, found.last):
-            all_have_results = False
-            continue
-        if len(causes := failures(store, run, found)) >= MAX_FAILURES:
-            record_crash(store, experiment, found.last, causes)
-            continue
-        all_have_results = False
-        number = found.last + 1
-        record = LeaseRecord(**owner.plain(), attempt=number, at=now())
-        if store.create_json(run.lease(number), record.plain()):
-            acquired.append(Lease(store, experiment, number, owner))
+        taken = take(store, experiment, owner, observer.alive)
+        all_have_results = all_have_results and taken == "settled"
+        if isinstance(taken, Lease):
+            acquired.append(taken)
             if len(acquired) == most:
                 break
     return acquired, all_have_results
+
+
+def take(
+    store: Store, experiment: Experiment, owner: Owner, alive: Callable[[RunFolder, int], bool]
+) -> Lease | Literal["settled", "held"]:
+    """A lease on the experiment, or why there is none: it has its result, or `alive` says that a process trains it.
+
+    A run whose attempts failed MAX_FAILURES times gets the result "crashed" here.
+    """
+    run = RunFolder(experiment.id)
+    if store.exists(run.result):
+        return "settled"
+    found = attempts(store, run)
+    if found.open and alive(run, found.last):
+        return "held"
+    if len(causes := failures(store, run, found)) >= MAX_FAILURES:
+        record_crash(store, experiment, found.last, causes)
+        return "settled"
+    return create(store, experiment, found.last + 1, owner) or "held"
+
+
+def create(store: Store, experiment: Experiment, attempt: int, owner: Owner) -> Lease | None:
+    """The lease of this attempt, unless another process has it."""
+    record = LeaseRecord(**owner.plain(), attempt=attempt, at=now())
+    if not store.create_json(RunFolder(experiment.id).lease(attempt), record.plain()):
+        return None
+    lease = Lease(store, experiment, attempt, owner)
+    lease.show()
+    return lease
 
 
 def _words(error: BaseException) -> str:

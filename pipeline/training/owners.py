@@ -3,12 +3,15 @@
 import os
 import time
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 from uuid import uuid4
 
 from pipeline.records.attempt import LeaseRecord, Owner
 from pipeline.runtime.process_identity import boot_id, host_name, process_started
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder
+from pipeline.store.standings import Begun, mark, process_mark
 from pipeline.training.attempts import attempts
 
 SILENCE_SECONDS = 60.0  # without a new heartbeat, by the observer's clock, an owner counts as gone
@@ -35,7 +38,7 @@ class LeaseObserver:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic):
         self.store, self._clock = store, clock
-        self._seen: dict[str, tuple[tuple[bytes | None, int], float]] = {}  # the heartbeat, the outages before it
+        self._seen: dict[str, tuple[tuple[Any, int], float]] = {}  # sign of life, outages before it; since when
 
     def alive(self, run: RunFolder, attempt: int) -> bool:
         """Whether the owner of this open attempt still trains the run."""
@@ -43,12 +46,27 @@ class LeaseObserver:
         if owner is None or owner_exited(owner):
             return False
         path = run.heartbeat(attempt)
-        beat, now = (self.store.find(path), self.store.outage.ended), self._clock()
+        return self._beats(path, self.store.find(path))
+
+    def is_listed_alive(self, begun: Begun) -> bool:
+        """Whether the owner of an attempt still trains the run, as far as a listing shows: without a request."""
+        if begun.host == _here() and begun.process != process_mark(begun.pid, process_started(begun.pid) or ""):
+            return False
+        return self._beats(begun.path, begun.stamp)
+
+    def _beats(self, path: str, sign: Any) -> bool:
+        """Whether this sign of life has changed lately."""
+        beat, now = (sign, self.store.outage.ended), self._clock()
         before = self._seen.get(path)
         if before is None or before[0] != beat:
             self._seen[path] = (beat, now)
             return True
         return now - before[1] < SILENCE_SECONDS
+
+
+@cache
+def _here() -> str:
+    return mark(host_name(), boot_id())
 
 
 def is_local(store: Store, run: RunFolder) -> bool:

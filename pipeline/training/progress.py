@@ -8,13 +8,21 @@ from pipeline.plan.schedule import cpu_seconds, flops, gpu_seconds, needed
 from pipeline.plan.studies import Study
 from pipeline.records.attempt import Heartbeat, LeaseRecord
 from pipeline.records.result import Result
+from pipeline.store import standings
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder
-from pipeline.store.results import find_result
+from pipeline.store.results import find_result, read_results
+from pipeline.store.stamp import Stamp
+from pipeline.store.standings import Begun, Standings
 from pipeline.training.attempts import attempts
 from pipeline.training.owners import LeaseObserver
 
 NOTE = r"\d+/checkpoint/(?P<epochs>\d+)(-(?P<images>\d+))?\.json"  # of a checkpoint, below the attempts of its run
+FEW = 8  # runs that are looked at one by one
+CLOSE = 15  # runs that were begun, of very many: of so few the own objects are read, though a listing shows them
+FEW_ENOUGH = 64  # the same, of at most WHOLE
+WHOLE = 1000  # runs of a study whose results are read: more are believed what their keys say
+UNTOLD = ("crashed", "damaged")  # outcomes whose reason no key tells
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged")
 
 
@@ -79,36 +87,104 @@ class RunStatus:
 
 
 class Progress:
-    """Reads the states of a study's runs again and again; results are read once."""
+    """Reads the states of a study's runs again and again; results are read once.
+
+    Of a few runs each is looked at; of more, a listing is (store/standings.py), and beside it what is of interest in
+    few: the results where there are at most WHOLE runs, and what attempts tell where few are begun.
+    """
 
     def __init__(self, store: Store, experiments: list[Experiment]):
         self.store, self.experiments = store, experiments
         self._observer = LeaseObserver(store)
         self._with_result: dict[str, RunStatus] = {}
+        self._seen: dict[str, tuple[Stamp, RunStatus]] = {}  # by the key of the attempt
+        self._owners: dict[str, LeaseRecord] = {}  # by the path of the lease
+        self._close = FEW_ENOUGH if len(experiments) <= WHOLE else CLOSE
 
     def statuses(self) -> list[RunStatus]:
         """The state of every run now, in the study's order."""
-        return [self._with_result.get(e.id) or self._status(e) for e in self.experiments]
+        todo = [e for e in self.experiments if e.id not in self._with_result]
+        few = len(self.experiments) <= FEW
+        found = {e.id: self._status(e) for e in todo} if few else self._from_listing(todo)
+        return [self._with_result.get(e.id) or found[e.id] for e in self.experiments]
+
+    def _from_listing(self, todo: list[Experiment]) -> dict[str, RunStatus]:
+        listed = standings.read(self.store)
+        self._take_results(todo, listed)
+        todo = [e for e in todo if e.id not in self._with_result]
+        if not listed.whole:  # earlier code wrote no keys
+            there = {name.partition("/")[0] for name in self.store.names("runs")}
+            return {e.id: self._status(e) if e.id in there else RunStatus(e, "missing") for e in todo}
+        close = sum(e.id in listed.begun for e in todo) <= self._close
+        return {e.id: self._as_listed(e, listed, close) for e in todo}
+
+    def _take_results(self, todo: list[Experiment], listed: Standings) -> None:
+        """Those that the listing shows: whole, or as their keys say; of a crashed run, as few as there are, why."""
+        ended = [e for e in todo if e.id in listed.ended]
+        if len(self.experiments) <= WHOLE:
+            results: dict[str, Result] = read_results(self.store, [e.id for e in ended])
+        else:
+            results = {e.id: result for e in ended if (result := listed.result(e.id))}
+            untold = [e.id for e in ended if e.id not in results or results[e.id].outcome in UNTOLD]
+            results |= read_results(self.store, untold[:CLOSE])
+        for e in ended:
+            if result := results.get(e.id):
+                self._keep(e, result)
+
+    def _keep(self, this: Experiment, result: Result) -> RunStatus:
+        status = RunStatus(this, result.outcome, result.attempt, result.epochs, result=result)
+        self._with_result[this.id] = status
+        return status
+
+    def _as_listed(self, this: Experiment, listed: Standings, close: bool) -> RunStatus:
+        """What keys tell of a run without a result and, if `close`, what lies in its folder."""
+        last = listed.live.get(this.id) or listed.left.get(this.id)
+        if last is None:
+            return RunStatus(this, "missing")
+        if last.is_live and self._observer.is_listed_alive(last):
+            at_work = RunStatus(this, "running", last.attempt, last.epochs)
+            return self._close_by(this, last) if close else at_work
+        if close:
+            return self._stopped(this, last.attempt)
+        return RunStatus(this, "stopped" if last.epochs else "missing", last.attempt, last.epochs)
+
+    def _close_by(self, this: Experiment, live: Begun) -> RunStatus:
+        """The state of a run at work, read anew when the listing shows a new heartbeat."""
+        before = self._seen.get(live.path)
+        if before is None or before[0] != live.stamp:
+            before = self._seen[live.path] = (live.stamp, self._at_work(this, live.attempt))
+        return before[1]
 
     def _status(self, experiment: Experiment) -> RunStatus:
+        """By a look at the run's own objects."""
         run = RunFolder(experiment.id)
         result = find_result(self.store, experiment.id)
         if result is not None:
-            status = RunStatus(experiment, result.outcome, result.attempt, result.epochs, result=result)
-            self._with_result[experiment.id] = status
-            return status
+            return self._keep(experiment, result)
         found = attempts(self.store, run)
         if not found.open or not self._observer.alive(run, found.last):
-            if not found.numbers or (saved := _saved(self.store, run)) is None:
-                return RunStatus(experiment, "missing", found.last)
-            return RunStatus(experiment, "stopped", found.last, saved[0], images=saved[1])
-        owner = self.store.find_record(LeaseRecord, run.lease(found.last))
-        beat = self.store.find_record(Heartbeat, run.heartbeat(found.last))
-        where = f"{owner.host.split()[0]} pid {owner.pid}" if owner else None
+            return self._stopped(experiment, found.last)
+        return self._at_work(experiment, found.last)
+
+    def _stopped(self, this: Experiment, attempt: int) -> RunStatus:
+        """The state of a run that nobody trains."""
+        if not attempt or (saved := _saved(self.store, RunFolder(this.id))) is None:
+            return RunStatus(this, "missing", attempt)
+        return RunStatus(this, "stopped", attempt, saved[0], images=saved[1])
+
+    def _at_work(self, this: Experiment, attempt: int) -> RunStatus:
+        """The state of a run that is being trained, as its lease and its heartbeat tell."""
+        run = RunFolder(this.id)
+        owner = self._owners.get(run.lease(attempt)) or self.store.find_record(LeaseRecord, run.lease(attempt))
+        where = None
+        if owner:
+            self._owners[run.lease(attempt)] = owner
+            where = f"{owner.host.split()[0]} pid {owner.pid}"
+        beat = self.store.find_record(Heartbeat, run.heartbeat(attempt))
         if beat is None:
-            return RunStatus(experiment, "running", found.last, where=where)
+            return RunStatus(this, "running", attempt, where=where)
         within = (beat.images or 0, beat.images_per_second)
-        return RunStatus(experiment, "running", found.last, beat.epoch or 0, beat.epoch_seconds, *within, where)
+        return RunStatus(this, "running", attempt, beat.epoch or 0, beat.epoch_seconds, *within, where)
 
 
 def _saved(store: Store, run: RunFolder) -> tuple[int, int] | None:

@@ -12,13 +12,12 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import flops
 from pipeline.runtime.ray_cluster import Placement
 from pipeline.runtime.ray_workers import Ended, Team
+from pipeline.store import standings
 from pipeline.store.objects import open_store
-from pipeline.training import leases
-from pipeline.training.attempts import MAX_FAILURES, NO_FAULTS, record_worker_death
-from pipeline.training.owners import LeaseObserver, this_process
+from pipeline.training.attempts import MAX_FAILURES, record_worker_death
+from pipeline.training.run_after_run import run_after_run
 
 Say = Callable[[str], None]
-POLL_SECONDS = 1.0
 LARGE = 10**17  # floating-point operations from which all workers train a run together: Tables 5 and 6
 
 
@@ -37,6 +36,7 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement, s
     if not rest:
         return
     name, store = f"fleet-{uuid4().hex[:12]}", open_store(store_url)
+    standings.complete(store, [e.id for e in rest])
     Team(
         partial(work, name, rest, store_url, placement.together),
         placement,
@@ -53,29 +53,3 @@ def work(
     from pipeline.training.ray_train import train_alone  # seconds: only workers need it
 
     return train_alone(partial(run_after_run, fleet, experiments, store_url, together, rank, released))
-
-
-def run_after_run(
-    fleet: str, experiments: list[Experiment], store_url: str, together: int, rank: int, released: threading.Event
-) -> Ended:
-    """Train until all experiments have results, or `released` is set."""
-    from pipeline.training import job  # torch
-
-    store = open_store(store_url)
-    owner, observer = this_process(fleet=fleet, rank=rank), LeaseObserver(store)
-    while not released.is_set():
-        acquired, all_done = leases.acquire(store, experiments, together, owner, observer)
-        if acquired:
-            try:
-                job.run(acquired, store, released=released.is_set)
-            except NO_FAULTS as error:
-                # of the store, the machine or the data: other experiments would fail in the same way
-                return Ended(all_done=False, why=f"{owner.host}: {error}")
-            except Exception:
-                # the lease has recorded why; the fleet goes on with the other experiments
-                continue
-        elif all_done:
-            return Ended(all_done=True)
-        else:
-            released.wait(POLL_SECONDS)
-    return Ended(all_done=False, why=f"{owner.host} is announced to go")

@@ -46,6 +46,7 @@ ORIGIN: dict[str, Any] = {
     "dirty": None, "host": "vm", "lock_sha256": "a7", "mode": "bfloat16", "processor": "Xeon", "python": "3.11.7",
     "revision": 2, "threads": 1, "versions": {"ray": None, "torch": "2.15.0"}, "whitening_sha256": "a6",
 }  # fmt: skip
+CONDITIONS = {"at": "2026-11-27T10:04:11+00:00", "processor": "Xeon", "revision": 2, "torch": "2.15.0"}
 LEASE: dict[str, Any] = {
     "at": "2026-11-26T19:57:00+00:00", "attempt": 1, "boot": "60", "fleet": "", "host": "vm pid:[4026531836]",
     "pid": 6424, "rank": 0, "started": "101996", "token": "f9",
@@ -58,7 +59,7 @@ MANIFEST: dict[str, Any] = {
 OBJECTS = [
     (Result, RESULT),
     (Result, CRASH),
-    (Evaluation, {"digests": RESULT["digests"], "wrong": 8453, "seen": 10000}),
+    (Evaluation, {"digests": RESULT["digests"], "wrong": 8453, "seen": 10000, "under": [CONDITIONS]}),
     (Retry, {"after": 3, "at": "2026-11-26T19:57:44+00:00", "was": CRASH}),
     (Provenance, ORIGIN),
     (LeaseRecord, LEASE),

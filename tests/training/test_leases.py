@@ -42,9 +42,9 @@ def elsewhere(**changes):
 
 
 def dead_process():
-    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     started = process_started(ended.pid)
-    ended.wait()
+    ended.communicate(b"\n")
     return replace(this_process(), pid=ended.pid, started=started)
 
 

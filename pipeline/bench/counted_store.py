@@ -1,0 +1,158 @@
+"""A store in memory that counts the requests which S3 would be sent, lets each take its time, and refuses too many."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+from math import ceil
+
+from pipeline.store.faults import Fault
+from pipeline.store.stamp import Stamp
+
+PAGE = 1000  # keys of one LIST
+PIECE = 64 << 20  # bytes of one GET of a large object
+READS = ("GET", "HEAD")
+
+
+class SlowDown(OSError):
+    """The server's answer to too many requests."""
+
+
+class Limits:
+    """How many requests a second the server takes: of reads, and of all others."""
+
+    def __init__(self, clock: Callable[[], float], reads: float, others: float):
+        self._clock, self._most = clock, {True: reads, False: others}
+        self._second, self._seen = 0, Counter()
+
+    def insist(self, kind: str) -> None:
+        """SlowDown where this second has had its share."""
+        if int(self._clock()) != self._second:
+            self._second, self._seen = int(self._clock()), Counter()
+        self._seen[kind in READS] += 1
+        if self._seen[kind in READS] > self._most[kind in READS]:
+            raise SlowDown("503 SlowDown")
+
+
+class CountedBackend:
+    """Objects in a dictionary of folders. `requests` counts what S3 would be sent, by kind."""
+
+    url = "memory://"
+
+    def __init__(self, wait: Callable[[float], None], clock: Callable[[], float], latency: float = 0.03, seed: int = 0):
+        self.requests: Counter[str] = Counter()  # of everybody
+        self.mine: Counter[str] = Counter()  # through this view alone
+        self.limits: Limits | None = None
+        self.on_write: Callable[[str], None] = lambda path: None
+        self._wait, self._clock, self._latency = wait, clock, latency
+        self._random = random.Random(seed)
+        self._top: dict = {}  # folders in folders, with (bytes, Stamp) of each object
+        self._listings: dict[str, list[tuple[str, Stamp]]] = {}  # by the name of the listing
+
+    def view(self) -> "CountedBackend":
+        """The same store, for one user, whose requests are counted by themselves, too."""
+        other = copy(self)
+        other.mine = Counter()
+        return other
+
+    def address(self, path: str) -> str:
+        return f"memory://{path}"
+
+    def get(self, path: str) -> bytes:
+        return self._answer("GET", lambda: self._object(path))
+
+    def get_buffer(self, path: str) -> bytearray:
+        data = self._answer("HEAD", lambda: self._object(path))
+        for _ in range(ceil(len(data) / PIECE)):
+            self._answer("GET", lambda: None)
+        return bytearray(data)
+
+    def put(self, path: str, data: bytes) -> None:
+        self._answer("PUT", lambda: self._place(path, data))
+
+    def create(self, path: str, data: bytes | bytearray) -> None:
+        def place() -> None:
+            if self._has(path):
+                raise FileExistsError(path)
+            self._place(path, data)
+
+        self._answer("PUT", place)
+
+    def exists(self, path: str) -> bool:
+        return self._answer("HEAD", lambda: self._has(path))
+
+    def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
+        return self._answer("LIST", lambda: self._page(prefix, after))
+
+    def delete(self, path: str) -> None:
+        self._answer("DELETE", lambda: self._folder(path).pop(path.rpartition("/")[2], None))
+
+    def folders(self, top: str, name: str) -> list[str]:
+        """The folders in every folder `name` two below `top`, without a request."""
+        return [f"{one}/{name}/{below}" for one, folder in self._at(top).items() for below in folder.get(name, {})]
+
+    def fault(self, error: Exception) -> Fault:
+        return Fault("away" if isinstance(error, SlowDown) else "refused", str(error))
+
+    def _page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
+        """A listing is of the moment of its first page."""
+        listing, _, begin = after.partition(" ")
+        if not after:
+            listing = str(len(self._listings))
+            self._listings[listing] = list(_below(self._at(prefix)).items())
+        found, end = self._listings[listing], int(begin or 0) + PAGE
+        more = f"{listing} {end}" if end < len(found) else ""
+        if not more:
+            self._listings[listing] = []
+        return dict(found[end - PAGE : end]), more
+
+    def _answer(self, kind: str, do: Callable):
+        """What the server does at once; its answer is on its way for a while."""
+        self.requests[kind] += 1
+        self.mine[kind] += 1
+        try:
+            if self.limits:
+                self.limits.insist(kind)
+            return do()
+        except SlowDown:
+            self.requests["503"] += 1
+            raise
+        finally:
+            self._wait(self._latency * self._random.uniform(0.5, 1.5))
+
+    def _object(self, path: str) -> bytes:
+        if not self._has(path):
+            raise FileNotFoundError(path)
+        return self._folder(path)[path.rpartition("/")[2]][0]
+
+    def _has(self, path: str) -> bool:
+        return isinstance(self._folder(path).get(path.rpartition("/")[2]), tuple)
+
+    def _place(self, path: str, data: bytes | bytearray) -> None:
+        folder = self._top
+        for name in path.split("/")[:-1]:
+            folder = folder.setdefault(name, {})
+        folder[path.rpartition("/")[2]] = (bytes(data), Stamp(len(data), self._clock()))
+        self.on_write(path)
+
+    def _folder(self, path: str) -> dict:
+        return self._at(path.rpartition("/")[0])
+
+    def _at(self, prefix: str) -> dict:
+        folder = self._top
+        for name in filter(None, prefix.split("/")):
+            folder = folder.get(name, {})
+            if isinstance(folder, tuple):
+                return {}
+        return folder
+
+
+def _below(folder: dict) -> dict[str, Stamp]:
+    """Every object of a folder and of those in it, by path relative to it."""
+    found = {}
+    for name, what in folder.items():
+        if isinstance(what, tuple):
+            found[name] = what[1]
+        else:
+            found |= {f"{name}/{below}": stamp for below, stamp in _below(what).items()}
+    return found

@@ -1,0 +1,37 @@
+"""The work of one worker of a fleet, whoever started it: one run after the other, until all have results."""
+
+import threading
+
+from pipeline.plan.experiment import Experiment
+from pipeline.runtime.ended import Ended
+from pipeline.store.objects import open_store
+from pipeline.training.attempts import NO_FAULTS
+from pipeline.training.owners import LeaseObserver, this_process
+from pipeline.training.queue import Queue
+
+
+def run_after_run(
+    fleet: str, experiments: list[Experiment], store_url: str, together: int, rank: int, released: threading.Event
+) -> Ended:
+    """Train until all experiments have results, or `released` is set."""
+    from pipeline.training import job  # torch
+
+    store = open_store(store_url)
+    owner = this_process(fleet=fleet, rank=rank)
+    queue = Queue(store, owner, LeaseObserver(store))
+    while not released.is_set():
+        acquired, all_done = queue.take(experiments, together)
+        if acquired:
+            try:
+                job.run(acquired, store, released=released.is_set)
+            except NO_FAULTS as error:
+                # of the store, the machine or the data: other experiments would fail in the same way
+                return Ended(all_done=False, why=f"{owner.host}: {error}")
+            except Exception:
+                # the lease has recorded why; the fleet goes on with the other experiments
+                continue
+        elif all_done:
+            return Ended(all_done=True)
+        else:
+            released.wait(queue.pause())
+    return Ended(all_done=False, why=f"{owner.host} is announced to go")
