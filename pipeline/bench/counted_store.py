@@ -47,6 +47,7 @@ class CountedBackend:
         self._wait, self._clock, self._latency = wait, clock, latency
         self._random = random.Random(seed)
         self._top: dict = {}  # folders in folders, with (bytes, Stamp) of each object
+        self._names: dict[str, dict[tuple[str, str], str]] = {}  # paths relative to a prefix, by folder and name
         self._listings: dict[str, list[tuple[str, Stamp]]] = {}  # by the name of the listing
 
     def view(self) -> "CountedBackend":
@@ -99,12 +100,24 @@ class CountedBackend:
         listing, _, begin = after.partition(" ")
         if not after:
             listing = str(len(self._listings))
-            self._listings[listing] = list(_below(self._at(prefix)).items())
+            self._listings[listing] = self._below(prefix)
         found, end = self._listings[listing], int(begin or 0) + PAGE
         more = f"{listing} {end}" if end < len(found) else ""
         if not more:
             self._listings[listing] = []
         return dict(found[end - PAGE : end]), more
+
+    def _below(self, prefix: str) -> list[tuple[str, Stamp]]:
+        """Every object of a folder and of those in it, by path relative to it; each path is made once, for a thousand
+        workers keep them."""
+        known, found, folders = self._names.setdefault(prefix, {}), [], [("", self._at(prefix))]
+        for path, folder in folders:
+            for name, what in folder.items():
+                if isinstance(what, tuple):
+                    found.append((known.get((path, name)) or known.setdefault((path, name), path + name), what[1]))
+                else:
+                    folders.append((f"{path}{name}/", what))
+        return found
 
     def _answer(self, kind: str, do: Callable):
         """What the server does at once; its answer is on its way for a while."""
@@ -145,14 +158,3 @@ class CountedBackend:
             if isinstance(folder, tuple):
                 return {}
         return folder
-
-
-def _below(folder: dict) -> dict[str, Stamp]:
-    """Every object of a folder and of those in it, by path relative to it."""
-    found = {}
-    for name, what in folder.items():
-        if isinstance(what, tuple):
-            found[name] = what[1]
-        else:
-            found |= {f"{name}/{below}": stamp for below, stamp in _below(what).items()}
-    return found

@@ -1,5 +1,6 @@
 """A fleet on a virtual clock: the real code from the choice of a run to its result, with training that only waits."""
 
+import gc
 import random
 import threading
 import time
@@ -102,9 +103,13 @@ class Simulation:
 
     def run(self, look: bool = True) -> float:
         """Seconds until the last run has its result."""
-        with patched(self):
-            self.time.spawn(lambda: self._begin(look))
-            self.time.run()
+        gc.disable()  # it would look through the objects of a thousand workers again and again
+        try:
+            with patched(self):
+                self.time.spawn(lambda: self._begin(look))
+                self.time.run()
+        finally:
+            gc.enable()
         return self.time.now
 
     def _begin(self, look: bool) -> None:

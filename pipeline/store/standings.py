@@ -123,6 +123,11 @@ def padded(data: bytes, epochs: int) -> bytes:
     return data.ljust(BASE + epochs)
 
 
+def is_key(path: str) -> bool:
+    """Whether a path is that of one of these keys."""
+    return path.startswith(f"{TOP}/")
+
+
 def process_mark(pid: int, started: str) -> str:
     """A process of a host."""
     return f"{pid}-{mark(started)}"

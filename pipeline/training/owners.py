@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,7 @@ from pipeline.records.attempt import LeaseRecord, Owner
 from pipeline.runtime.process_identity import boot_id, host_name, process_started
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder
-from pipeline.store.standings import Begun, mark, process_mark
+from pipeline.store.standings import Begun, is_key, mark, process_mark
 from pipeline.training.attempts import attempts
 
 SILENCE_SECONDS = 60.0  # without a new heartbeat, by the observer's clock, an owner counts as gone
@@ -53,6 +53,12 @@ class LeaseObserver:
         if begun.host == _here() and begun.process != process_mark(begun.pid, process_started(begun.pid) or ""):
             return False
         return self._beats(begun.path, begun.stamp)
+
+    def listed_alive(self, live: Mapping[str, Begun]) -> set[str]:
+        """The runs, of all that a listing shows, whose owners live; others that were seen earlier are forgotten."""
+        listed = {begun.path for begun in live.values()}
+        self._seen = {path: seen for path, seen in self._seen.items() if path in listed or not is_key(path)}
+        return {id for id, begun in live.items() if self.is_listed_alive(begun)}
 
     def _beats(self, path: str, sign: Any) -> bool:
         """Whether this sign of life has changed lately."""

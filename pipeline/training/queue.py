@@ -34,11 +34,13 @@ class Queue:
         self._random = random.Random(owner.token)
         self._listed = Standings()
         self._listed_at = -LISTED_SECONDS
-        self._alive: set[str] = set()  # runs that are being trained, by the listing
+        self._ended: set[str] = set()  # runs that have their result, by the listing
+        self._alive: set[str] = set()  # those that are being trained
         self._settled: set[str] = set()  # those that have their result, though the listing did not say so
         self._mine: set[str] = set()  # taken since the listing
         self._aside: dict[str, float] = {}  # until when a run is left alone
-        self._near = 1  # so many runs from the front one is chosen among: as many as workers were seen at once
+        self._others = 1  # workers that were seen at once, at most
+        self._near = 1  # so many runs from the front one is chosen among: as many as there are workers, or more
         self._pause = FIRST_PAUSE
         self._first = True
 
@@ -49,10 +51,10 @@ class Queue:
         """
         fresh = time.monotonic() - self._listed_at >= LISTED_SECONDS
         if fresh:
-            self._list()
+            self._list(experiments)
         taken, misses = self._from_listing(experiments, most)
         while len(taken) < most and (misses >= MISSES or not (taken or fresh)):  # what is said of all is not old
-            self._list()
+            self._list(experiments)
             fresh = True
             more, misses = self._from_listing(experiments, most - len(taken))
             taken += more
@@ -65,11 +67,13 @@ class Queue:
         self._pause = min(1.5 * self._pause, LAST_PAUSE)
         return self._pause * self._random.uniform(0.5, 1.0)
 
-    def _list(self) -> None:
+    def _list(self, experiments: Sequence[Experiment]) -> None:
         self._listed = standings.read(self.store)
         self._listed_at = time.monotonic()
-        self._alive = {id for id, begun in self._listed.live.items() if self._observer.is_listed_alive(begun)}
-        self._near = max(self._near, len(self._alive))
+        self._ended = {e.id for e in experiments if e.id in self._listed.ended}
+        self._listed.ended.clear()  # thousands of names
+        self._alive = self._observer.listed_alive(self._listed.live)
+        self._near = self._others = max(self._others, len(self._alive))
         self._mine.clear()
 
     def _from_listing(self, experiments: Sequence[Experiment], most: int) -> tuple[list[Lease], int]:
@@ -94,7 +98,7 @@ class Queue:
         return self._aside.get(id, 0.0) <= time.monotonic()
 
     def _has_result(self, id: str) -> bool:
-        return id in self._listed.ended or id in self._settled
+        return id in self._ended or id in self._settled
 
     def _place(self, count: int, most: int) -> int:
         """Where to begin in a list of so many."""

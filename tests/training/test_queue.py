@@ -68,7 +68,7 @@ def test_workers_of_a_fleet_begin_where_no_other_does(counted):
     store, sent = counted
     workers = [queue(store, fleet="f", rank=rank) for rank in range(len(RUNS))]
     for worker in workers:
-        worker._list()  # all of them before any has a run
+        worker._list(RUNS)  # all of them before any has a run
     held = [worker.take(RUNS, 1)[0] for worker in workers]
     assert [lease.experiment for [lease] in held] == RUNS
     assert sent["PUT"] == 2 * len(RUNS)  # nobody asked for another's
