@@ -85,10 +85,16 @@ class CountedBackend:
     def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
         return self._answer("LIST", lambda: self._page(prefix, after))
 
+    def folders(self, prefix: str, after: str) -> tuple[set[str], str]:
+        names = sorted(name for name, what in self._at(prefix).items() if isinstance(what, dict))
+        begin = int(after or 0)
+        more = str(begin + PAGE) if begin + PAGE < len(names) else ""
+        return self._answer("LIST", lambda: (set(names[begin : begin + PAGE]), more))
+
     def delete(self, path: str) -> None:
         self._answer("DELETE", lambda: self._folder(path).pop(path.rpartition("/")[2], None))
 
-    def folders(self, top: str, name: str) -> list[str]:
+    def folders_two_below(self, top: str, name: str) -> list[str]:
         """The folders in every folder `name` two below `top`, without a request."""
         return [f"{one}/{name}/{below}" for one, folder in self._at(top).items() for below in folder.get(name, {})]
 

@@ -175,7 +175,7 @@ class Simulation:
 
     def later_attempts(self) -> int:
         """Of all runs, those after the first: runs that were trained twice, or taken from a worker that lived."""
-        return sum(not path.endswith("/1") for path in self.backend.folders("runs", "attempts"))
+        return sum(not path.endswith("/1") for path in self.backend.folders_two_below("runs", "attempts"))
 
     def _write_data(self) -> None:
         this = self.experiments[0]

@@ -81,6 +81,14 @@ class Folder:
                     found[below + name] = Stamp(about.st_size, about.st_mtime)
         return found, ""
 
+    def folders(self, prefix: str, after: str) -> tuple[set[str], str]:
+        """The names of the folders directly below the folder `prefix`; there is no further page."""
+        try:
+            with os.scandir(self.root / prefix) as found:
+                return {one.name for one in found if one.is_dir() and Path(one.path) != self.temporary}, ""
+        except FileNotFoundError:
+            return set(), ""
+
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 

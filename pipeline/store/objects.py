@@ -38,6 +38,7 @@ class Backend(Protocol):
     def create(self, path: str, data: bytes | bytearray) -> None: ...
     def exists(self, path: str) -> bool: ...
     def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]: ...
+    def folders(self, prefix: str, after: str) -> tuple[set[str], str]: ...
     def delete(self, path: str) -> None: ...
     def fault(self, error: Exception) -> Fault: ...
 
@@ -111,10 +112,18 @@ class Store:
     def stamps(self, prefix: str) -> dict[str, Stamp]:
         """What a listing tells of every object below the folder `prefix`, by path relative to it; of a bucket a request
         for every 1,000 keys."""
-        found, after = self._retry(lambda: self.backend.page(prefix, ""))
+        return self._all(lambda at: self.backend.page(prefix, at))
+
+    def folders(self, prefix: str) -> set[str]:
+        """The names of the folders directly below the folder `prefix`; of a bucket a request for every 1,000."""
+        return self._all(lambda at: self.backend.folders(prefix, at))
+
+    def _all(self, page: Callable[[str], tuple[Any, str]]) -> Any:
+        """Every page of a listing, put together; each is tried again by itself."""
+        found, after = self._retry(lambda: page(""))
         while after:
-            at = after  # each page is tried again by itself
-            more, after = self._retry(lambda at=at: self.backend.page(prefix, at))
+            at = after
+            more, after = self._retry(lambda at=at: page(at))
             found |= more
         return found
 

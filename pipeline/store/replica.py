@@ -49,6 +49,9 @@ class Replica:
     def page(self, prefix: str, after: str) -> Any:
         return self.inner.page(self._there(prefix).rstrip("/"), after)
 
+    def folders(self, prefix: str, after: str) -> Any:
+        return self.inner.folders(self._there(prefix).rstrip("/"), after)
+
     def delete(self, path: str) -> None:
         self.inner.delete(self._there(path))
 

@@ -71,13 +71,25 @@ class Bucket:
         """What a LIST tells of the first 1,000 objects below the folder `prefix`, by path relative to it, and where the
         next page begins; without keys that are no paths of files, such as those that end in a slash, which consoles
         make."""
-        top = self._key(prefix).rstrip("/")
-        top, more = f"{top}/" if top else "", {"ContinuationToken": after} if after else {}
-        said = self._call(lambda: self.fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=top, **more))
+        top, said, after = self._list(prefix, after)
         found = {one["Key"].removeprefix(top): one for one in said.get("Contents", [])}
         files = {name: one for name, one in found.items() if not {"", ".", ".."} & set(name.split("/"))}
         stamps = {name: Stamp(one["Size"], one["LastModified"].timestamp()) for name, one in files.items()}
-        return stamps, said.get("NextContinuationToken", "") if said.get("IsTruncated") else ""
+        return stamps, after
+
+    def folders(self, prefix: str, after: str) -> tuple[set[str], str]:
+        """The names of the first 1,000 folders directly below the folder `prefix`, and where the next page begins."""
+        top, said, after = self._list(prefix, after, Delimiter="/")
+        names = {one["Prefix"].removeprefix(top).rstrip("/") for one in said.get("CommonPrefixes", [])}
+        return names - {"", ".", ".."}, after
+
+    def _list(self, prefix: str, after: str, **more: str) -> tuple[str, dict[str, Any], str]:
+        """One LIST: what the keys begin with, the answer, and where the next page begins."""
+        top = self._key(prefix).rstrip("/")
+        top = f"{top}/" if top else ""
+        more |= {"ContinuationToken": after} if after else {}
+        said = self._call(lambda: self.fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=top, **more))
+        return top, said, said.get("NextContinuationToken", "") if said.get("IsTruncated") else ""
 
     def delete(self, path: str) -> None:
         self._call(lambda: self.fs.rm_file(f"{self.root}/{path}"))

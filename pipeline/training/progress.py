@@ -99,6 +99,7 @@ class Progress:
         self._with_result: dict[str, RunStatus] = {}
         self._seen: dict[str, tuple[Stamp, RunStatus]] = {}  # by the key of the attempt
         self._owners: dict[str, LeaseRecord] = {}  # by the path of the lease
+        self._looked = False  # whether runs were looked for that the listing does not show
         self._close = FEW_ENOUGH if len(experiments) <= WHOLE else CLOSE
 
     def statuses(self) -> list[RunStatus]:
@@ -109,14 +110,17 @@ class Progress:
         return [self._with_result.get(e.id) or found[e.id] for e in self.experiments]
 
     def _from_listing(self, todo: list[Experiment]) -> dict[str, RunStatus]:
+        first, self._looked = not self._looked, True
+        there = self.store.folders("runs") if first else set()
         listed = standings.read(self.store)
         self._take_results(todo, listed)
         todo = [e for e in todo if e.id not in self._with_result]
         if not listed.whole:  # earlier code wrote no keys
-            there = {name.partition("/")[0] for name in self.store.names("runs")}
+            there = there or self.store.folders("runs")
             return {e.id: self._status(e) if e.id in there else RunStatus(e, "missing") for e in todo}
         close = sum(e.id in listed.begun for e in todo) <= self._close
-        return {e.id: self._as_listed(e, listed, close) for e in todo}
+        unlisted = there - set(listed.begun) - set(listed.ended)  # such as runs copied from another store
+        return {e.id: self._status(e) if e.id in unlisted else self._as_listed(e, listed, close) for e in todo}
 
     def _take_results(self, todo: list[Experiment], listed: Standings) -> None:
         """Those that the listing shows: whole, or as their keys say; of a crashed run, as few as there are, why."""

@@ -54,7 +54,7 @@ def test_a_store_that_refuses_most_slows_a_fleet_and_restarts_nobody():
     assert fleet.backend.requests["503"] > 100
     assert [end.all_done for end in fleet.seen.ends] == [True] * 20
     assert fleet.later_attempts() == 0
-    assert len(fleet.backend.folders("runs", "attempts")) == 20
+    assert len(fleet.backend.folders_two_below("runs", "attempts")) == 20
 
 
 def test_a_size_is_two_numbers():

@@ -71,6 +71,14 @@ def test_another_process_sees_it_at_once(store):
     assert store.names("") == ["late"]
 
 
+def test_folders_are_those_directly_below(store):
+    for path in ("top", "a/x", "a/b/x", "a/b/y", "a/c/d/x"):
+        store.write(path, b"1")
+    assert store.folders("") == {"a"}
+    assert store.folders("a") == {"b", "c"}
+    assert store.folders("a/b") == store.folders("nothing") == set()
+
+
 @pytest.mark.parametrize(("processes", "rounds"), [(4, 20), pytest.param(8, 100, marks=pytest.mark.slow)])
 def test_of_many_processes_one_wins_each_race(store_url, processes, rounds):
     open_store(store_url).write("there", b"")

@@ -15,6 +15,7 @@ CALLS = {
     "list": (lambda store: store.names("a"), {"LIST": 1}),
     "list nothing": (lambda store: store.names("nothing"), {"LIST": 1}),
     "list 1,203 keys": (lambda store: store.sizes("many"), {"LIST": 2}),
+    "folders": (lambda store: store.folders(""), {"LIST": 1}),
     "write": (lambda store: store.write("a/y", b"1"), {"PUT": 1}),
     "create": (lambda store: store.create("a/once", b"1"), {"PUT": 1}),
     "create again": (lambda store: store.create("a/once", b"2"), {"PUT": 1, "GET": 1}),

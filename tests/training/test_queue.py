@@ -86,20 +86,26 @@ def test_when_all_are_at_work_a_look_is_one_request_and_the_next_comes_later(cou
     assert 5.0 <= pauses[-1] <= 10.0
 
 
-def test_ten_thousand_runs_are_seen_by_eleven_requests():
-    """9,000 keys of results, 1,000 of attempts and one that says that this is all: 11 pages of 1,000."""
+def test_ten_thousand_runs_are_seen_by_21_requests_and_then_by_11():
+    """9,000 keys of results, 1,000 of attempts and one that says that this is all: 11 pages of 1,000. The first look
+    lists the folders of the runs too: 10 pages."""
     backend = CountedBackend(lambda _seconds: None, lambda: 0.0)
     store = Store(backend)
     standings.complete(store, [])
     many = [replace(RUNS[0], seed=seed) for seed in range(10_000)]
     owner = this_process()
+    for e in many:
+        store.write(RunFolder(e.id).experiment, b"")
     for e in many[:9000]:
         standings.note_result(store, e.id, DONE)
     for e in many[9000:]:
         store.write(standings.live_path(e.id, 1, owner), standings.padded(b"", 7))
     backend.requests.clear()
-    found = Progress(store, many).statuses()
-    assert dict(backend.requests) == {"LIST": 11}
+    progress = Progress(store, many)
+    found = progress.statuses()
+    assert dict(backend.requests) == {"LIST": 21}
+    progress.statuses()
+    assert dict(backend.requests) == {"LIST": 21 + 11}
     assert (found[0].state, found[0].error_percent, found[0].result.seconds) == ("done", 100 * 3 / 90, 1.5)
     assert (found[-1].state, found[-1].epoch, found[-1].attempt) == ("running", 7, 1)
 
@@ -136,6 +142,16 @@ def test_a_result_that_was_not_listed_is_found_before_the_run_is_trained_again(c
         finished(store, e)
     assert queue(store).take(RUNS, 1) == ([], True)
     assert states(store) == ["done"] * len(RUNS)
+
+
+def test_runs_that_were_copied_from_another_store_are_seen_though_no_key_tells_of_them(store):
+    """A finished one, and one that was stopped after two epochs."""
+    standings.complete(store, [])
+    finished(store, RUNS[0])
+    store.write_json(RunFolder(RUNS[1].id).lease(1), {**this_process().plain(), "attempt": 1, "at": ""})
+    attempts.end_attempt(store, RunFolder(RUNS[1].id), 1, "released", "")
+    store.write_json(f"{RunFolder(RUNS[1].id).attempt(1)}/checkpoint/2.json", {})
+    assert states(store)[:3] == ["done", "stopped", "missing"]
 
 
 def test_a_result_that_a_person_deleted_is_trained_again(counted):
