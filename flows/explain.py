@@ -109,9 +109,5 @@ def _explain(store: Store, study: Study, request: RenderRequest, workers: int | 
 
 
 def _on_cluster(study: str, work: Work, store_url: str, workers: int | None) -> None:
-    at_work = Rendering(work, store_url, workers)
-    try:
+    with Rendering(work, store_url, workers) as at_work:
         render_on_cluster(study, at_work)
-    except BaseException:  # cancelled, or Ctrl-C
-        at_work.stop()
-        raise

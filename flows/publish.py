@@ -61,12 +61,8 @@ def _verify(store: Store, study: Study) -> None:
         for experiment in work:
             verify(experiment.id, store.url)
         return
-    at_work = verification.Verification(work, store.url, settings().workers)
-    try:
+    with verification.Verification(work, store.url, settings().workers) as at_work:
         verify_on_cluster(study.name, len(work), at_work)
-    except BaseException:  # cancelled, or Ctrl-C
-        at_work.stop()
-        raise
 
 
 def _show_table(store: Store, study: Study, kind: str, main: pd.DataFrame) -> None:

@@ -1,8 +1,8 @@
 """`reader.py NAME` makes a user of STRIVE_STORE who may read what is published and nothing else, and prints the keys.
 
 With the rights of readers.json: on AWS, or another store that has IAM, as the user's own policy; on the gateway of
-docker-compose.yml as a policy of the bucket, for it keeps users but no policies of theirs. Needs the keys of somebody
-who may make users, in the usual AWS_* variables. May be run for any number of names; a name that exists is refused.
+docker-compose.yml as a policy of the bucket, which keeps users but no policies of theirs. The AWS_*
+variables hold keys that may make users. May be run for any number of names; a name that exists is refused.
 """
 
 import json

@@ -238,15 +238,20 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
     requests: Annotated[
         str | None,
-        typer.Option(metavar="WORKERSxRUNS", help="Instead: what a fleet asks of its store, simulated: 1000x10000."),
+        typer.Option(
+            metavar="WORKERSxRUNS",
+            help="Instead: simulate a fleet, and count its requests to the store.",
+        ),
     ] = None,
     throttled: Annotated[
-        bool, typer.Option("--throttled", help="With --requests: the store refuses more than Amazon grants.")
+        bool, typer.Option("--throttled", help="With --requests: a store with Amazon's limits of requests a second.")
     ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
+    if throttled and not requests:
+        raise UserError("--throttled is about a simulated fleet: add --requests 100x1000, or leave it out")
     if requests:
         from pipeline.bench import fleet_requests
 

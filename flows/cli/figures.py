@@ -60,12 +60,8 @@ def draw(store: Store, experiments: list[Experiment], wanted: RenderRequest, wor
 def _draw(store: Store, work: render.Work, workers: int | None):
     if render.is_small(work):
         return render.render_here(store, work)
-    at_work = render.Rendering(work, store.url, workers)
-    try:
+    with render.Rendering(work, store.url, workers) as at_work:
         return at_work.rate()
-    except BaseException:  # Ctrl-C among them
-        at_work.stop()
-        raise
 
 
 def _addresses(store: Store, experiment: Experiment, wanted: RenderRequest) -> list[str]:

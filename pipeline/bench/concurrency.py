@@ -67,8 +67,7 @@ def fleet(workers: int) -> dict[str, float]:
 def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
     """Start a fleet and wait for it; epochs count while all workers are at work: not the first, not the last."""
     start = time.monotonic()
-    work = Fleet(runs, store.url, workers)
-    try:
+    with Fleet(runs, store.url, workers) as work:
         _wait_for(lambda: any(_claim(store, e) for e in runs), start)
         began = time.monotonic() - start
         _wait_for(lambda: all(_claim(store, e) for e in runs), start)
@@ -77,9 +76,6 @@ def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
         _wait_for(lambda: any(store.exists(RunFolder(e.id).result) for e in runs), start)
         share = _share(before, _cpu_seconds(runs, store))
         work.wait()
-    except BaseException:
-        work.stop()
-        raise
     ended = time.monotonic() - start
     epochs = [median(row.seconds for row in history.read(store, RunFolder(e.id), 1)[2:-2]) for e in runs]
     return {"began": began, "ended": ended, "epoch_seconds": epochs, "share": share}

@@ -40,7 +40,7 @@ class CountedBackend:
     url = "memory://"
 
     def __init__(self, wait: Callable[[float], None], clock: Callable[[], float], latency: float = 0.03, seed: int = 0):
-        self.requests: Counter[str] = Counter()  # of everybody
+        self.requests: Counter[str] = Counter()  # of all users
         self.mine: Counter[str] = Counter()  # through this view alone
         self.limits: Limits | None = None
         self.on_write: Callable[[str], None] = lambda path: None

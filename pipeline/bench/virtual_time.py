@@ -107,7 +107,7 @@ class VirtualTime:
                 if task is not getattr(self._here, "task", None):
                     task.turn.release()
                 return task
-        self._over.set()  # nobody will ever wake
+        self._over.set()  # no task will ever wake
         return None
 
     def _live(self, task: _Task) -> None:

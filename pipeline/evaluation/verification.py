@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UserError
 from pipeline.paper.shapes import multiplications
 from pipeline.plan.experiment import Experiment
-from pipeline.runtime.driver import Driver, serve_parent
+from pipeline.runtime.driver import EVALUATION_FLOPS, HERE_SECONDS, Driver, serve_parent
 from pipeline.store import from_workers
 from pipeline.store.objects import open_store
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
 
-HERE_SECONDS = 60.0  # of one core: to start Ray takes half of that
-FLOPS_A_SECOND = 30e9  # of one core, in float32
 NAMED = 5  # runs that one message tells of
 
 
 def seconds(experiments: Sequence[Experiment]) -> float:
     """About what evaluating these once takes one core."""
-    return sum(2 * multiplications(e.network) * e.dataset.test for e in experiments) / FLOPS_A_SECOND
+    return sum(2 * multiplications(e.network) * e.dataset.test for e in experiments) / EVALUATION_FLOPS
 
 
 def is_small(experiments: Sequence[Experiment]) -> bool:
@@ -59,7 +57,7 @@ class Verification(Driver):
         super().__init__("pipeline.evaluation.verification", {"ids": ids, "store": store_url, "workers": workers})
 
     def troubles(self) -> list[str]:
-        """Wait for all of it: for every run empty, or why its weights prove nothing."""
+        """Wait for the end: for every run an empty text, or why its weights prove nothing."""
         return json.loads(self.wait())
 
 

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pipeline.errors import StoreAway, StoreError, UserError
 from pipeline.runtime.child_process import end_with_parent, kill_tree
@@ -22,6 +22,10 @@ from pipeline.runtime.environment import child_environment
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
 
+HERE_SECONDS = (
+    60.0  # of one core: shorter work is done in the process that wants it, for to start Ray takes half of that
+)
+EVALUATION_FLOPS = 30e9  # a second, that one core computes of a network in float32
 STOP_SECONDS = 6.0  # for Ray to end its processes; after that they are killed
 HEAD_GONE = "Failed to connect to GCS"  # what Ray says before it ends a driver whose head has gone
 REFUSED = 3  # exit status of a driver whose last line says what the user can do
@@ -38,7 +42,10 @@ class FleetStopped(FleetFailed):
 
 
 class Driver:
-    """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread."""
+    """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread.
+
+    As a context manager it is stopped where the block ends by an exception, Ctrl-C among them.
+    """
 
     def __init__(self, module: str, order: dict):
         end_with_parent()
@@ -56,6 +63,13 @@ class Driver:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()  # and left open: its end tells the fleet of ours
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:
+            self.stop()
 
     def wait(self) -> str:
         """The last line it said, when all is done.

@@ -43,7 +43,7 @@ class Begun:
 
     @property
     def is_live(self) -> bool:
-        """Whether nobody has ended it."""
+        """Whether it has not ended."""
         return bool(self.process)
 
     @property
@@ -57,7 +57,7 @@ class Standings:
     """One listing, by run id."""
 
     ended: dict[str, str] = field(default_factory=dict)  # the name of the key
-    live: dict[str, Begun] = field(default_factory=dict)  # the last attempt that nobody has ended
+    live: dict[str, Begun] = field(default_factory=dict)  # the last attempt that has not ended
     left: dict[str, Begun] = field(default_factory=dict)  # the last one that ended without a result
     begun: dict[str, list[Begun]] = field(default_factory=dict)  # every attempt
     whole: bool = False  # whether a run that is not listed has not begun

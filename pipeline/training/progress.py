@@ -171,7 +171,7 @@ class Progress:
         return self._at_work(experiment, found.last)
 
     def _stopped(self, this: Experiment, attempt: int) -> RunStatus:
-        """The state of a run that nobody trains."""
+        """The state of a run that no process trains."""
         if not attempt or (saved := _saved(self.store, RunFolder(this.id))) is None:
             return RunStatus(this, "missing", attempt)
         return RunStatus(this, "stopped", attempt, saved[0], images=saved[1])

@@ -114,7 +114,7 @@ class Queue:
         self._aside[id] = time.monotonic() + ASIDE_SECONDS
         if has_begun:
             taken = leases.take(self.store, this, self.owner, self._lives)
-        else:  # whoever is first has its first attempt
+        else:  # the first to create its lease has its first attempt
             settled = self.store.exists(run.result)
             taken = "settled" if settled else leases.create(self.store, this, 1, self.owner)
         if isinstance(taken, Lease):

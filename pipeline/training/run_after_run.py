@@ -1,4 +1,4 @@
-"""The work of one worker of a fleet, whoever started it: one run after the other, until all have results."""
+"""The work of one worker of a fleet: one run after the other, until all have results."""
 
 import threading
 

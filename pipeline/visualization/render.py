@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.result import Result
-from pipeline.runtime.driver import Driver, serve_parent
+from pipeline.runtime.driver import EVALUATION_FLOPS, HERE_SECONDS, Driver, serve_parent
 from pipeline.store import from_workers
 from pipeline.store.objects import Store, open_store
 from pipeline.store.paths import DatasetFolder, RunFolder
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
     from pipeline.visualization.upload import Rate
 
-HERE_SECONDS = 60.0  # of one core: to start Ray takes half of that
-SECONDS_PER_FLOP = 1 / 30e9  # of one core
 SHEET_SECONDS = 0.05  # to draw and put one, whatever is on it
 SANITY_SECONDS = 1.0  # to compare the maps of one sanity check
 BLOCKS = 5  # sheets of maps that one task draws
@@ -54,7 +52,7 @@ def to_draw(store: Store, experiments: Sequence[Experiment], wanted: RenderReque
 def seconds(work: Work) -> float:
     """About what these pictures take one core."""
     return sum(
-        flops(experiment, pictures) * SECONDS_PER_FLOP
+        flops(experiment, pictures) / EVALUATION_FLOPS
         + SHEET_SECONDS * len(pictures)
         + SANITY_SECONDS * sum(p.kind == "sanity" for p in pictures)
         for experiment, pictures in work

@@ -8,7 +8,7 @@ from pipeline.bench.virtual_time import VirtualTime
 from pipeline.errors import UserError
 
 
-def test_the_clock_jumps_and_everybody_wakes_in_turn():
+def test_the_clock_jumps_and_all_wake_in_turn():
     time, said = VirtualTime(), []
     done = time.Event()
 
@@ -46,7 +46,7 @@ def test_a_small_fleet_keeps_to_what_is_promised_of_a_large_one():
     assert any("96 runs of 70 to 118 s" in line for line in lines(found))
 
 
-def test_a_store_that_refuses_most_slows_a_fleet_and_restarts_nobody():
+def test_a_store_that_refuses_most_slows_a_fleet_and_restarts_no_worker():
     """20 workers ask for about 25 requests a second; 15 of them are taken."""
     fleet = Simulation(20, 20)
     fleet.limit(5, 10)

@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.plan.studies import STUDIES, study
 from pipeline.records.dataset import DatasetManifest
+from pipeline.runtime.driver import Driver
 from pipeline.store.objects import open_store
 from pipeline.store.paths import DatasetFolder, RunFolder, StudyFolder
 from pipeline.training.attempts import record_crash
@@ -148,7 +149,7 @@ def renderers(monkeypatch):
 
     fake = SimpleNamespace(draw=lambda: Rate(9, 3, 1.0, 2.0), asked=[], stopped=0)
 
-    class Rendering:
+    class Rendering(Driver):
         def __init__(self, work, store_url, workers):
             fake.asked.append((work, store_url, workers))
 

@@ -85,9 +85,12 @@ LIMIT = """if True:
 def test_the_image_has_its_bytecode_and_folders_that_can_be_written(house):
     for module in ("flows.reproduce", "torch", "json"):
         code = f"import {module} as m; from importlib.util import cache_from_source as c; open(c(m.__file__))"
-        house.compose("exec", "-T", "runner", "python", "-c", code)
-    house.compose("exec", "-T", "runner", "sh", "-c", "touch /store/a && touch ~/.cache/a && ls /data")
-    house.compose("run", "--rm", "--no-deps", "-T", "-e", "STRIVE_STORE=/store", "bucket", "touch", "/store/a")
+        assert house.compose("exec", "-T", "runner", "python", "-c", f"{code}; print('has')").strip() == "has", module
+    said = house.compose("exec", "-T", "runner", "sh", "-c", "touch /store/a ~/.cache/a && ls -d /data /store/a")
+    assert said.split() == ["/data", "/store/a"]
+    words = ("sh", "-c", "touch /store/b && ls /store")
+    said = house.compose("run", "--rm", "--no-deps", "-T", "-e", "STRIVE_STORE=/store", "bucket", *words)
+    assert said.split() == ["b"]
 
 
 def test_a_reader_made_by_one_command_reads_the_table_and_nothing_else(house, objects):

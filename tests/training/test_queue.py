@@ -71,7 +71,7 @@ def test_workers_of_a_fleet_begin_where_no_other_does(counted):
         worker._list(RUNS)  # all of them before any has a run
     held = [worker.take(RUNS, 1)[0] for worker in workers]
     assert [lease.experiment for [lease] in held] == RUNS
-    assert sent["PUT"] == 2 * len(RUNS)  # nobody asked for another's
+    assert sent["PUT"] == 2 * len(RUNS)  # no worker asked for another's
 
 
 def test_when_all_are_at_work_a_look_is_one_request_and_the_next_comes_later(counted):

@@ -135,6 +135,8 @@ def test_retry_makes_a_crashed_run_missing(store):
     ("words", "hint"),
     [
         (["plan", "digits.py"], "cannot read the study"),
+        (["bench", "--requests", "many"], "--requests wants workers and runs, 1000x10000"),
+        (["bench", "--throttled"], "add --requests 100x1000"),
         (["plan", "cifar"], "Did you mean cifar-smoke or cifar-100?"),
         (["reproduce", "digit"], "Did you mean digits?"),
         (["pull", "digit", "there"], "Did you mean digits?"),
