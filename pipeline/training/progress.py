@@ -148,8 +148,9 @@ class Progress:
         if last.is_live and self._observer.is_listed_alive(last):
             at_work = RunStatus(this, "running", last.attempt, last.epochs)
             return self._close_by(this, last) if close else at_work
-        if close:
-            return self._stopped(this, last.attempt)
+        if close:  # its owner may have died between its result and the key that tells of it
+            result = find_result(self.store, this.id)
+            return self._keep(this, result) if result else self._stopped(this, last.attempt)
         return RunStatus(this, "stopped" if last.epochs else "missing", last.attempt, last.epochs)
 
     def _close_by(self, this: Experiment, live: Begun) -> RunStatus:

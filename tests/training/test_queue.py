@@ -144,6 +144,13 @@ def test_a_result_that_was_not_listed_is_found_before_the_run_is_trained_again(c
     assert states(store) == ["done"] * len(RUNS)
 
 
+def test_a_result_counts_though_its_process_died_before_it_wrote_the_key(store):
+    standings.complete(store, [])
+    queue(store, pid=2**22 + 1).take(RUNS[:1], 1)  # no process has this number
+    finished(store, RUNS[0])
+    assert states(store)[0] == "done"
+
+
 def test_runs_that_were_copied_from_another_store_are_seen_though_no_key_tells_of_them(store):
     """A finished one, and one that was stopped after two epochs."""
     standings.complete(store, [])
