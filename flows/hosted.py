@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
+from logging import LogRecord, getLogger
 
 from prefect import get_run_logger, tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -24,11 +25,18 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
 
+from flows import shown
+
+SLOT = "Service 'ConcurrencySlotAcquisition"  # as Prefect begins the error that no slot was free in time
 TURN_SECONDS = 20.0  # of waiting, between two looks at whether those who had a slot still live
 ORPHAN_SECONDS = 5.0  # between two looks at whether our runner still lives
 GREEK = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi|"
     "psi|omega"
+)
+GOODS = (
+    "Awesome|Ergonomic|Fantastic|Generic|Gorgeous|Handcrafted|Handmade|Incredible|Intelligent|Licensed|Practical|Refined|"
+    "Rustic|Sleek|Small|Tasty|Unbranded"
 )
 TAG = "strive"  # of every flow run that a server started
 _taken: ContextVar[str | None] = ContextVar("_taken", default=None)  # the study whose turn this process has
@@ -54,11 +62,18 @@ def run_name() -> str:
 @contextmanager
 def turn(study: str) -> Iterator[None]:
     """Inside, no other run that a server started works on this study; a run of a command does not wait."""
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    if run is None or run.deployment_id is None or _taken.get() == study:
-        yield
-        return
+    with shown.page():
+        context = FlowRunContext.get()
+        run = context.flow_run if context else None
+        if run is None or run.deployment_id is None or _taken.get() == study:
+            yield
+            return
+        with _own_turn(run, study):
+            yield
+
+
+@contextmanager
+def _own_turn(run: FlowRun, study: str) -> Iterator[None]:
     _end_with_runner()
     token = _taken.set(study)
     try:
@@ -73,6 +88,7 @@ def turn(study: str) -> Iterator[None]:
 
 def _take_turn(stack: ExitStack, study: str) -> None:
     """Wait for the study's slot, and hold it until the stack ends."""
+    getLogger("prefect._internal.concurrency").addFilter(_is_no_wait)
     waits = False
     while True:
         try:
@@ -87,6 +103,11 @@ def _take_turn(stack: ExitStack, study: str) -> None:
             if not waits:
                 get_run_logger().info(f"Another run works on the study {study}: waiting for it to end.")
             waits = True
+
+
+def _is_no_wait(record: LogRecord) -> bool:
+    """To wait for one's turn is no error."""
+    return not record.getMessage().startswith(SLOT)
 
 
 def _holders(client: SyncPrefectClient, study: str) -> list[FlowRun]:
@@ -120,7 +141,10 @@ def _end_with_runner() -> None:
 
 
 def _is_generated(name: str) -> bool:
-    """Whether Prefect made the name up: its server takes an adjective and an animal, its UI the name of a star."""
+    """Whether Prefect made the name up: its server takes an adjective and an animal, its UI the name of a star, and
+    its newer UI what is said of goods, and an animal of at most six letters."""
+    if re.fullmatch(rf"({GOODS})-[A-Z][A-Za-z' ]{{0,5}}", name):
+        return True
     words = re.fullmatch(r"([a-z]+)-([a-z]+)", name)
     if words and set(words.groups()) <= _made_up_words():
         return True

@@ -4,12 +4,13 @@ import base64
 
 import pandas as pd
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, opened, planned
+from flows.shown import show_markdown, show_table, tell
 from pipeline.evaluation import verification
+from pipeline.evaluation.headline import headline
 from pipeline.evaluation.proofs import to_verify
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
@@ -51,6 +52,8 @@ def publish(study: StudyField = DIGITS, seeds: Seeds = None, store: StoreUrl = N
         if "replications" in published.tables:
             _show_replications(this, published.tables["replications"])
         _show_report(kept, this, published)
+        told = headline(this, {kind: display.records(table) for kind, table in published.tables.items()})
+        tell(f"Published: {told}. Tables, plots and the page: the tab Artifacts, and {published.report}")
         return display.markdown(kind, main)
 
 
@@ -68,19 +71,17 @@ def _verify(store: Store, study: Study) -> None:
 def _show_table(store: Store, study: Study, kind: str, main: pd.DataFrame) -> None:
     """The main table as artifacts; the UI shows a few columns at once, so those come first that say most."""
     rows = display.readable(kind, main, FIRST).to_dict("records")
-    create_table_artifact(rows, key=f"{study.name}-table", description=study.question)
+    show_table(f"{study.name}-table", rows, study.question)
     table = display.markdown(kind, main, FIRST)
     about = f"the errors of {study.name}, and where its tables lie"
-    create_markdown_artifact(
-        f"{table}\n\n{_pulling(store, study.name)}", key=f"{study.name}-results", description=about
-    )
+    show_markdown(f"{study.name}-results", f"{table}\n\n{_pulling(store, study.name)}", about)
 
 
 def _show_replications(study: Study, table: pd.DataFrame) -> None:
     """Whether it still reproduces, the newest first."""
     about = f"does {study.name} still reproduce? Finished runs, trained again from nothing"
     rows = display.readable("replications", table).to_dict("records")
-    create_table_artifact(rows, key=f"{study.name}-replications", description=about)
+    show_table(f"{study.name}-replications", rows, about)
 
 
 def _pulling(store: Store, study: str) -> str:
@@ -94,7 +95,7 @@ def _show_report(store: Store, study: Study, published: Published) -> None:
     plots = "\n\n".join(_plot(plot) for plot in published.plots)
     where = link(store, StudyFolder(study.name).report)
     text = f"[The page]({where}): `{published.report}`" if where else f"The page: `{published.report}`"
-    create_markdown_artifact(f"{text}\n\n{plots}", key=f"{study.name}-report", description=study.question)
+    show_markdown(f"{study.name}-report", f"{text}\n\n{plots}", study.question)
 
 
 def _plot(plot: Plot) -> str:

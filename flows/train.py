@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect import flow, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
@@ -15,6 +15,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, Seeds, StoreUrl, StudyField, Workers, opened, planned
+from flows.shown import show_progress, tell
 from flows.watch import NAME_SECONDS, SINGLE_RUNS, Begun, Poller, groups, name_waiting, track_group, track_run
 from pipeline.evaluation.frames import manifest
 from pipeline.plan.experiment import Experiment
@@ -26,6 +27,8 @@ from pipeline.store.objects import Store
 from pipeline.store.paths import StudyFolder
 from pipeline.training.fleet import Fleet
 from pipeline.training.progress import Progress, results
+
+END_SECONDS = 15.0  # for the tasks of a study that is cancelled to say so; Prefect kills its process after 30
 
 
 @task(name="fleet", task_run_name="fleet of {study}", cache_policy=NO_CACHE)
@@ -62,9 +65,10 @@ def train(
 def train_runs(study: str, missing: list[Experiment], store: Store, workers: int | None) -> None:
     """Train the runs as one fleet, each with a task of its own, until every one has an outcome."""
     poller = Poller(store, missing)
-    artifact = create_progress_artifact(0.0, key=f"{study}-progress", description=f"epochs of {study}")
+    artifact = show_progress(f"{study}-progress", f"epochs of {study}")
     count = workers or cores()
     fleet = Fleet(missing, store.url, workers, StudyFolder(study).news)
+    runs: dict[PrefectFuture, str] = {}
     poller.start()
     try:
         at_work = work.submit(study, fleet)
@@ -73,18 +77,28 @@ def train_runs(study: str, missing: list[Experiment], store: Store, workers: int
         while not wait([at_work], timeout=5).done:
             with suppress(Exception):  # a server that is away for a minute must not cost a night's training
                 name_waiting(unnamed)
-                update_progress_artifact(_id(artifact), poller.percent_done(), poller.in_words(count))
+                _show(artifact, poller, count)
     except BaseException:  # cancelled, or Ctrl-C: the task above would wait for the fleet to finish its work
         poller.stopped = True
         fleet.stop()
         raise
     finally:
         poller.end()
-    wait(list(runs))
+        wait(
+            list(runs), END_SECONDS if poller.stopped else None
+        )  # each says itself how it ended; else Prefect: Crashed
     with suppress(Exception):
         name_waiting(unnamed, NAME_SECONDS)
-    update_progress_artifact(_id(artifact), poller.percent_done(), poller.in_words(count))
+    _show(artifact, poller, count)
+    tell(f"Training: {poller.in_words(count)}.")
     at_work.result()
+
+
+def _show(artifact: UUID, poller: Poller, workers: int) -> None:
+    """How far the study is, on the page of the run that a user started."""
+    update_progress_artifact(artifact, poller.percent_done(), poller.in_words(workers))
+    if poller.is_time_to_log():
+        tell(f"Training: {poller.percent_done()} % of all epochs, {poller.in_words(workers)}.")
 
 
 def _tracked(runs: Sequence[Experiment], poller: Poller, fleet: UUID) -> dict[PrefectFuture, str]:
@@ -97,8 +111,3 @@ def _tracked(runs: Sequence[Experiment], poller: Poller, fleet: UUID) -> dict[Pr
         one.submit(label, what, poller, wait_for=[Begun(poller, ids, fleet)]): label
         for one, label, what, ids in shown.values()
     }
-
-
-def _id(artifact: object) -> UUID:
-    assert isinstance(artifact, UUID)
-    return artifact

@@ -48,6 +48,7 @@ class Poller(threading.Thread):
         self._news = threading.Condition()
         self._standings: dict[str, RunStatus] = {}
         self._over = threading.Event()
+        self._logged = -LOG_SECONDS  # when the last line about all runs was logged
         self.released = False  # the fleet is over: nothing more will happen
         self.stopped = False  # on purpose, before every run had an outcome
 
@@ -93,6 +94,14 @@ class Poller(threading.Thread):
         total = sum(s.experiment.recipe.epochs for s in standings)
         done = sum(s.experiment.recipe.epochs if s.has_outcome else s.epoch for s in standings)
         return 100 * done // total if total else 0
+
+    def is_time_to_log(self) -> bool:
+        """Whether the last line about all runs is old enough for another."""
+        now = time.monotonic()
+        if now - self._logged < LOG_SECONDS:
+            return False
+        self._logged = now
+        return True
 
     def in_words(self, workers: int) -> str:
         """How far all runs are, in a line."""
@@ -144,7 +153,9 @@ def track_run(label: str, id: str, poller: Poller) -> State:
     [status] = poller.of([id]) or [None]
     if status is None or not status.has_outcome:
         ended = Cancelled if poller.stopped else Failed
-        return ended(message=f"{id}: the fleet ended before this run had an outcome; its checkpoints are kept")
+        return ended(
+            message=f"{id}: the fleet ended before this run had an outcome; checkpoints that it wrote are kept"
+        )
     return _final(status)
 
 

@@ -295,6 +295,8 @@ def test_a_deployment_says_what_each_study_is_and_costs():
         ("precious-walrus", True),  # by the server
         ("gamma893-rukbah-z", True),  # by the UI
         ("omega-vega", True),
+        ("Refined-Somali", True),  # by the newer UI
+        ("Weekly-Look", False),
         ("weekly-check", False),
         ("my look", False),
         ("table-3-final", False),

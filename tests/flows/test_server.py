@@ -1,91 +1,43 @@
 """A real Prefect server: deployments are served, one is triggered through its API, and completes."""
 
-import os
-import shutil
+import re
 import subprocess
-import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from support.postgres import postgres, programs
-from support.processes import free_port, wait_for
+from support.browser import CHROMIUM, Page, browser
+from support.postgres import programs
+from support.prefect_server import PASSWORD, PREFECT, Server, ended, prefect_server, sent, serving
+from support.prefect_ui import click, log_in, open_menu, shows, will_show
 
 from pipeline.plan.studies import STUDIES
 
 pytestmark = pytest.mark.prefect
-FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 ROOT = Path(__file__).parents[2]
-PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def server(request):
-    """The address of a Prefect server, and the environment of its clients."""
-    home, port = Path(tempfile.mkdtemp(prefix="prefect", dir="/tmp")), free_port()
-    home.chmod(0o755)  # for the user that PostgreSQL runs as
-    url = f"http://127.0.0.1:{port}/api"
-    env = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
-    with ExitStack() as stack, (home / "server.log").open("wb") as log:
-        if request.param == "postgres":
-            if not programs():
-                pytest.skip("PostgreSQL is not installed")
-            env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = stack.enter_context(postgres(home))
-        command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        try:
-            wait_for(f"{url}/health", 180)
-            yield url, env
-        finally:
-            process.terminate()
-            process.wait(30)
-    shutil.rmtree(home, ignore_errors=True)
-
-
-@contextmanager
-def serving(env: dict[str, str]):
-    """`strive serve`, once it serves."""
-    path = Path(env["PREFECT_HOME"], "serve.log")
-    with path.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "flows.cli.app", "serve"], env=env, stdout=log, stderr=log)
-        try:
-            until = time.monotonic() + 120
-            while "Serving" not in path.read_text():
-                assert process.poll() is None, path.read_text()
-                assert time.monotonic() < until
-                time.sleep(0.5)
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
+    if request.param == "postgres" and not programs():
+        pytest.skip("PostgreSQL is not installed")
+    with prefect_server(on_postgres=request.param == "postgres") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def served(server):
     """The API while `strive serve` runs beside it, started a second time after a user changed things."""
-    url, env = server
-    with httpx.Client(base_url=url, timeout=30) as api:
-        with serving(env):
+    with server.api() as api:
+        with serving(server):
             of_a_user(api)
-        with serving(env):
+        with serving(server):
             yield api
 
 
 CHANGED = {"schedule": {"cron": "30 4 * * 1", "timezone": "Europe/Berlin"}, "active": True}
-
-
-def patched(api: httpx.Client, path: str, change: dict) -> None:
-    """SQLite may be locked for a moment: clients try again."""
-    for _ in range(10):
-        answer = api.patch(path, json=change)
-        if answer.status_code < 500:
-            break
-        time.sleep(1)
-    assert answer.is_success, answer.text
 
 
 def of_a_user(api: httpx.Client) -> None:
@@ -94,11 +46,11 @@ def of_a_user(api: httpx.Client) -> None:
     [weekly] = there["schedules"]
     assert not weekly["active"]
     path = f"/deployments/{there['id']}"
-    patched(api, f"{path}/schedules/{weekly['id']}", CHANGED)
+    sent(api, "PATCH", f"{path}/schedules/{weekly['id']}", CHANGED)
     parameters = there["parameters"] | {"study": "smoke", "seeds": 3}
-    patched(api, path, {"parameters": parameters, "tags": ["strive", "mine"], "paused": True})
+    sent(api, "PATCH", path, {"parameters": parameters, "tags": ["strive", "mine"], "paused": True})
     for automation in api.post("/automations/filter", json={}).json():
-        patched(api, f"/automations/{automation['id']}", {"enabled": False})
+        sent(api, "PATCH", f"/automations/{automation['id']}", {"enabled": False})
 
 
 def test_what_a_user_changed_stays_when_serve_starts_again(served):
@@ -111,21 +63,12 @@ def test_what_a_user_changed_stays_when_serve_starts_again(served):
     assert (there["parameters"]["study"], there["parameters"]["seeds"]) == ("smoke", 3)
     automations = served.post("/automations/filter", json={}).json()
     assert [automation["enabled"] for automation in automations] == [False] * 3
-    patched(served, f"/deployments/{there['id']}", {"paused": False})
+    sent(served, "PATCH", f"/deployments/{there['id']}", {"paused": False})
 
 
 def test_a_study_has_a_limit_of_one(served):
     limits = served.post("/v2/concurrency_limits/filter", json={"limit": 200}).json()
     assert {limit["name"]: limit["limit"] for limit in limits} == {f"study {name}": 1 for name in STUDIES}
-
-
-def ended(api: httpx.Client, run: str, seconds: float = 180) -> dict:
-    """The final state of a flow run."""
-    until = time.monotonic() + seconds
-    while (state := api.get(f"/flow_runs/{run}").json()["state"])["type"] not in FINAL:
-        assert time.monotonic() < until, state
-        time.sleep(1)
-    return state
 
 
 def test_an_active_schedule_makes_a_run_that_completes(served, tmp_path):
@@ -148,29 +91,97 @@ def ago(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
-def test_a_deployment_is_triggered_with_parameters_and_completes(served, reproduced):
+@pytest.fixture(scope="module")
+def completed(served, reproduced) -> tuple[str, Path]:
+    """A flow run that was started through the API and has completed, and the folder of its store."""
+    store, _ = reproduced
+    (store / "studies/smoke/table.md").unlink()
+    reproduce = served.get("/deployments/name/reproduce/reproduce").json()["id"]
+    parameters = {"parameters": {"study": "smoke", "seeds": 1, "store": str(store)}}
+    run = sent(served, "POST", f"/deployments/{reproduce}/create_flow_run", parameters).json()["id"]
+    state = ended(served, run)
+    assert state["type"] == "COMPLETED", state
+    return run, store
+
+
+def test_five_flows_are_served_and_check_their_parameters(served):
     deployments = {d["name"]: d for d in served.post("/deployments/filter", json={}).json()}
     assert set(deployments) == {"prepare", "train", "explain", "publish", "reproduce"}
     path = f"/deployments/{deployments['reproduce']['id']}/create_flow_run"
     bad = served.post(path, json={"parameters": {"study": "digist"}})
     assert bad.status_code == 409
 
-    store, _ = reproduced
-    table = store / "studies/smoke/table.md"
-    table.unlink()
-    parameters = {"study": "smoke", "store": str(store)}
-    for _ in range(5):  # SQLite may be locked for a moment, and clients try again
-        answer = served.post(path, json={"parameters": parameters})
-        if answer.status_code < 500:
-            break
-        time.sleep(1)
-    assert answer.status_code == 201, answer.text
-    run = answer.json()["id"]
-    state = ended(served, run)
-    assert state["type"] == "COMPLETED", state
-    assert table.exists()
-    artifacts = served.post("/artifacts/filter", json={}).json()
+
+def test_the_run_that_was_started_shows_table_plots_and_verdict(served, completed):
+    run, store = completed
+    assert (store / "studies/smoke/table.md").exists()
+    of_run = {"flow_runs": {"id": {"any_": [run]}}}
+    artifacts = served.post("/artifacts/filter", json=of_run).json()
     assert {"smoke-table", "smoke-results", "smoke-report"} <= {a["key"] for a in artifacts}
+    of_run, until = {"logs": {"flow_run_id": {"any_": [run]}}}, time.monotonic() + 20
+    while not any(
+        line["message"].startswith("Published: 2 of 2 networks learned")
+        for line in served.post("/logs/filter", json=of_run).json()
+    ):
+        assert time.monotonic() < until  # logs are sent in batches, every few seconds
+        time.sleep(0.5)
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+def test_a_person_starts_watches_and_cancels_a_study_in_a_browser(served, server: Server, completed, tmp_path):
+    with browser() as page:
+        log_in(page, server.url, "strive:wrong")
+        shows(page, "Invalid credentials")
+        log_in(page, server.url, PASSWORD)
+        _start(page, str(tmp_path))
+        will_show(page, "Training: 0 % of all epochs, 0 of 36 runs ended", 150)
+        click(page, "Artifacts")
+        shows(page, "digits-progress")
+        open_menu(page)
+        click(page, "Cancel")
+        click(page, "Cancel Flow Run")
+        shows(page, "Cancelled", 60)
+        page.open(f"{server.url}/v2/runs/flow-run/{completed[0]}?tab=Artifacts")
+        shows(page, "smoke-table")
+        of_key = {"artifacts": {"key": {"any_": ["smoke-table"]}}}
+        [table] = served.post("/artifacts/latest/filter", json=of_key).json()
+        page.open(f"{server.url}/v2/artifacts/artifact/{table['latest_id']}")
+        shows(page, "All-CNN-C")
+        table = (completed[1] / "studies/smoke/table.md").read_text()
+        [error] = re.findall(r"All-CNN-C .*?\| (\d+\.\d+) \|", table)
+        shows(page, error)
+    [run] = served.post("/flow_runs/filter", json={"flow_runs": {"name": {"any_": ["seen in a browser"]}}}).json()
+    assert run["parameters"]["store"] == str(tmp_path)
+    assert ended(served, run["id"])["type"] == "CANCELLED"
+    of_study = {"flow_runs": {"tags": {"all_": ["digits"]}}}
+    assert {one["state"]["type"] for one in served.post("/task_runs/filter", json=of_study).json()} <= {
+        "COMPLETED",
+        "CANCELLED",
+    }
+    commands = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "pipeline.training.fleet" not in commands
+
+
+def _start(page: Page, store: str) -> None:
+    """Fill the form of `reproduce`, once with a number that it refuses, and open the page of the run."""
+    click(page, "Deployments")
+    click(page, "reproduce", kinds="a[href*='/deployments/deployment/']")
+    click(page, "Run")
+    click(page, "Custom run")
+    page.wait("!!document.querySelector('input[name=name]')")
+    page.fill("document.querySelector('input[name=name]')", "seen in a browser")
+    click(page, "smoke")  # which a user made the usual one
+    click(page, "digits", kinds="[role=option]")
+    click(page, "str", below="Store (Optional)")
+    page.wait("!!document.querySelector('textarea')")
+    page.fill("document.querySelector('textarea')", store)
+    images = "[...document.querySelectorAll('input[type=number]')].find(e => ['10', '0'].includes(e.value))"
+    page.fill(images, "0")
+    click(page, "Submit")
+    page.wait(f"{images}.validationMessage.includes('greater than or equal to 1')")
+    page.fill(images, "5")
+    click(page, "Submit")
+    click(page, "View run")
 
 
 def test_prefect_deploy_keeps_what_a_user_changed(served, server):
@@ -179,7 +190,7 @@ def test_prefect_deploy_keeps_what_a_user_changed(served, server):
     pool = [PREFECT, "work-pool", "create", "strive", "--type", "process", "--overwrite"]
     before = served.get("/deployments/name/reproduce/reproduce").json()
     for command in (pool, words):
-        done = subprocess.run(command, env=server[1], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=server.env, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     after = served.get("/deployments/name/reproduce/reproduce").json()
     assert after["work_pool_name"] == "strive"

@@ -1,5 +1,6 @@
 """A headless Chromium of the system's over its DevTools protocol."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -60,6 +61,20 @@ class Page:
         while not self.evaluate(expression):
             assert time.monotonic() < until, expression
             time.sleep(0.05)
+
+    def fill(self, field: str, text: str) -> None:
+        """Type into the field that this JavaScript expression finds, in place of what it holds."""
+        self.evaluate(f"(e => {{ e.scrollIntoView({{block: 'center'}}); e.focus(); e.select(); }})({field})")
+        self.call("Input.insertText", text=text)
+
+    def press(self, x: float, y: float) -> None:
+        """The left button of the mouse, at a point of the window."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def picture(self, path: Path) -> None:
+        """What the window shows, as a PNG."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def _note(self, said: dict) -> None:
         params = said.get("params", {})

@@ -1,0 +1,92 @@
+"""A Prefect server with a password, `strive serve` beside it, and what tests ask them through the API."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from support.postgres import postgres
+from support.processes import free_port, wait_for
+
+PASSWORD = "strive:secret"
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: the address of its UI, and the environment of its clients."""
+
+    url: str
+    env: dict[str, str]
+
+    @contextmanager
+    def api(self) -> Iterator[httpx.Client]:
+        with httpx.Client(base_url=f"{self.url}/api", timeout=30, auth=("strive", "secret")) as client:
+            yield client
+
+
+@contextmanager
+def prefect_server(on_postgres: bool) -> Iterator[Server]:
+    """On SQLite, or on a PostgreSQL of its own."""
+    home, port = Path(tempfile.mkdtemp(prefix="prefect", dir="/tmp")), free_port()
+    home.chmod(0o755)  # for the user that PostgreSQL runs as
+    url = f"http://127.0.0.1:{port}"
+    env = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_API_URL": f"{url}/api"}
+    env |= {"PREFECT_API_AUTH_STRING": PASSWORD, "PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
+    with ExitStack() as stack, (home / "server.log").open("wb") as log:
+        if on_postgres:
+            env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = stack.enter_context(postgres(home))
+        command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+        try:
+            wait_for(f"{url}/api/health", 180)
+            yield Server(url, env)
+        finally:
+            process.terminate()
+            process.wait(30)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[None]:
+    """`strive serve`, once it serves."""
+    path = Path(server.env["PREFECT_HOME"], "serve.log")
+    command = [sys.executable, "-m", "flows.cli.app", "serve"]
+    with path.open("wb") as log:
+        process = subprocess.Popen(command, env=server.env, stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + 120
+            while "Serving" not in path.read_text():
+                assert process.poll() is None, path.read_text()
+                assert time.monotonic() < until
+                time.sleep(0.5)
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def sent(api: httpx.Client, method: str, path: str, body: object) -> httpx.Response:
+    """SQLite may be locked for a moment: clients try again."""
+    until = time.monotonic() + 10
+    while (answer := api.request(method, path, json=body)).status_code >= 500 and time.monotonic() < until:
+        time.sleep(1)
+    assert answer.is_success, answer.text
+    return answer
+
+
+def ended(api: httpx.Client, run: str, seconds: float = 180) -> dict:
+    """The final state of a flow run."""
+    until = time.monotonic() + seconds
+    while (state := api.get(f"/flow_runs/{run}").json()["state"])["type"] not in FINAL:
+        assert time.monotonic() < until, state
+        time.sleep(1)
+    return state

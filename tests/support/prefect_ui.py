@@ -1,0 +1,63 @@
+"""What a person does in Prefect's pages, by the words that they show."""
+
+import json
+import time
+
+from support.browser import Page
+
+CAN_BE_CLICKED = "button, a, [role=menuitem], [role=option], [role=tab], [role=combobox]"
+FIRST = """(text, below, kinds) => {
+    const seen = (e) => e.getClientRects().length > 0;
+    const says = (e) => e.innerText && e.innerText.trim() === text;
+    let where = document;
+    if (below) {
+        const label = [...document.querySelectorAll("label, span, p, div")].filter(e => e.innerText
+            && e.innerText.trim() === below && seen(e)).pop();
+        where = label;
+        while (where && ![...where.querySelectorAll(kinds)].some(says)) where = where.parentElement;
+    }
+    const found = where && [...where.querySelectorAll(kinds)].filter(e => says(e) && seen(e))[0];
+    if (!found) return null;
+    found.scrollIntoView({block: "center"});
+    const r = found.getBoundingClientRect();
+    return [r.x + r.width / 2, r.y + r.height / 2];
+}"""
+
+
+def log_in(page: Page, url: str, password: str) -> None:
+    page.open(url)
+    page.wait("!!document.querySelector('input[type=password]')")
+    page.fill("document.querySelector('input[type=password]')", password)
+    click(page, "Login")
+
+
+def click(page: Page, text: str, below: str | None = None, kinds: str = CAN_BE_CLICKED) -> None:
+    """Click the first that says exactly this, of the elements `kinds` (CSS); below the label `below`, if given."""
+    where = f"({FIRST})({json.dumps(text)}, {json.dumps(below)}, {json.dumps(kinds)})"
+    page.wait(f"!!{where}")
+    page.evaluate("new Promise(done => setTimeout(done, 200))")  # what has just opened still moves
+    page.press(*page.evaluate(where))
+
+
+def shows(page: Page, text: str, seconds: float = 20) -> None:
+    """Wait for the page to show this text."""
+    page.wait(f"document.body.innerText.includes({json.dumps(text)})", seconds)
+
+
+def will_show(page: Page, text: str, seconds: float) -> None:
+    """The same on a page that does not look for news by itself: it is loaded anew now and then."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return shows(page, text, 5)
+        except AssertionError:
+            if time.monotonic() > until:
+                raise
+            page.open(page.evaluate("location.href"))
+
+
+def open_menu(page: Page) -> None:
+    """The three dots of the page that is open."""
+    dots = "[...document.querySelectorAll('button[aria-haspopup=menu]')].filter(e => e.getClientRects().length)[0]"
+    middle = "r => [r.x + r.width / 2, r.y + r.height / 2]"
+    page.press(*page.evaluate(f"({middle})({dots}.getBoundingClientRect())"))
