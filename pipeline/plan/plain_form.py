@@ -42,8 +42,8 @@ FORMS = (
     _form(
         Recipe,
         "lr epochs epoch_images lr_drops lr_decay batch momentum nesterov weight_decay preprocess augment "
-        "plain_epochs score_bias",
-        absent={"score_bias": 0.0},
+        "plain_epochs score_bias streams",
+        absent={"score_bias": 0.0, "streams": 1},
         initialization="initialise",
     ),
 )
