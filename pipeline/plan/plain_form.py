@@ -80,4 +80,11 @@ def read(value: Any, form: Form | None = None) -> Any:
     return form.kind(**{names[key]: read(item, _UNTAGGED.get(key)) for key, item in fields.items()})
 
 
+def read_dataset(value: dict[str, Any]) -> Dataset:
+    """The data set of which `untagged` gave this."""
+    found = read(value, _UNTAGGED["dataset"])
+    assert isinstance(found, Dataset)
+    return found
+
+
 _NOTHING = object()

@@ -266,11 +266,11 @@ def test_a_shard_that_is_there_is_not_made_again(tmp_path, folder, monkeypatch):
     store = open_store(str(tmp_path / "store"))
     decoded, seen = photograph.decoded, []
 
-    def stopping(files, side):
+    def stopping(files, side, threads):
         seen.append(files)
         if len(seen) == 4:
             raise KeyboardInterrupt
-        return decoded(files, side)
+        return decoded(files, side, threads)
 
     monkeypatch.setattr(photograph, "decoded", stopping)
     with pytest.raises(KeyboardInterrupt):
