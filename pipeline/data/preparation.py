@@ -50,8 +50,9 @@ class Preparation(Driver):
     def __init__(
         self, dataset: Dataset, how: Preprocess, store_url: str, data_dir: str | None, workers: int | None = None
     ):
+        whole = data_dir and os.path.abspath(os.path.expanduser(data_dir))  # its process has another working directory
         order = {"dataset": plain_form.untagged(dataset), "how": plain_form.plain(how), "store": store_url}
-        super().__init__("pipeline.data.preparation", order | {"data_dir": data_dir, "workers": workers})
+        super().__init__("pipeline.data.preparation", order | {"data_dir": whole, "workers": workers})
 
 
 def _prepare(order: dict, placement: "Placement") -> None:

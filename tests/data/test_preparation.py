@@ -126,7 +126,7 @@ def test_a_host_that_does_not_see_the_photographs_or_sees_others_says_so_in_a_se
 @pytest.mark.ray
 def test_tasks_write_the_bytes_that_one_process_writes(tmp_path, folder, expected):
     store = open_store(str(tmp_path / "store"))
-    with on_cluster(store, folder) as at_work:
+    with on_cluster(store, os.path.relpath(folder)) as at_work:
         assert at_work.wait() == PLACE.top
     found = contents(store)
     found.pop(PLACE.news, None)
