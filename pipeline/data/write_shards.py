@@ -1,7 +1,7 @@
 """Making shards: photographs decoded and resized once, into objects of so many images each.
 
 Training images are dealt out to the shards by chance, the same everywhere, so that a few neighboring shards hold all
-classes; test images keep their order. So what a shard holds follows from the data set alone, wherever it is made. A shard
+classes; test images keep their order. So what a shard holds follows from the data set alone. A shard
 is put before its note, and one that is there is not made again.
 """
 
