@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.hosted import run_name, turn
 from flows.parameters import DIGITS, DataDir, Seeds, StoreUrl, StudyField, opened, planned
+from pipeline.data import preparation
 from pipeline.errors import StoreError
 from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
@@ -24,10 +25,15 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str, data_dir:
     folder = DatasetFolder(dataset, how)
     if store.find_record(DatasetManifest, folder.manifest) is not None:
         return folder.top
-    from pipeline.data.prepare import make  # torch: seconds that a prepared data set need not cost
-
+    tell = _news(store.within(BRIEF_SECONDS), folder)
     try:
-        return make(store, dataset, how, data_dir, _news(store.within(BRIEF_SECONDS), folder))
+        if preparation.is_small(store, dataset, how):
+            from pipeline.data.prepare import make  # torch: seconds that a prepared data set need not cost
+
+            return make(store, dataset, how, data_dir, tell)
+        tell(f"{dataset.name}: photographs are decoded on all hosts of the cluster")
+        with preparation.Preparation(dataset, how, store.url, data_dir, settings().workers) as at_work:
+            return at_work.wait()
     finally:
         with suppress(StoreError):  # old news do no harm, and must not hide what went wrong
             store.within(BRIEF_SECONDS).delete(folder.news)

@@ -59,14 +59,14 @@ def _middle(photograph):
     return photograph.crop((left, top, wide - left, high - top)) if left or top else photograph
 
 
-def decoded(files: Sequence[Path], side: int) -> Iterator[tuple[Path, np.ndarray | str]]:
-    """Each file with its image, or with what is wrong with it; decoded by as many threads as there are cores."""
+def decoded(files: Sequence[Path], side: int, threads: int | None = None) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Each file with its image, or with what is wrong with it, in a line; by as many threads as there are cores."""
 
     def attempt(file: Path) -> np.ndarray | str:
         try:
             return square(file, side)
         except Exception as error:  # damaged files raise what their formats' readers happen to raise
-            return f"{type(error).__name__}: {error}"
+            return " ".join(f"{type(error).__name__}: {error}".split())
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(threads or cores()) as pool:
         yield from zip(files, pool.map(attempt, files), strict=True)

@@ -116,8 +116,15 @@ def load(store: Store, dataset: Dataset, how: Preprocess) -> Prepared:
     return Prepared(store, folder, manifest, sha256(text))
 
 
-def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None = None, show: Show = silent) -> str:
-    """Prepare the data set unless it is there; returns its folder.
+def make(
+    store: Store,
+    dataset: Dataset,
+    how: Preprocess,
+    data_dir: str | None = None,
+    show: Show = silent,
+    run: write_shards.Run = write_shards.one_by_one,
+) -> str:
+    """Prepare the data set unless it is there; returns its folder. `run` makes the shards of one that has shards.
 
     No object is ever replaced: of two machines at it at once, the first of each object stays, and the manifest
     describes what is there. Between machines they differ by rounding alone. DamagedRecord where the manifest is one.
@@ -135,7 +142,7 @@ def make(store: Store, dataset: Dataset, how: Preprocess, data_dir: str | None =
         )
     probe.try_out(store)  # before minutes of work that it would not keep
     if dataset.shard:
-        objects = write_shards.make(store, folder, dataset, folder_of(dataset, data_dir), show)
+        objects = write_shards.make(store, folder, dataset, folder_of(dataset, data_dir), show, run)
         _write_manifest(store, dataset, how, objects, write_shards.raw_sha256(objects))
         return folder.top
     data = raw(dataset, data_dir, show)

@@ -21,8 +21,15 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def order(self, seed: int, passage: int) -> Tensor:
-        """The indices (N,) of one pass over the data, shuffled as a function of (seed, passage)."""
+    def order(self, seed: int, passage: int, streams: int) -> Tensor:
+        """The indices (N,) of one pass over the data, shuffled as a function of (seed, passage, streams).
+
+        Place p belongs to stream p % streams. Of a source in pieces, each stream has pieces of its own.
+        """
+        ...
+
+    def expect(self, begin: int, end: int) -> None:
+        """These images will be taken next, in their own order: nothing beyond them need be read ahead."""
         ...
 
     def take(self, index_B: Tensor) -> Batch:
@@ -43,8 +50,11 @@ class Images:
     def to(self, device: str) -> "Images":
         return _moved(self, device)
 
-    def order(self, seed: int, passage: int) -> Tensor:
+    def order(self, seed: int, passage: int, streams: int) -> Tensor:
         return torch.randperm(len(self), generator=generator_for(seed, "order", passage))
+
+    def expect(self, begin: int, end: int) -> None:
+        """All of them are here."""
 
     def take(self, index_B: Tensor) -> Batch:
         index_B = index_B.to(self.labels.device)
@@ -63,13 +73,23 @@ class EpochPlan:
     index_E: Tensor  # which image comes when; above N it is the mirrored copy of an image
     how: Augment | None
     draws_EK: Tensor | None  # the random numbers of `how`, a row an image
+    stream_E: Tensor | None = None  # the stream that each image comes from, where there are several
+    streams: int = 1
 
     def __len__(self) -> int:
         return len(self.index_E)
 
     def batches(self, batch: int, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
         """The places of every batch, or of a worker's share of it."""
-        return (place_B[rank::workers] for place_B in torch.arange(len(self)).split(batch))
+        place_E = torch.arange(len(self))
+        return (place_E[self.share(at, at + batch, rank, workers)] for at in range(0, len(self), batch))
+
+    def share(self, begin: int, end: int, rank: int, workers: int) -> slice | Tensor:
+        """Of these places of one batch, a worker's: those of its streams, or, where as many workers have not as many
+        streams each, one place in `workers`."""
+        if workers == 1 or self.stream_E is None or self.streams % workers:
+            return slice(begin + rank, end, workers)
+        return begin + (self.stream_E[begin:end] % workers == rank).nonzero().view(-1)
 
 
 def unchanged(images: Tensor) -> Tensor:
@@ -109,8 +129,11 @@ class Loader:
         return self._ready(augmentation.augment(images, plan.how, plan.draws_EK[place_B], mirrored)), labels
 
     def evaluation_batches(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
-        """Every image once, as it lies, not varied; or the batches that fall to one of several workers."""
-        for index in torch.arange(len(self)).split(batch)[rank::workers]:
+        """Every image once, as it lies, not varied; or the batches that fall to one of several workers, neighbors."""
+        batches = torch.arange(len(self)).split(batch)
+        begin, end = (len(batches) * number // workers for number in (rank, rank + 1))
+        self.source.expect(begin * batch, min(end * batch, len(self)))
+        for index in batches[begin:end]:
             yield self.eval_batch(index)
 
     def eval_batch(self, index_B: Tensor) -> Batch:
@@ -125,19 +148,22 @@ class Loader:
         a_pass = len(self) * copies
         images = self.recipe.epoch_images or a_pass
         at, end = epoch * images, (epoch + 1) * images
-        index, draws = [], []
+        streams = self.recipe.streams
+        index, draws, turns = [], [], []
         while at < end:
             passage, begin = divmod(at, a_pass)
             some = self._order(seed, passage, copies)[begin : begin + end - at]
             index.append(some)
+            turns.append(torch.arange(begin, begin + len(some)) % streams)
             if how is not None:
                 draws.append(augmentation.draw(how, a_pass, seed, passage)[some])
             at += len(some)
-        return EpochPlan(torch.cat(index), how, torch.cat(draws) if draws else None)
+        stream_E = torch.cat(turns) if streams > 1 else None
+        return EpochPlan(torch.cat(index), how, torch.cat(draws) if draws else None, stream_E, streams)
 
     def _order(self, seed: int, passage: int, copies: int) -> Tensor:
         if copies == 1:
-            return self.source.order(seed, passage)
+            return self.source.order(seed, passage, self.recipe.streams)
         return torch.randperm(len(self) * copies, generator=generator_for(seed, "order", passage))
 
     def _ready(self, images: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ class Recipe:
     augment: Augment | None = None
     score_bias: float = 0.0  # at which the biases of the last layer start; not stated in the paper
     plain_epochs: int = 0  # the last epochs, trained on images as they are evaluated
+    streams: int = 1  # that take turns in the order of images in shards; not stated in the paper
 
     def __post_init__(self):
         if self.lr <= 0 or self.epochs < 1 or self.batch < 1:
@@ -72,6 +73,8 @@ class Recipe:
             raise ValueError(f"initialization must be one of {INITIALIZATIONS}, not {self.initialization!r}")
         if not 0 <= self.plain_epochs <= self.epochs:
             raise ValueError(f"plain_epochs must lie between 0 and {self.epochs}, not {self.plain_epochs}")
+        if self.streams < 1 or (self.streams > 1 and self.copies > 1):
+            raise ValueError(f"streams must be 1 or more, and 1 beside flipped copies, not {self.streams}")
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""
@@ -79,8 +82,12 @@ class Recipe:
 
     def images_an_epoch(self, train: int) -> int:
         """Images that an epoch shows, of `train` in the training set."""
-        copies = 2 if isinstance(self.augment, Shift) and self.augment.flip == "copies" else 1
-        return self.epoch_images or train * copies
+        return self.epoch_images or train * self.copies
+
+    @property
+    def copies(self) -> int:
+        """How often a pass over the training set holds each image."""
+        return 2 if isinstance(self.augment, Shift) and self.augment.flip == "copies" else 1
 
     def augment_at(self, epoch: int) -> Augment | None:
         """How the training images of an epoch are varied, if they are."""
@@ -92,7 +99,7 @@ CIFAR = Recipe(lr=0.05, initialization="xavier")  # chosen by study `readings` (
 CIFAR_AUGMENTED = replace(CIFAR, augment=Shift())
 
 # Appendix, Table 6: 450,000 updates of 64 images, the rate divided by 10 after every 200,000; an epoch is 1,000.
-# Momentum, initialization, crops and scaling are not stated (READING.md).
+# Momentum, initialization, crops, scaling and the order of images are not stated (READING.md).
 IMAGENET = Recipe(
     lr=0.01,
     epochs=450,
@@ -103,6 +110,7 @@ IMAGENET = Recipe(
     initialization="xavier",
     preprocess=Scale(subtract=(123.0, 117.0, 104.0)),
     augment=Crop(),
+    streams=8,
 )
 
 # Table 5 has no recipe: this is that of Graham's code for its network with pooling, as a stand-in (READING.md). There a

@@ -43,6 +43,8 @@ class Experiment:
                 f"{self.network.name} is made for {self.network.classes} classes of {self.network.side} px images; "
                 f"{self.dataset.name} shows it {self.dataset.classes} of {seen} px"
             )
+        if self.recipe.streams > 1 and not self.dataset.shard:
+            raise ValueError(f"{self.dataset.name} lies in one piece, whose order has no streams: leave streams at 1")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
 

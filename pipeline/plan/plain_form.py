@@ -42,8 +42,8 @@ FORMS = (
     _form(
         Recipe,
         "lr epochs epoch_images lr_drops lr_decay batch momentum nesterov weight_decay preprocess augment "
-        "plain_epochs score_bias",
-        absent={"score_bias": 0.0},
+        "plain_epochs score_bias streams",
+        absent={"score_bias": 0.0, "streams": 1},
         initialization="initialise",
     ),
 )
@@ -78,6 +78,13 @@ def read(value: Any, form: Form | None = None) -> Any:
     names = {key: name for name, key in form.keys.items()}
     fields = {key: item for key, item in value.items() if key != "kind" or not form.tag}
     return form.kind(**{names[key]: read(item, _UNTAGGED.get(key)) for key, item in fields.items()})
+
+
+def read_dataset(value: dict[str, Any]) -> Dataset:
+    """The data set of which `untagged` gave this."""
+    found = read(value, _UNTAGGED["dataset"])
+    assert isinstance(found, Dataset)
+    return found
 
 
 _NOTHING = object()

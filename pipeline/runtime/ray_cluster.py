@@ -4,9 +4,10 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 # Read by Ray when it is imported. Nothing is reported through Ray, so its helpers would only cost start-up time.
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
@@ -21,7 +22,7 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 import psutil
 import ray
 from ray._private.state import state
-from ray.exceptions import RayError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import UserError
@@ -33,6 +34,7 @@ from pipeline.runtime.settings import TOGETHER
 T = TypeVar("T")
 R = TypeVar("R")
 STARTS = 3  # tries to start a cluster of our own
+ORDERED = 2  # tasks a CPU that are ordered at once, so that none waits for us
 OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through the store, not through Ray
 
 
@@ -112,12 +114,14 @@ def _join(address: str) -> None:
         ) from error
 
 
-def on_each_node(call: Callable[[], R], seconds: float) -> list[R]:
+def on_each_node(call: Callable[[], R], seconds: float, least_cpus: float = 0) -> list[R]:
     """What `call` returns on every machine of the cluster that answers within so many seconds; takes no CPU of it.
+    Machines with fewer CPUs than `least_cpus`, on which no work is done, are not asked.
 
     Secrets are no part of `call`, nor of a runtime environment: Ray writes both into files that others can read.
     """
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    nodes = [node["NodeID"] for node in alive if node["Resources"].get("CPU", 0) >= least_cpus]
     task: Any = ray.remote(_called)
     asked = [
         task.options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False))
@@ -148,3 +152,35 @@ def each(call: Callable[[T], R], items: Sequence[T], placement: Placement, retri
         num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=retries
     )
     return ray.get([task.remote(item) for item in items])
+
+
+class TaskDied(Exception, Generic[T]):
+    """The process that worked on `item` died again and again."""
+
+    def __init__(self, item: T, why: str):
+        super().__init__(why)
+        self.item = item
+
+
+def as_done(call: Callable[[T], R], items: Iterable[T], placement: Placement, retries: int) -> Iterator[tuple[T, R]]:
+    """Each item with what `call` returns for it on a CPU of any host, as they are done; hosts may come and go.
+
+    What `call` raises is raised here; TaskDied where its process dies more than `retries` times.
+    """
+    task = ray.remote(call).options(
+        num_cpus=placement.cpus_per_worker, max_retries=retries, scheduling_strategy="SPREAD"
+    )
+    left, at_work = iter(items), dict[ray.ObjectRef, T]()
+    while True:
+        most = placement.asked or ORDERED * max(1, int(ray.cluster_resources().get("CPU", 0)))
+        at_work |= {task.remote(item): item for item in islice(left, max(0, most - len(at_work)))}
+        if not at_work:
+            return
+        [ref], _ = ray.wait(list(at_work), num_returns=1)
+        item = at_work.pop(ref)
+        try:
+            yield item, ray.get(ref)
+        except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
+            raise TaskDied(item, str(error).strip().splitlines()[0]) from error
+        except RayTaskError as error:
+            raise error.cause from error

@@ -240,8 +240,10 @@ def _trainer(this: Experiment, data: prepare.Prepared, workers: ProcessGroup) ->
     train_feed, test_feed = data.feeds(this.recipe, where)
     model = build(this.network)
     check_model(model, this.network)
-    sample, _ = train_feed.eval_batch(torch.arange(min(SAMPLE, len(train_feed))))
-    initialize(model, this.recipe.initialization, this.seed, sample.cpu(), this.recipe.score_bias)
+    if workers.rank == 0:  # whose weights all begin with
+        by_data = this.recipe.initialization == "data-dependent"
+        sample = train_feed.eval_batch(torch.arange(min(SAMPLE, len(train_feed))))[0].cpu() if by_data else None
+        initialize(model, this.recipe.initialization, this.seed, sample, this.recipe.score_bias)
     set_backend_flags(mode)
     trainer = Trainer(model.to(where), this.network, this.recipe, train_feed, test_feed, this.seed, mode, workers)
     parity_check.check_parity(trainer)

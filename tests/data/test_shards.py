@@ -4,8 +4,6 @@ import resource
 import shutil
 import struct
 import sys
-import threading
-import weakref
 import zlib
 from contextlib import suppress
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.counted import counted
 from support.real_data import photographs as real_photographs
 
 from pipeline.data import imagenet, photograph, prepare, read_shards, sources
@@ -178,8 +177,8 @@ def test_shards_feed_what_memory_feeds_on_any_number_of_workers(made):
     recipe = Recipe(lr=0.1, batch=6, epoch_images=40, preprocess=Scale(), augment=Crop(window=12))
 
     class Known(Images):
-        def order(self, seed, passage):
-            return data.train.order(seed, passage)
+        def order(self, seed, passage, streams):
+            return data.train.order(seed, passage, streams)
 
     sharded, _ = data.feeds(recipe)
     memory = Loader(Known(*everything(data.train)), recipe, sharded.finish)
@@ -193,22 +192,6 @@ def test_shards_feed_what_memory_feeds_on_any_number_of_workers(made):
                     assert torch.equal(theirs, images[rank::workers])
                     assert torch.equal(classes, labels[rank::workers])
                     assert torch.equal(where, places[rank::workers])
-
-
-def counted(count=100, shard=5):
-    """A source of numbered 1 x 1 images; which shards were read in order, and how many were alive at most."""
-    reads, alive, most = [], weakref.WeakSet(), [0]
-    lock = threading.Lock()
-
-    def read(number):
-        images = torch.arange(number * shard, min(count, (number + 1) * shard), dtype=torch.int32).view(-1, 1, 1, 1)
-        with lock:
-            reads.append(number)
-            alive.add(images)
-            most[0] = max(most[0], len(alive))
-        return images
-
-    return Shards(read, torch.arange(count), shard), reads, most
 
 
 def test_a_pass_is_a_shuffle_of_everything_and_a_function_of_seed_and_passage():
@@ -283,11 +266,11 @@ def test_a_shard_that_is_there_is_not_made_again(tmp_path, folder, monkeypatch):
     store = open_store(str(tmp_path / "store"))
     decoded, seen = photograph.decoded, []
 
-    def stopping(files, side):
+    def stopping(files, side, threads):
         seen.append(files)
         if len(seen) == 4:
             raise KeyboardInterrupt
-        return decoded(files, side)
+        return decoded(files, side, threads)
 
     monkeypatch.setattr(photograph, "decoded", stopping)
     with pytest.raises(KeyboardInterrupt):

@@ -346,6 +346,36 @@ def test_news_of_preparing_are_in_the_store_until_it_is_prepared(harness, tmp_pa
     assert open_store(str(tmp_path / "store")).names("") == []
 
 
+@pytest.mark.prefect
+def test_photographs_that_are_worth_it_are_decoded_on_the_cluster(harness, tmp_path, monkeypatch):
+    from flows.prepare import prepare
+    from pipeline.data import preparation
+
+    orders = []
+
+    class Preparation:
+        def __init__(self, *order):
+            orders.append(order)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            orders.append("left")
+
+        def wait(self):
+            return "made there"
+
+    monkeypatch.setattr(preparation, "Preparation", Preparation)
+    monkeypatch.setattr(preparation, "is_small", lambda _store, dataset, _how: not dataset.shard)
+    monkeypatch.setenv("STRIVE_WORKERS", "3")
+    store = str(tmp_path / "store")
+    assert prepare(study="imagenet", store=store, data_dir="/photographs") == ["made there"]
+    [one] = study("imagenet").experiments
+    assert orders == [(one.dataset, one.recipe.preprocess, store, "/photographs", 3), "left"]
+    assert open_store(store).names("") == []
+
+
 NOTHING = SimpleNamespace(has_outcome=False, state="missing")
 
 

@@ -62,6 +62,7 @@ def test_what_is_downloaded_and_what_a_host_has_lie_in_volumes_the_user_can_writ
     runner = services["runner"]
     places = [volume.rsplit("}")[-1].split(":")[1] for volume in runner["volumes"]]
     assert places == [runner["environment"]["STRIVE_DATA_DIR"], "/home/strive/.cache"]
+    assert services["ray-worker"]["volumes"] == runner["volumes"][:1]  # where photographs are decoded
     text = (root / "infra/Dockerfile").read_text()
     owned = re.search(r"install --directory --owner=strive --group=strive (.+)$", text, re.MULTILINE)[1].split()
     assert {*places, re.search(r"STRIVE_STORE=(\S+)", text)[1]} <= set(owned)

@@ -26,7 +26,7 @@ def test_gradients_of_all_shares_add_up_to_the_gradient_of_the_batch(count, monk
     ):
         one.begin_epoch()
         chunk = one.chunks(1)[0]
-        one.step(*one.batch_at(chunk.positions(one.workers)), chunk.batch)
+        one.step(*one.batch_at(one.share(chunk)), chunk.batch)
         gathered.append((one.weights.gradient_P.clone(), one.totals.clone()))
     (gradient, totals), *shares = gathered
     torch.testing.assert_close(sum(share for share, _ in shares), gradient, rtol=1e-4, atol=1e-6)

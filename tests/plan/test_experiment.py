@@ -33,7 +33,7 @@ CHANGES = {
 
 
 def test_every_field_of_the_recipe_is_changed_below():
-    assert set(CHANGES) == {field.name for field in fields(Recipe)}
+    assert {*CHANGES, "streams"} == {field.name for field in fields(Recipe)}
 
 
 @pytest.mark.parametrize("field", CHANGES)
@@ -53,6 +53,18 @@ def test_any_change_of_the_recipe_is_another_experiment(field):
 )
 def test_seed_revision_data_and_layers_are_part_of_it(other):
     assert other.id != ONE.id
+
+
+def test_streams_are_part_of_it_where_data_lie_in_shards_and_refused_elsewhere():
+    sharded = replace(ONE, dataset=replace(ONE.dataset, shard=256))
+    eight = replace(sharded, recipe=replace(ONE.recipe, streams=8))
+    assert eight.id != sharded.id
+    assert eight.plain()["recipe"]["streams"] == 8
+    assert "streams" not in sharded.plain()["recipe"]  # runs of one stream are older than the field
+    with pytest.raises(ValueError, match="cifar10 lies in one piece"):
+        replace(ONE, recipe=replace(ONE.recipe, streams=8))
+    with pytest.raises(ValueError, match="streams must be 1 or more, and 1 beside flipped copies"):
+        replace(ONE.recipe, streams=8, augment=Shift(flip="copies"))
 
 
 @pytest.mark.parametrize("how", [None, Shift(fill="edge"), Distort(field=32), Crop(window=32)], ids=repr)

@@ -6,6 +6,7 @@ one id of each spelled out; and the folder of every prepared data set.
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_no_id_of_a_study_has_changed(name):
     found = ids(name)
     digest = hashlib.sha256("\n".join(found).encode()).hexdigest()
     assert {"runs": len(found), "sha256": digest, "first": found[0], "last": found[-1]} == GOLDEN["studies"][name]
+
+
+def test_a_run_on_imagenet_from_before_its_order_had_streams_keeps_its_id():
+    [now] = study("imagenet").experiments
+    assert (
+        replace(now, recipe=replace(now.recipe, streams=1)).id
+        == "imagenet-all-cnn-b.imagenet.augmented.lr0.01.s0.0d502c67"
+    )
 
 
 def test_no_folder_of_a_data_set_has_changed():

@@ -11,15 +11,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from safetensors.torch import load
 from support.processes import free_port, strive
 
 from pipeline.data import prepare
+from pipeline.paper.augmentations import Crop
+from pipeline.paper.layers import Conv, Dropout
+from pipeline.paper.networks import Network
+from pipeline.paper.recipes import Recipe, Scale
+from pipeline.plan.datasets import Dataset
+from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder
-from pipeline.training import job, leases
+from pipeline.training import history, job, leases
 from pipeline.training.owners import LeaseObserver, this_process
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -143,6 +151,36 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     theirs, ours = (load(bytes(store.read(run.weights(1)))) for store in (shared, single))
     for name, weight in ours.items():
         assert (theirs[name] - weight).norm() < 0.01 * weight.norm() + 0.01
+
+
+@pytest.mark.ray
+def test_two_workers_train_on_photographs_in_shards_as_one_process_would(tmp_path):
+    """In three epochs over two passes; each worker reads its own four of eight streams (tests/data/test_streams.py)."""
+    dataset, rng = Dataset("photographs", 8, 3, 203, 37, None, shard=5), np.random.default_rng(0)
+    for part, count in (("train", 203), ("val", 37)):
+        for n in range(count):
+            file = tmp_path / "photographs" / part / f"n{n % 3}" / f"{n:03}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(file)
+    recipe = Recipe(
+        lr=0.01, epochs=3, epoch_images=120, lr_drops=(), batch=24, preprocess=Scale(), augment=Crop(6), streams=8
+    )
+    one = Experiment(Network("little", 6, (Conv(3, 8), Dropout(0.2), Conv(1, 3))), dataset, recipe)
+    shared, single = open_store(str(tmp_path / "shared")), open_store(str(tmp_path / "single"))
+    for store in (shared, single):
+        prepare.make(store, dataset, recipe.preprocess, str(tmp_path))
+    shared.write_json("plan.json", one.plain())
+    done = reach(dict(os.environ), GROUP, shared.url)
+    assert done.returncode == 0, done.stderr
+    held, _ = leases.acquire(single, [one], 1, this_process(), LeaseObserver(single))
+    job.run(held, single)
+    run = RunFolder(one.id)
+    rows, alone = (history.find(store, run, 1) for store in (shared, single))
+    assert [row.train_seen for row in rows] == [120] * 3
+    assert [row.train_loss for row in rows] == pytest.approx([row.train_loss for row in alone], rel=1e-4)
+    theirs, ours = (load(bytes(store.read(run.weights(1)))) for store in (shared, single))
+    for name, weight in ours.items():
+        assert (theirs[name] - weight).norm() < 1e-4 * weight.norm()
 
 
 @pytest.mark.ray

@@ -60,11 +60,13 @@ class DeviceLoader:
             self.tables = _tables(self.padded, plan, len(self.loader), self.device)
             self.offsets_FP = _offsets(self.padded).to(self.device)
 
-    def batch(self, places: slice) -> Batch:
+    def batch(self, places: slice | Tensor) -> Batch:
         """The images at these places of the epoch, channels last."""
         assert self.plan is not None
         if self.padded is None:
-            images, labels = self.loader.batch_at(self.plan, torch.arange(*places.indices(len(self.plan))))
+            if isinstance(places, slice):
+                places = torch.arange(*places.indices(len(self.plan)))
+            images, labels = self.loader.batch_at(self.plan, places)
             images = _widened(images.to(self.device, self.dtype), self.channels)
             return images.contiguous(memory_format=torch.channels_last), labels.to(self.device)
         tables, padded = self.tables, self.padded

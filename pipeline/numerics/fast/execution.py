@@ -33,8 +33,7 @@ class EagerSteps:
 
     def run(self, chunk: StepBatch) -> None:
         for trainer in self.trainers:
-            places = chunk.positions(trainer.workers)
-            trainer.step(*trainer.batch_at(places), chunk.batch)
+            trainer.step(*trainer.batch_at(trainer.share(chunk)), chunk.batch)
 
 
 class CapturedSteps:

@@ -31,9 +31,12 @@ class StepBatch:
     steps: int
     batch: int  # images a step, of all workers together
 
-    def positions(self, workers: ProcessGroup = ALONE) -> slice:
-        """Those that one of several workers sees; several make chunks of one step."""
-        return slice(self.begin + workers.rank, self.begin + self.steps * self.batch, workers.count)
+    @property
+    def end(self) -> int:
+        return self.begin + self.steps * self.batch
+
+    def positions(self) -> slice:
+        return slice(self.begin, self.end)
 
 
 class Trainer:
@@ -118,7 +121,13 @@ class Trainer:
         self.workers.all_reduce(self.weights.gradient_P)
         self.weights.update(self.lr)
 
-    def batch_at(self, places: slice) -> tuple[Tensor, Tensor, Tensor]:
+    def share(self, chunk: StepBatch) -> slice | Tensor:
+        """The places of a chunk that this worker sees; several make chunks of one step."""
+        plan = self.device_loader.plan
+        assert plan is not None
+        return plan.share(chunk.begin, chunk.end, self.workers.rank, self.workers.count)
+
+    def batch_at(self, places: slice | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images, labels and dropout keys of these places of the epoch."""
         return *self.device_loader.batch(places), self.keys_LE[:, places]
 
