@@ -7,11 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 from support.postgres import postgres
 from support.processes import free_port, wait_for
 
@@ -26,6 +27,15 @@ class Server:
 
     url: str
     env: dict[str, str]
+
+    def processes(self) -> list[psutil.Process]:
+        """Of `strive serve` and all that it started."""
+        found = []
+        for one in psutil.process_iter():
+            with suppress(psutil.Error):
+                if one.environ().get("PREFECT_HOME") == self.env["PREFECT_HOME"]:
+                    found.append(one)
+        return found
 
     @contextmanager
     def api(self) -> Iterator[httpx.Client]:
