@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -47,6 +47,7 @@ class Placement:
     cpus_per_worker: float = 1
     together: int = 1  # experiments that one worker trains at once
     asked: int | None = None  # None: as many as there is room for, at any time
+    growth: int = 0  # workers for which the cluster's autoscaler may make room; 0 where there is none
 
 
 def connect(workers: int | None = None) -> Placement:
@@ -62,10 +63,26 @@ def connect(workers: int | None = None) -> Placement:
         _join(address)
     else:
         _start(workers or cores())
-    have = ray.cluster_resources()
+    return placed(workers, ray.cluster_resources(), state.get_max_resources_from_cluster_config() or {})
+
+
+def placed(workers: int | None, have: Mapping[str, float], may: Mapping[str, float]) -> Placement:
+    """How many workers fit on the resources that a cluster has, and on those that its autoscaler `may` bring it to.
+
+    GPUs are used where there are any, or may be: a cluster whose machines with GPUs come when they are asked for has
+    none at first.
+    """
     cpus, gpus = int(have.get("CPU", 0)), int(have.get("GPU", 0))
-    count = workers or min(gpus, cpus) or max(1, cpus)
-    return Placement(count, gpus_per_worker=min(1, gpus / count), together=TOGETHER if gpus else 1, asked=workers)
+    most_cpus, most_gpus = int(may.get("CPU", 0)), int(may.get("GPU", 0))
+    on_gpus = max(gpus, most_gpus) > 0
+    count = workers or min(gpus, cpus) or (1 if on_gpus else max(1, cpus))
+    return Placement(
+        count,
+        gpus_per_worker=min(1, max(gpus, most_gpus) / count),
+        together=TOGETHER if on_gpus else 1,
+        asked=workers,
+        growth=min(most_gpus, most_cpus) if on_gpus else most_cpus,
+    )
 
 
 def rooms(placement: Placement) -> dict[str, int]:

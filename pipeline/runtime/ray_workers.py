@@ -89,7 +89,7 @@ class _Suspect:
 
 
 class Team:
-    """Keeps as many workers at `work` as there is room for, or as were asked for.
+    """Keeps as many workers at `work` as there is room for or the autoscaler may make room for, or as were asked for.
 
     `died(rank, why)` is told of every worker whose process ended while its machine lives: a machine's loss is no
     fault of a run's. `say` is told in a sentence what the team waits for, and "" when it waits for nothing.
@@ -138,7 +138,7 @@ class Team:
     def _order(self) -> None:
         """Order workers where there is room for more; withdraw waiting ones for whose room a machine was counted."""
         room = rooms(self._placement)
-        wanted = self._placement.asked or max(1, sum(room.values()))
+        wanted = self._placement.asked or max(1, sum(room.values()), self._placement.growth)
         missing = wanted - sum(node in room for node, _ in self._gave_up) - len(self._members)
         for _ in range(missing):
             member = _Member(self._work, self._next_rank, self._placement)

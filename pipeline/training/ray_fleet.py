@@ -5,7 +5,9 @@ Large experiments are trained first, by all workers together in a process group 
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from math import ceil
 from uuid import uuid4
 
 from pipeline.plan.experiment import Experiment
@@ -26,7 +28,7 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement, s
 
     `say` is told in a sentence what workers wait for, and "" when they wait for nothing.
     """
-    large = [e for e in experiments if placement.workers > 1 and flops(e) >= LARGE]
+    large = [e for e in experiments if max(placement.workers, placement.growth) > 1 and flops(e) >= LARGE]
     if large:
         from pipeline.training.ray_train import train_together  # seconds, that a fleet of small ones need not wait
 
@@ -39,7 +41,7 @@ def fleet(experiments: list[Experiment], store_url: str, placement: Placement, s
     standings.complete(store, [e.id for e in rest])
     Team(
         partial(work, name, rest, store_url, placement.together),
-        placement,
+        replace(placement, growth=min(placement.growth, ceil(len(rest) / placement.together))),
         partial(record_worker_death, store, rest, name),
         say,
         deaths=MAX_FAILURES * (len(rest) + 1),  # a run crashes after that many, and the rest have other causes

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from pipeline.runtime.ray_cluster import Placement  # before Ray: it sets what Ray reads when it is imported
+from pipeline.runtime.ray_cluster import Placement, rooms  # before Ray: it sets what Ray reads when it is imported
 from pipeline.runtime.ray_workers import cause
 
 # isort: split
@@ -23,6 +23,7 @@ from pipeline.training.attempts import MAX_FAILURES, failure_reason, record_work
 from pipeline.training.owners import LeaseObserver, this_process
 
 POLL_SECONDS = 1.0
+MOST_TOGETHER = 8  # workers of an elastic group: ImageNet's order is made of as many streams
 
 
 def train_alone(work: Callable[[], Any]) -> Any:
@@ -48,8 +49,12 @@ def train_together(experiment: Experiment, store_url: str, placement: Placement)
 
 
 def _scaling(placement: Placement) -> ScalingConfig:
+    """As many workers as were asked for. Else, where machines come and go, as many as there is room for at any time: a
+    group that lost one goes on from its checkpoint with the rest, and grows when there is room again."""
+    most = min(MOST_TOGETHER, max(placement.workers, placement.growth))
+    changes = placement.asked is None and (placement.growth > 0 or sum(map(bool, rooms(placement).values())) > 1)
     return ScalingConfig(
-        num_workers=placement.workers,
+        num_workers=(1, most) if changes else placement.workers,
         use_gpu=placement.gpus_per_worker > 0,
         resources_per_worker=_resources(placement),
     )

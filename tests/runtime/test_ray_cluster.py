@@ -36,5 +36,25 @@ def test_a_later_start_is_good_enough(monkeypatch):
 
     monkeypatch.setattr(ray, "init", second)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray_cluster.state, "get_max_resources_from_cluster_config", lambda: None)
     assert ray_cluster.connect(2) == ray_cluster.Placement(workers=2, asked=2)
     assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "have", "may", "workers", "gpus_each", "growth"),
+    [
+        (None, {"CPU": 2}, {}, 2, 0, 0),
+        (None, {"CPU": 16, "GPU": 4}, {}, 4, 1, 0),
+        (8, {"CPU": 16, "GPU": 4}, {}, 8, 0.5, 0),
+        (None, {}, {}, 1, 0, 0),  # machines may join by hand
+        (None, {}, {"CPU": 12}, 1, 0, 12),  # from zero
+        (None, {"CPU": 4}, {"CPU": 68, "GPU": 8}, 1, 1, 8),  # GPUs come when they are asked for
+        (None, {"CPU": 12, "GPU": 1}, {"CPU": 68, "GPU": 8}, 1, 1, 8),
+        (4, {}, {"CPU": 64, "GPU": 8}, 4, 1, 8),
+    ],
+)
+def test_workers_are_counted_on_what_the_autoscaler_may_bring(asked, have, may, workers, gpus_each, growth):
+    found = ray_cluster.placed(asked, have, may)
+    assert (found.workers, found.gpus_per_worker, found.growth) == (workers, gpus_each, growth)
+    assert found.together == (1 if not gpus_each else ray_cluster.TOGETHER)
