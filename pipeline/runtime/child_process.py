@@ -12,17 +12,21 @@ from contextlib import suppress
 import psutil
 
 LOOK_SECONDS = 0.5
-_guard: subprocess.Popen | None = None
+_pipe: int | None = None  # our end of the guard's standard input; closed when we end, however that happens
 
 
 def end_with_parent() -> None:
     """Put every process that will descend from this one under guard; calling it again changes nothing."""
-    global _guard
-    if _guard is None:
-        # its end of this pipe closes when we end, however that happens; a session of its own keeps Ctrl-C from it
-        _guard = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
-        )
+    global _pipe
+    if _pipe is None:
+        theirs, ours = os.pipe()
+        try:
+            # a session of its own keeps Ctrl-C from it; what we start and wait for ends once the guard is there
+            words = [sys.executable, "-P", __file__, str(os.getpid())]
+            subprocess.run(words, stdin=theirs, start_new_session=True, check=True)
+        finally:
+            os.close(theirs)
+        _pipe = ours
 
 
 def _watch(driver: psutil.Process) -> None:
@@ -60,4 +64,6 @@ def _kill(process: psutil.Process) -> None:
 
 
 if __name__ == "__main__":
-    _watch(psutil.Process(int(sys.argv[1])))
+    watched = psutil.Process(int(sys.argv[1]))
+    if os.fork() == 0:  # a child of its parent's no more: it outlives that one, which cannot wait for it
+        _watch(watched)

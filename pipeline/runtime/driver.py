@@ -107,6 +107,7 @@ class Driver:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             kill_tree(self._process.pid)
+            self._process.wait()
 
 
 def serve_parent(work: Callable[[dict, "Placement"], None]) -> None:
