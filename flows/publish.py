@@ -15,9 +15,9 @@ from pipeline.evaluation.proofs import to_verify
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
 from pipeline.publication import display, formats
-from pipeline.publication.plots import Plot
 from pipeline.publication.publish import Published
 from pipeline.publication.publish import publish as publish_study
+from pipeline.publication.svg import Plot
 from pipeline.runtime.settings import settings
 from pipeline.store.links import link
 from pipeline.store.objects import Store

@@ -24,7 +24,7 @@ from pipeline.store import objects, results, standings
 from pipeline.store.objects import Store
 from pipeline.store.outage import Outage
 from pipeline.store.paths import DatasetFolder
-from pipeline.training import job, leases, owners, queue, run_after_run
+from pipeline.training import job, leases, owners, queue, run_after_run, under_way
 from pipeline.training.progress import Progress
 
 EPOCHS = 100
@@ -216,7 +216,7 @@ def patched(this: Simulation) -> Iterator[None]:
         return replace(here, token=str(rank), host=f"host-{rank // 8}")
 
     with ExitStack() as stack:
-        for module in (objects, job, leases, queue):
+        for module in (objects, under_way, leases, queue):
             stack.enter_context(_set(module, time=this.time))
         stack.enter_context(_set(leases, threading=this.time))
         for module in (results, standings):

@@ -20,6 +20,7 @@ from pipeline.plan.study import Relation, Study
 from pipeline.publication import formats, plots
 from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
+from pipeline.publication.svg import Plot
 from pipeline.records.published import Edition
 from pipeline.records.result import Evaluation, Result, Summary
 from pipeline.store.objects import AT_ONCE, Store
@@ -47,7 +48,7 @@ def make(
     results: Mapping[str, Result],
     edition: Edition,
     price: float | None = None,
-) -> tuple[bytes, list[plots.Plot]]:
+) -> tuple[bytes, list[Plot]]:
     """The page, and its plots for use elsewhere. The same store gives the same bytes; `price` is of a device-hour."""
     rows: dict[str, list] = {kind: [] for kind in TABLES}
     rows |= {kind: records(merge_rules(table) if kind == "cells" else table) for kind, table in made.items()}
@@ -114,7 +115,7 @@ def _environment() -> Environment:
 
 def _plots(
     store: Store, study: Study, rows: dict[str, list[dict[str, Any]]], results: Mapping[str, Result]
-) -> list[plots.Plot]:
+) -> list[Plot]:
     cells = rows["cells"]
     read = curves(store, results, dict.fromkeys(id for row in cells for id in row["runs"].split()))
     panels = [

@@ -1,17 +1,13 @@
-"""The report's plots as inline SVG by matplotlib; colors are variables of the page, and follow light and dark."""
+"""The report's plots: errors, differences from the paper, learning curves, sensitivity to the learning rate."""
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from pipeline.evaluation.schema import rule_words
@@ -19,56 +15,10 @@ from pipeline.paper.claims import MARGIN
 from pipeline.plan.schedule import RULES
 from pipeline.publication.curves import Curve
 from pipeline.publication.display import in_print
+from pipeline.publication.svg import GRID, INK, MUTED, SERIES, Plot, legend, one_panel, plot, small_panels
 
-# what matplotlib draws with stands for a variable of the page; the second color is for where there is no page
-COLORS = {
-    "#010203": ("ink", "#1b1f24"),
-    "#010204": ("muted", "#6a737d"),
-    "#010205": ("grid", "#d8dee4"),
-    "#010206": ("first", "#0b62c4"),
-    "#010207": ("second", "#c2410c"),
-}
-INK, MUTED, GRID, *SERIES = COLORS
-REM_AN_INCH = 6.4  # of the figure: what is drawn with 9 points is read with about 14 pixels
 TITLE_WIDTH = 26  # characters of a panel's title before it goes on below
 Row = dict[str, Any]  # of a table
-STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and selected
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "axes.axisbelow": True,
-}
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure of the page: its SVG, and in words for those who do not see it."""
-
-    name: str
-    title: str
-    alt: str
-    svg: str
-
-    def alone(self) -> str:
-        """The SVG with colors of its own, for where there is no page around it."""
-        text = self.svg
-        for variable, color in COLORS.values():
-            text = text.replace(f"var(--{variable})", color)
-        return text.replace('style="', 'style="background:#ffffff;', 1)
 
 
 @dataclass(frozen=True)
@@ -91,10 +41,10 @@ def errors(cells: Sequence[Row]) -> Plot | None:
     shown = [row for row in cells if row["error"] is not None]
     if not shown:
         return None
-    figure, axes = _rows(len(shown))
+    figure, axes = one_panel(len(shown))
     _intervals(axes, shown, "error", "low", "high")
     axes.set_xlabel("test error, %")
-    return _plot("errors", "Errors with 95 % intervals", figure, _described(shown, "error", "low", "high", "%"))
+    return plot("errors", "Errors with 95 % intervals", figure, _described(shown, "error", "low", "high", "%"))
 
 
 def forest(cells: Sequence[Row]) -> Plot | None:
@@ -102,13 +52,13 @@ def forest(cells: Sequence[Row]) -> Plot | None:
     shown = [row for row in cells if row["difference"] is not None]
     if not shown:
         return None
-    figure, axes = _rows(len(shown))
+    figure, axes = one_panel(len(shown))
     axes.axvspan(-MARGIN, MARGIN, color=GRID, alpha=0.6, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.8)
     _intervals(axes, shown, "difference", "difference_low", "difference_high")
     axes.set_xlabel("error less the paper's, percentage points")
     alt = _described(shown, "difference", "difference_low", "difference_high", "points")
-    return _plot("forest", "Differences from the paper with 95 % intervals", figure, alt)
+    return plot("forest", "Differences from the paper with 95 % intervals", figure, alt)
 
 
 def learning(panels: Sequence[Panel], columns: int = 4) -> Plot | None:
@@ -116,13 +66,13 @@ def learning(panels: Sequence[Panel], columns: int = 4) -> Plot | None:
     panels = [panel for panel in panels if panel.curves and all(len(curve.test[0]) for curve in panel.curves)]
     if not panels:
         return None
-    figure, grid = _grid(len(panels), columns)
+    figure, grid = small_panels(len(panels), columns)
     for axes, panel in zip(grid, panels, strict=True):
         _learning(axes, panel)
     if _reaches_zero(panels):  # of which a logarithm shows nothing
         grid[0].set_yscale("linear")
-    _legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])), "epoch", 3)
-    return _plot("learning", "Learning curves", figure, " ".join(map(_ending, panels)))
+    legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])), "epoch", 3)
+    return plot("learning", "Learning curves", figure, " ".join(map(_ending, panels)))
 
 
 def sensitivity(rates: Sequence[Row], columns: int = 4) -> Plot | None:
@@ -134,12 +84,12 @@ def sensitivity(rates: Sequence[Row], columns: int = 4) -> Plot | None:
     shown = {name: sorted(rows, key=lambda row: row["lr"]) for name, rows in shown.items() if rows}
     if not shown:
         return None
-    figure, grid = _grid(len(shown), columns)
+    figure, grid = small_panels(len(shown), columns)
     for axes, (name, rows) in zip(grid, shown.items(), strict=True):
         _sensitivity(axes, name, rows)
-    _legend(figure, grid[0], "learning rate", 2)
+    legend(figure, grid[0], "learning rate", 2)
     best = [f"{name}: lowest at {min(rows, key=lambda row: row['error'])['lr']:g}." for name, rows in shown.items()]
-    return _plot("sensitivity", "Sensitivity to the learning rate", figure, " ".join(best))
+    return plot("sensitivity", "Sensitivity to the learning rate", figure, " ".join(best))
 
 
 def _learning(axes: Axes, panel: Panel) -> None:
@@ -178,32 +128,6 @@ def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
     axes.xaxis.set_minor_formatter(lambda value, _: "")
 
 
-def _grid(panels: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """So many small panels that share their axes."""
-    columns = min(columns, panels)
-    lines = -(-panels // columns)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(max(4.8, 2.4 * columns + 0.4), 1.75 * lines + 0.5), layout="constrained")
-        axes = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
-    for unused in axes[panels:]:
-        unused.set_visible(False)
-    return figure, axes[:panels]
-
-
-def _legend(figure: Figure, example: Axes, below: str, columns: int) -> None:
-    """What all panels have in common, written once."""
-    with matplotlib.rc_context(STYLE):
-        figure.supxlabel(below, fontsize=9)
-        figure.supylabel("error, %", fontsize=9)
-        figure.legend(*example.get_legend_handles_labels(), loc="outside upper right", ncols=columns)
-
-
-def _rows(count: int) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 0.27 * count + 0.9), layout="constrained")
-        return figure, figure.subplots()
-
-
 def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) -> None:
     """A dot with its interval on a line for every row, the first on top; the rules of choosing in two colors."""
     colors = [SERIES[1] if row["rule"] == "paper" else SERIES[0] for row in rows]
@@ -238,21 +162,3 @@ def _ending(panel: Panel) -> str:
     first, last = (np.mean([curve.test[1][at] for curve in whole]) for at in (0, -1))
     lost = f"; {len(early)} of {len(panel.curves)} runs ended early" if early else ""
     return f"{panel.title}: test error goes from {first:.1f} to {last:.1f} %{lost}."
-
-
-def _plot(name: str, title: str, figure: Figure, alt: str) -> Plot:
-    """The figure as SVG without date, size or anything else that changes between two calls."""
-    out = io.StringIO()
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\n?", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r' width="[\d.]+pt" height="[\d.]+pt"|(?<=<svg) height="[\d.]+pt"| width="[\d.]+pt"', "", text, count=2
-    )
-    text = re.sub(r' id="(?!m|p|C)[a-zA-Z]+_[\d_]+"', "", text)  # names of groups repeat from figure to figure
-    for drawn, (variable, _) in COLORS.items():
-        text = text.replace(drawn, f"var(--{variable})")
-    size = f'style="max-width:{REM_AN_INCH * figure.get_figwidth():.1f}rem"'  # letters are as large in every figure
-    return Plot(name, title, alt, text.replace("<svg ", f'<svg {size} role="img" aria-label="{title}. {alt}" ', 1))

@@ -9,7 +9,7 @@ from pipeline.evaluation import frames
 from pipeline.evaluation.results import collect
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness, editions, page, pull
-from pipeline.publication.plots import Plot
+from pipeline.publication.svg import Plot
 from pipeline.publication.turn import turn
 from pipeline.store.objects import Store
 from pipeline.store.paths import StudyFolder

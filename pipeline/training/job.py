@@ -2,20 +2,18 @@
 
     lease -> data -> model, checked -> newest checkpoint -> epochs, with checkpoints -> weights -> result.json
 
-`train` is that way. `run` keeps the leases alive meanwhile, and packing.py decides which of them are trained together.
+`train` is that way. `run` keeps the leases alive meanwhile, and packing.py decides which of them are trained together;
+under_way.py goes on from checkpoints and writes them.
 """
 
-import logging
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from pipeline.data import prepare
-from pipeline.errors import StoreAway
 from pipeline.numerics.fast import parity_check
 from pipeline.numerics.fast.loop import Pause, chunks, epochs
 from pipeline.numerics.fast.precision import set_backend_flags
@@ -24,18 +22,18 @@ from pipeline.numerics.initialization import SAMPLE, initialize
 from pipeline.numerics.model import build, count_parameters
 from pipeline.numerics.model_check import check_model
 from pipeline.numerics.process_group import ALONE, ProcessGroup
-from pipeline.numerics.reference_loop import DEAD_EPOCHS, Epoch, PartialEpoch, flat_epochs
+from pipeline.numerics.reference_loop import DEAD_EPOCHS
 from pipeline.plan.experiment import Experiment
 from pipeline.records.result import Digests, Outcome, Result
 from pipeline.runtime.allocator import keep_freed
 from pipeline.runtime.provenance import provenance
-from pipeline.store.objects import BRIEF_SECONDS, Store, sha256
+from pipeline.store.objects import Store, sha256
 from pipeline.training import checkpoint, history, packing
 from pipeline.training.device import device, mode_of
-from pipeline.training.leases import Lease, LeaseLost, Released
+from pipeline.training.leases import Lease, LeaseLost
 from pipeline.training.summary import summary
+from pipeline.training.under_way import Training, is_due, leave, resume, save_or_go_on
 
-log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 10.0  # an epoch that ends this long after the last checkpoint writes one
 PART_SECONDS = 45.0  # inside an epoch; saving and a slow step included, a minute of work is lost at most
 
@@ -46,19 +44,6 @@ class Intervals:
 
     epoch: float = CHECKPOINT_SECONDS  # at the end of an epoch
     part: float = PART_SECONDS  # inside one
-
-
-@dataclass
-class Training:
-    """A run that has begun."""
-
-    lease: Lease
-    store: Store
-    trainer: Trainer
-    dataset_sha256: str  # of the data set's manifest
-    rows: list[Epoch]  # all epochs so far, those of earlier attempts included
-    saved_at: float = field(default_factory=lambda: time.monotonic())
-    left: bool = False  # saved for another process to go on
 
 
 def run(
@@ -111,13 +96,13 @@ def train(
             training.lease.within_epoch(len(training.rows), event.seen, event.seconds)
             if released():
                 leave(training, event.part(), trainings)
-            elif _is_due(training, intervals.part):
+            elif is_due(training, intervals.part):
                 save_or_go_on(training, event.part())
             continue
         training.rows.append(event)
         training.lease.progress(len(training.rows), event.seconds)
         ended_early = trainer.diverged or trainer.dead
-        if not ended_early and (trainer.finished or _is_due(training, intervals.epoch)):
+        if not ended_early and (trainer.finished or is_due(training, intervals.epoch)):
             save_or_go_on(training)
         if trainer.finished:
             yield finish(trainings.pop(trainer))
@@ -139,60 +124,6 @@ def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
     resume(training)
     training.trainer.broadcast_state()
     return training
-
-
-def resume(training: Training) -> None:
-    """Go back to the newest whole checkpoint of any attempt; without one, or without its history, begin anew."""
-    trainer, run = training.trainer, training.lease.run
-    found = checkpoint.newest(training.store, run)
-    if found is None:
-        return
-    rows = history.find(training.store, run, found.attempt)[: found.epochs_done]
-    if len(rows) < found.epochs_done:
-        log.warning("the history of attempt %s on %s is not whole; the run starts anew", found.attempt, run.id)
-        return
-    if not checkpoint.fits(found, trainer.model, trainer.weights):
-        log.warning(
-            "the checkpoint of attempt %s on %s is of another model; the run starts anew", found.attempt, run.id
-        )
-        return
-    checkpoint.restore(found, trainer.model, trainer.weights)
-    training.rows, trainer.epoch, trainer.part = rows, len(rows), found.part
-    trainer.flat = flat_epochs([row.train_loss for row in rows], trainer.network.classes)
-
-
-def save_or_go_on(training: Training, part: PartialEpoch | None = None) -> None:
-    """`save`, unless the store is away: then training goes on, and the next checkpoint that is due is tried.
-
-    While the heartbeats' thread finds no store, this one does not look for it: it would stand still meanwhile.
-    """
-    if training.store.outage.seconds():
-        return
-    try:
-        save(training, part)
-    except StoreAway as away:
-        log.warning("no checkpoint of %s now, training goes on: %s", training.lease.run.id, away)
-
-
-def save(training: Training, part: PartialEpoch | None = None) -> None:
-    """Write history and checkpoint: after the epochs so far and, inside an epoch, `part` of the next.
-
-    Raises LeaseLost, and writes nothing, when another process has taken the run over; StoreAway after a short wait.
-    """
-    lease, trainer, store = training.lease, training.trainer, training.store.within(BRIEF_SECONDS)
-    lease.check(brief=True)
-    history.write(store, lease.run, lease.attempt, training.rows)
-    checkpoint.save(store, lease.run, lease.attempt, len(training.rows), trainer.model, trainer.weights, part)
-    training.saved_at = time.monotonic()
-
-
-def leave(training: Training, part: PartialEpoch, all_of_them: dict[Trainer, Training]) -> None:
-    """Save a run of those that this process is to leave; raises Released when each has been saved."""
-    if not training.left:
-        save(training, part)
-        training.left = True
-    if all(other.left for other in all_of_them.values()):
-        raise Released(f"saved after {len(training.rows)} epochs and {part.seen:,} images")
 
 
 def finish(training: Training) -> Result:
@@ -257,10 +188,6 @@ def _outcome(trainer: Trainer, epoch: int) -> tuple[Outcome, str]:
     if trainer.dead:
         return "dead", f"no gradient, and equal scores for every class, in {DEAD_EPOCHS} epochs up to {epoch}"
     return "done", ""
-
-
-def _is_due(training: Training, seconds: float) -> bool:
-    return time.monotonic() - training.saved_at >= seconds
 
 
 def _prepare_process() -> None:

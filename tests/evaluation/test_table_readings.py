@@ -7,7 +7,8 @@ from support.synthetic import result
 from pipeline.evaluation import frames
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.table_readings import reading_of, reading_rows
-from pipeline.plan.studies import THREE, study
+from pipeline.plan.readings import THREE
+from pipeline.plan.studies import study
 from pipeline.publication.display import records
 from pipeline.publication.publish import publish
 from pipeline.records.result import Digests

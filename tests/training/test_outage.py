@@ -17,7 +17,7 @@ from pipeline.store import outage as outage_module
 from pipeline.store import s3 as s3_module
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder
-from pipeline.training import job, leases
+from pipeline.training import job, leases, under_way
 from pipeline.training.attempts import attempts, failures
 from pipeline.training.leases import LeaseLost, acquire
 from pipeline.training.owners import SILENCE_SECONDS, LeaseObserver, this_process
@@ -43,7 +43,7 @@ def proxy(s3, monkeypatch):
     monkeypatch.setattr(outage_module, "RESTS_SECONDS", 0.1)
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.5)
     monkeypatch.setattr(leases, "BRIEF_SECONDS", 1.0)
-    monkeypatch.setattr(job, "BRIEF_SECONDS", 1.0)
+    monkeypatch.setattr(under_way, "BRIEF_SECONDS", 1.0)
     with Proxy(urlparse(os.environ["AWS_ENDPOINT_URL"]).port) as between:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{between.port}")
         yield between
