@@ -9,11 +9,14 @@ from flows.prefect_server import server_version
 from pipeline.errors import UserError
 from pipeline.plan import study_files
 
+PATIENCE = "PREFECT_CLIENT_RETRY_EXTRA_CODES", "500"  # a server whose database is away for a moment is asked again
+
 
 def serve_all() -> None:
     """Serve until stopped; refused where no Prefect server is configured."""
     for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED"):
         os.environ.setdefault(name, QUIET[name])
+    os.environ.setdefault(*PATIENCE)
     study_files.make_absolute()  # a flow may run in another folder
     if url := os.environ.get("PREFECT_API_URL"):  # refused at once, before Prefect is imported
         server_version(url, os.environ.get("PREFECT_API_AUTH_STRING"))

@@ -6,6 +6,7 @@ thread, and Prefect's tasks are other threads.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ HERE_SECONDS = (
 EVALUATION_FLOPS = 30e9  # a second, that one core computes of a network in float32
 PHOTOGRAPHS = 278.0  # a second, that one core decodes and resizes, of 500 x 375 pixels
 STOP_SECONDS = 6.0  # for Ray to end its processes; after that they are killed
-HEAD_GONE = "Failed to connect to GCS"  # what Ray says before it ends a driver whose head has gone
+# what Ray says before it ends a driver: one whose head is gone, one that asked a head which was started anew
+HEAD_GONE = ("Failed to connect to GCS", "ray::gcs::")
+FRAME = re.compile(r"\[0x[0-9a-f]+\]|^\s*@ ")  # a line of a stack trace of Ray's own code
 REFUSED = 3  # exit status of a driver whose last line says what the user can do
 AWAY = 4  # of one whose last line says that a store did not answer
 HOME = Path(__file__).parents[2]  # the folder of package `pipeline`; Ray's workers import from their driver's first
@@ -83,15 +86,16 @@ class Driver:
         self._process.stdin.close()
         with self._said:
             self._said.seek(0)
-            lines = self._said.read().decode(errors="replace").strip().splitlines()
+            said = self._said.read().decode(errors="replace").strip().splitlines()
+        lines = [line for line in said if not FRAME.search(line)]
         if code != 0 and self._stopped:
             raise FleetStopped("stopped")
         if code == REFUSED:
             raise UserError(lines[-1])
-        if code != 0 and any(HEAD_GONE in line for line in lines):
+        if code != 0 and any(words in line for line in said for words in HEAD_GONE):
             raise UserError(
-                f"the Ray head at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')} has not answered for a minute: "
-                "start it and its nodes again, then run the same command; finished runs and checkpoints are kept"
+                f"the Ray head at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')} is gone, or was started anew: "
+                "see that it and its nodes run, then run the same command; finished runs and checkpoints are kept"
             )
         if code == AWAY:
             raise StoreAway(lines[-1])
