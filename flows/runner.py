@@ -31,7 +31,7 @@ class PatientRunner(Runner):
         told = set()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            with suppress(Exception):  # the server is away: the next look may do better
+            with suppress(Exception):  # whatever Prefect's client makes of a server that is away: look again
                 for run in await self._cancelling():
                     if run.id not in told and run.state.timestamp < datetime.now(UTC) - OVERLOOKED:
                         told.add(run.id)

@@ -75,7 +75,7 @@ def train_runs(study: str, missing: list[Experiment], store: Store, workers: int
         runs = _tracked(missing, poller, at_work.task_run_id)
         unnamed = {future.task_run_id: label for future, label in runs.items()}
         while not wait([at_work], timeout=5).done:
-            with suppress(Exception):  # a server that is away for a minute must not cost a night's training
+            with suppress(Exception):  # whatever Prefect's client makes of a server that is away: training goes on
                 name_waiting(unnamed)
                 _show(artifact, poller, count)
     except BaseException:  # cancelled, or Ctrl-C: the task above would wait for the fleet to finish its work
@@ -87,7 +87,7 @@ def train_runs(study: str, missing: list[Experiment], store: Store, workers: int
         wait(
             list(runs), END_SECONDS if poller.stopped else None
         )  # each says itself how it ended; else Prefect: Crashed
-    with suppress(Exception):
+    with suppress(Exception):  # as above; names are for the eye alone
         name_waiting(unnamed, NAME_SECONDS)
     _show(artifact, poller, count)
     tell(f"Training: {poller.in_words(count)}.")

@@ -118,7 +118,7 @@ class VirtualTime:
                 task.call()
         except _Over:
             return
-        except BaseException as error:
+        except BaseException as error:  # all that ends a thread; raised where the simulation was begun
             self._error = self._error or error
             self._over.set()
         self._tasks.discard(task)

@@ -51,7 +51,7 @@ class Folder:
         file = self._written(path, data)
         try:
             os.replace(file, self.root / path)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no file is left behind
             file.unlink(missing_ok=True)
             raise
         _sync_directory((self.root / path).parent)
@@ -109,7 +109,7 @@ class Folder:
                 out.flush()
                 os.fsync(out.fileno())
         except BaseException as error:
-            file.unlink(missing_ok=True)  # half a file on a full disk is in the way of every other
+            file.unlink(missing_ok=True)  # after Ctrl-C too; on a full disk half a file is in the way of every other
             if isinstance(error, OSError) and error.filename in (None, str(file)):
                 error.filename = str(self.root / path)
             raise

@@ -48,7 +48,7 @@ def _wins(store: Store, path: str, data: bytes, together: Barrier) -> bool:
         return store.create(path, data)
     except BrokenBarrierError:  # the other has failed, and says how
         return False
-    except BaseException:
+    except BaseException:  # whatever it is, the other must not wait for us
         together.abort()
         raise
 

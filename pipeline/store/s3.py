@@ -99,7 +99,7 @@ class Bucket:
         if code_of(error) in WITHOUT_WORDS:
             try:
                 self._list_one()
-            except Exception as worded:  # of the client or the server, as the first
+            except Exception as worded:  # what the first may be, this may: all that botocore, aiohttp and s3fs raise
                 error = worded
         return s3_fault(error, self._bucket, endpoint())
 

@@ -79,7 +79,7 @@ class Lease:
             yield
         except (LeaseLost, Released, *NO_FAULTS):
             raise
-        except Exception as error:
+        except Exception as error:  # whatever else training raises is the run's own, noted, and raised on
             self.end("failed", repr(error))
             raise
 

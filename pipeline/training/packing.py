@@ -28,7 +28,7 @@ def train_all(leases: Sequence[Lease], train: Train, side_by_side: bool) -> Iter
                 yield from train(group)
             except (LeaseLost, Released, OSError, UserError, ImportError):
                 raise
-            except Exception as error:
+            except Exception as error:  # whatever it is, a run by itself may not meet it; if it does, it is raised
                 log.warning("training %s experiments side by side failed, now one by one: %s", len(group), error)
         # outside `except`, where the error would keep alive what filled the memory
         for lease in group:

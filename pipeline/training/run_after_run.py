@@ -27,8 +27,7 @@ def run_after_run(
             except NO_FAULTS as error:
                 # of the store, the machine or the data: other experiments would fail in the same way
                 return Ended(all_done=False, why=f"{owner.host}: {error}")
-            except Exception:
-                # the lease has recorded why; the fleet goes on with the other experiments
+            except Exception:  # whatever a run failed with: its lease has recorded it, and the others are trained
                 continue
         elif all_done:
             return Ended(all_done=True)

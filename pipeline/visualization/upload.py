@@ -90,10 +90,10 @@ class Uploads:
     def _work(self) -> None:
         while (sheet := self._queue.get()) is not None:
             if self._failed:
-                continue  # keep taking, so that nobody waits for us
+                continue  # keep taking, so that `put` does not wait for us
             try:
                 self._write(sheet)
-            except BaseException as error:  # a thread's own; whoever hands over the next sheet raises it
+            except BaseException as error:  # all that ends a thread; the next `put` raises it
                 self._failed.append(error)
 
     def _write(self, sheet: RenderedSheet) -> None:

@@ -84,7 +84,7 @@ def insist_on_a_sentence(store, path, way, *words):
     """A command that fails says the object's address, and no traceback."""
     try:
         answer = strive(*words, "--store", store.url)
-    except Exception as error:
+    except Exception as error:  # whatever it is, a user would see its traceback
         raise AssertionError(f"{path}, {way}: `strive {' '.join(words)}` raised {error!r}") from error
     text = answer.output.replace("\n", "")
     assert "Traceback" not in text

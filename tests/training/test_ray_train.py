@@ -213,10 +213,11 @@ def test_a_head_that_was_started_without_keys_is_named_before_anything_is_traine
 
 DRIVER = """
 import sys
+from pipeline.errors import UserError
 from pipeline.training.fleet import Fleet
 try:
     Fleet([], sys.argv[1], 1).wait()
     print("done")
-except Exception as error:
-    print(f"{type(error).__name__}: {error}")
+except UserError as error:
+    print(f"UserError: {error}")
 """
