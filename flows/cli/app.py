@@ -1,19 +1,20 @@
 """The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by commands that need them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from flows.cli import completion, output
+from flows.cli import output
 from flows.cli.check import check
+from flows.cli.machine import bench, doctor
 from flows.cli.options import (
     DataDirOption,
-    EveryRunOption,
     ImagesOption,
     JsonOption,
     ReplicateOption,
     SeedsOption,
-    StatusArgument,
     StoreOption,
     StudyArgument,
     WorkersOption,
@@ -23,12 +24,12 @@ from flows.cli.options import (
     raise_on_sigterm,
     store_of,
 )
-from flows.cli.results import figures, gallery, pull, table
+from flows.cli.pictures import figures, gallery
+from flows.cli.planning import networks, plan, status
+from flows.cli.results import pull, table
 from flows.cli.training import retry, run, work
 from pipeline.errors import UserError
-from pipeline.paper.networks import NETWORKS, find_network
-from pipeline.plan import study_files
-from pipeline.plan.studies import STUDIES, study
+from pipeline.plan.studies import study
 from pipeline.plan.study import Study
 from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
@@ -121,16 +122,23 @@ def reproduce(
 
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
     raise_on_sigterm()
-    try:
+    with _telling_what_is_kept(opened, chosen):
         asked = Asked(seeds, workers, data_dir, images, again)
         summary = reproduce_study(patiently(opened), chosen, asked, quiet or as_json, loud)
+    _finish(opened, chosen, summary, quiet, as_json)
+
+
+@contextmanager
+def _telling_what_is_kept(store: Store, chosen: Study) -> Iterator[None]:
+    """Of work that is stopped by Ctrl-C or SIGTERM."""
+    try:
+        yield
     except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. {output.kept(opened, chosen)}", err=True)
+        typer.echo(f"\nstrive: stopped. {output.kept(store, chosen)}", err=True)
         raise typer.Exit(130) from None
     except SystemExit:
-        typer.echo(f"\nstrive: terminated. {output.kept(opened, chosen)}", err=True)
+        typer.echo(f"\nstrive: terminated. {output.kept(store, chosen)}", err=True)
         raise
-    _finish(opened, chosen, summary, quiet, as_json)
 
 
 def _finish(store: Store, chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:
@@ -141,78 +149,6 @@ def _finish(store: Store, chosen: Study, summary: dict, quiet: bool, as_json: bo
         raise typer.Exit(3)
 
 
-@app.command(epilog="Examples: `strive plan digits`, `strive plan table-3 --workers 8 --all`")
-@answered
-def plan(
-    name: StudyArgument,
-    seeds: SeedsOption = None,
-    store: StoreOption = None,
-    workers: WorkersOption = None,
-    every: EveryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """The runs of a study, their states, and what the missing ones will cost. Spends nothing."""
-    chosen, configured = study(name, seeds), settings(store, workers)
-    output.plan(store_of(store), chosen, configured.workers, every, as_json)
-
-
-@app.command(epilog="Examples: `strive status`, `strive status digits`, `strive status model-a.digits.lr0.004.s0`")
-@answered
-def status(
-    what: StatusArgument = None,
-    seeds: SeedsOption = None,
-    store: StoreOption = None,
-    every: EveryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """How far a study or a run is: who works on it, which epoch, what came out. Alone: all that the store holds."""
-    output.status(store_of(store), what, seeds, every, as_json)
-
-
-for look, example in (
-    (table, "`strive table digits`, `strive table table-3 --kind claims --format csv`"),
-    (pull, "`strive pull digits here --store s3://bucket/strive`"),
-    (figures, "`strive figures --study digits --images 0:100`, `strive figures model-a.digits`"),
-    (gallery, "`strive gallery digits --open`"),
-):
-    app.command(epilog=f"Examples: {example}")(look)
-
-
-@app.command(epilog="Examples: `strive networks`, `strive networks All-CNN-C`, `strive networks my_study.py`")
-@answered
-def networks(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            autocompletion=completion.networks,
-            help="A network's name, in any case, or the file of a study of your own; leave it out for the list.",
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """The paper's networks, layer by layer, with output shapes and parameters."""
-    if name and study_files.is_file(name):
-        own = study(study_files.add(name, STUDIES))
-        chosen = list(dict.fromkeys(e.network for e in own.experiments))
-        return output.networks(chosen, as_json, each=True)
-    output.networks([find_network(name)] if name else list(NETWORKS.values()), as_json)
-
-
-RUN_EXAMPLES = (
-    "Examples: `strive run model-a.digits.lr0.004.s0`, `strive run --network all-cnn-c --width 1/2 --epochs 50 "
-    "--batch 256 --learning-rate 0.05 --data cifar10 --seed 0 --yes`"
-)
-app.command(epilog=RUN_EXAMPLES)(run)
-app.command(epilog="Examples: `strive work digits`, `strive work table-3 --store s3://bucket/strive --yes`")(work)
-app.command(epilog="Example: `strive retry model-a.digits.lr0.004.s0`")(retry)
-
-
-app.command(epilog="Examples: `strive check digits`, `strive check digits --repair`, `strive check --store results`")(
-    check
-)
-
-
-@app.command(epilog="Examples: `strive index`, `strive index --store s3://bucket/strive`")
 @answered
 def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Write the front page of a store: its studies, how far each is, what came of it, links to their pages."""
@@ -223,7 +159,6 @@ def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
     output.print_answer({"store": opened.url, "index": where}, where, as_json)
 
 
-@app.command(epilog="Example: `PREFECT_API_URL=http://127.0.0.1:4200/api strive serve`")
 @answered
 def serve() -> None:
     """Register the flows with the Prefect server of PREFECT_API_URL and run what is triggered or scheduled there."""
@@ -232,50 +167,26 @@ def serve() -> None:
     serve_all()
 
 
-@app.command(epilog="Examples: `strive bench --quick`, `strive bench --json`, `strive bench --requests 100x1000`")
-@answered
-def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
-    requests: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WORKERSxRUNS",
-            help="Instead: simulate a fleet, and count its requests to the store.",
-        ),
-    ] = None,
-    throttled: Annotated[
-        bool, typer.Option("--throttled", help="With --requests: a store with Amazon's limits of requests a second.")
-    ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
-    if throttled and not requests:
-        raise UserError("--throttled is about a simulated fleet: add --requests 100x1000, or leave it out")
-    if requests:
-        from pipeline.bench import fleet_requests
-
-        simulated = fleet_requests.measure(*fleet_requests.size(requests), throttled)
-        return output.print_answer(simulated, "\n".join(fleet_requests.lines(simulated)), as_json)
-    opened = store_of(store)
-    from flows.cli.doctor import insist
-    from pipeline.bench.measure import measure
-
-    insist(store, None)  # before minutes are measured that could not be kept
-    found = measure(patiently(opened), quick, lambda line: None if as_json else typer.echo(line))
-    output.print_bench(found, as_json)
-
-
-@app.command(epilog="Examples: `strive doctor`, `strive doctor --data-dir /data/cifar --store s3://bucket/strive`")
-@answered
-def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
-    """Check what the other commands need, and say how to fix what is missing."""
-    from flows.cli.doctor import examine_all
-
-    checks = examine_all(store, data_dir)
-    output.print_checks(checks, as_json)
-    if not all(check.ok for check in checks):
-        raise typer.Exit(1)
+COMMANDS = {  # after `reproduce`, in the order of `strive --help`, with examples
+    plan: "`strive plan digits`, `strive plan table-3 --workers 8 --all`",
+    status: "`strive status`, `strive status digits`, `strive status model-a.digits.lr0.004.s0`",
+    table: "`strive table digits`, `strive table table-3 --kind claims --format csv`",
+    pull: "`strive pull digits here --store s3://bucket/strive`",
+    figures: "`strive figures --study digits --images 0:100`, `strive figures model-a.digits`",
+    gallery: "`strive gallery digits --open`",
+    networks: "`strive networks`, `strive networks All-CNN-C`, `strive networks my_study.py`",
+    run: "`strive run model-a.digits.lr0.004.s0`, `strive run --network all-cnn-c --width 1/2 --epochs 50 "
+    "--batch 256 --learning-rate 0.05 --data cifar10 --seed 0 --yes`",
+    work: "`strive work digits`, `strive work table-3 --store s3://bucket/strive --yes`",
+    retry: "`strive retry model-a.digits.lr0.004.s0`",
+    check: "`strive check digits`, `strive check digits --repair`, `strive check --store results`",
+    index: "`strive index`, `strive index --store s3://bucket/strive`",
+    serve: "`PREFECT_API_URL=http://127.0.0.1:4200/api strive serve`",
+    bench: "`strive bench --quick`, `strive bench --json`, `strive bench --requests 100x1000`",
+    doctor: "`strive doctor`, `strive doctor --data-dir /data/cifar --store s3://bucket/strive`",
+}
+for command, examples in COMMANDS.items():
+    app.command(epilog=f"Examples: {examples}" if "`, `" in examples else f"Example: {examples}")(command)
 
 
 def main() -> None:

@@ -71,15 +71,13 @@ def run(
     opened = store_of(store)
     if (run is None) == (network is None):
         raise UserError("name one run by its id, or make one with --network and the options below it")
-    if run is not None and (beside := [name for name in OF_OWN_RUNS if _was_given(given, name)]):
-        option = f"--{beside[0].replace('_', '-')}"
-        raise UserError(f"{option} is for a run of your own, with --network: a run's id says all about it")
+    if run is not None:
+        _insist_on_no_option_of_own_runs(given)
     if network is None:
         experiment = find_run(opened, run or "")
     else:
-        dataset = find_dataset(data, side)
         recipe = (width, epochs, batch, learning_rate, augmented, preprocess, seed)
-        experiment = one_run(find_network(network), dataset, *recipe)
+        experiment = one_run(find_network(network), find_dataset(data, side), *recipe)
     from flows.cli.doctor import insist_on_data
     from flows.cli.run import estimate, stopped, train_here, unprepared
 
@@ -99,9 +97,13 @@ def run(
         raise typer.Exit(3)
 
 
-def _was_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _insist_on_no_option_of_own_runs(given: typer.Context) -> None:
+    """UserError where the command has an option that a run's id answers already."""
+    for name in OF_OWN_RUNS:
+        source = given.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is for a run of your own, with --network: a run's id says all about it")
 
 
 @answered

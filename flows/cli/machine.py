@@ -1,0 +1,53 @@
+"""The commands about this machine: how quick it is, and whether it has what the others need."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import output
+from flows.cli.options import DataDirOption, JsonOption, StoreOption, answered, patiently, store_of
+from pipeline.errors import UserError
+
+
+@answered
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
+    requests: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORKERSxRUNS",
+            help="Instead: simulate a fleet, and count its requests to the store.",
+        ),
+    ] = None,
+    throttled: Annotated[
+        bool, typer.Option("--throttled", help="With --requests: a store with Amazon's limits of requests a second.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
+    if throttled and not requests:
+        raise UserError("--throttled is about a simulated fleet: add --requests 100x1000, or leave it out")
+    if requests:
+        from pipeline.bench import fleet_requests
+
+        simulated = fleet_requests.measure(*fleet_requests.size(requests), throttled)
+        return output.print_answer(simulated, "\n".join(fleet_requests.lines(simulated)), as_json)
+    opened = store_of(store)
+    from flows.cli.doctor import insist
+    from pipeline.bench.measure import measure
+
+    insist(store, None)  # before minutes are measured that could not be kept
+    found = measure(patiently(opened), quick, lambda line: None if as_json else typer.echo(line))
+    output.print_bench(found, as_json)
+
+
+@answered
+def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Check what the other commands need, and say how to fix what is missing."""
+    from flows.cli.doctor import examine_all
+
+    checks = examine_all(store, data_dir)
+    output.print_checks(checks, as_json)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)
