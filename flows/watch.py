@@ -20,14 +20,12 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
+from flows.run_words import counts, final_state, line_of
 from pipeline.errors import StoreError
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.words import duration
-from pipeline.records.result import error_percent
 from pipeline.store.objects import BRIEF_SECONDS, Store
-from pipeline.store.paths import RunFolder
-from pipeline.training import history
 from pipeline.training.progress import Progress, RunStatus, seconds_left
 
 POLL_SECONDS = 2.0
@@ -146,7 +144,7 @@ def track_run(label: str, id: str, poller: Poller) -> State:
     said = ""
     while not poller.released and not any(s.has_outcome for s in poller.of([id])):
         for status in poller.of([id]):
-            if (line := _line(poller.store, status)) and line != said:
+            if (line := line_of(poller.store, status)) and line != said:
                 get_run_logger().info(line)
                 said = line
         poller.wait_until(lambda: any(s.has_outcome for s in poller.of([id])), LOG_SECONDS)
@@ -156,7 +154,7 @@ def track_run(label: str, id: str, poller: Poller) -> State:
         return ended(
             message=f"{id}: the fleet ended before this run had an outcome; checkpoints that it wrote are kept"
         )
-    return _final(status)
+    return final_state(status)
 
 
 @task(name="experiments", task_run_name="{label}", cache_policy=NO_CACHE)
@@ -164,7 +162,7 @@ def track_group(label: str, ids: list[str], poller: Poller) -> State:
     """Many experiments' place in the UI: counts in the log, and one state for all."""
     said = ""
     while True:
-        line = _counts(poller.of(ids), len(ids))
+        line = counts(poller.of(ids), len(ids))
         if line != said:
             get_run_logger().info(line)
             said = line
@@ -204,49 +202,3 @@ def groups(runs: Sequence[Experiment]) -> dict[str, list[str]]:
         label = f"{printed_name(e.network.name)}, {data}, learning rate {e.recipe.lr:g}"
         found.setdefault(label, []).append(e.id)
     return {f"{label}: {len(ids)} runs": ids for label, ids in found.items()}
-
-
-def _line(store: Store, status: RunStatus) -> str:
-    """How a run goes, as far as its last checkpoint tells."""
-    this, epochs = status.experiment, status.experiment.recipe.epochs
-    if status.state != "running":
-        return f"{this.id} is {status.state}"
-    begin = f"{status.where}, attempt {status.attempt}: epoch {status.epoch} of {epochs}"
-    if not status.epoch:
-        return f"{begin}, on {this.dataset.train:,} images of {this.dataset.name}"
-    pace = f", {duration(status.epoch_seconds)} an epoch" if status.epoch_seconds else ""
-    try:
-        rows = history.find(store, RunFolder(this.id), status.attempt)
-    except StoreError:
-        rows = []
-    if not rows:
-        return f"{begin}{pace}"
-    last = rows[-1]
-    tested = [row for row in rows if row.test_wrong is not None and row.test_seen]
-    error = f", test error {error_percent(tested[-1].test_wrong, tested[-1].test_seen):.2f} %" if tested else ""
-    saved = f"; checkpoint after {len(rows)}: training loss {last.train_loss:.4f}{error}, learning rate {last.lr:g}"
-    return f"{begin}{pace}{saved}"
-
-
-def _counts(found: Sequence[RunStatus], planned: int) -> str:
-    ended = [s for s in found if s.has_outcome]
-    states = {state: sum(s.state == state for s in ended) for state in dict.fromkeys(s.state for s in ended)}
-    words = ", ".join(f"{count} {state}" for state, count in states.items())
-    errors = [s.error_percent for s in ended if s.error_percent is not None]
-    mean = f", mean error {sum(errors) / len(errors):.2f} %" if errors else ""
-    return f"{len(ended)} of {planned} ended{f': {words}' if words else ''}{mean}"
-
-
-def _final(status: RunStatus) -> State:
-    """The state that an outcome gives a task."""
-    id, result = status.experiment.id, status.result
-    assert result is not None, "a run with an outcome has its result"
-    if status.state == "diverged":
-        return Failed(name="Diverged", message=f"{id}: the loss was not finite in epoch {result.epochs - 1}")
-    if status.state == "dead":
-        return Failed(name="DidNotLearn", message=f"{id}: {result.why[-1]}")
-    if status.state == "damaged":
-        return Failed(name="Damaged", message=f"{id}: {result.why[-1]}")
-    if status.state == "crashed":
-        return Crashed(message=f"{id}: {result.why[-1]}")
-    return Completed(message=f"{id}: {result.wrong} wrong of {result.seen}, {result.error_percent:.2f} %")
