@@ -1,20 +1,13 @@
-"""Photographs in shards. Witnesses: Pillow and numpy on single files, the same images held in memory, laws of order."""
-
-import resource
-import shutil
-import struct
-import sys
-import zlib
-from contextlib import suppress
+"""Photographs in shards. Witnesses: the same images held in memory, laws of order."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from support.counted import counted
 from support.real_data import photographs as real_photographs
+from support.tiny_photographs import TINY, photographs
 
-from pipeline.data import imagenet, photograph, prepare, read_shards, sources
+from pipeline.data import photograph, prepare, read_shards
 from pipeline.data.read_shards import Shards
 from pipeline.errors import UserError
 from pipeline.numerics.loader import Images, Loader
@@ -24,19 +17,10 @@ from pipeline.plan.datasets import Dataset
 from pipeline.store.objects import open_store
 from pipeline.store.paths import DatasetFolder
 
-TINY = Dataset("tiny", 16, 3, 25, 7, None, shard=4)
-RNG = np.random.default_rng(0)
-
 
 @pytest.fixture
 def folder(tmp_path):
-    """25 training and 7 test photographs of three classes, losslessly, of odd sizes."""
-    for part, count in (("train", 25), ("val", 7)):
-        for n in range(count):
-            file = tmp_path / "data" / "tiny" / part / f"n{n % 3}" / f"{n:03}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(RNG.integers(0, 256, (20 + n, 45 - n, 3), np.uint8)).save(file)
-    return tmp_path / "data"
+    return photographs(tmp_path / "data")
 
 
 @pytest.fixture
@@ -48,113 +32,6 @@ def made(tmp_path, folder):
 
 def everything(source):
     return source.take(torch.arange(len(source)))
-
-
-def test_a_photograph_is_shrunk_to_its_short_side_and_cut_in_the_middle(tmp_path):
-    # 40 x 20, halves of one color each: after shrinking by 2 the middle 10 x 10 are columns 5 to 14
-    wide = np.zeros((20, 40, 3), np.uint8)
-    wide[:, 20:] = 200
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    out = photograph.square(tmp_path / "wide.png", 10)
-    assert out.shape == (10, 10, 3)
-    assert (out[:, :4] == 0).all()
-    assert (out[:, 6:] == 200).all()
-    # 6 -> 2: bilinear with antialias is a triangle 6 pixels wide around the new pixel's middle, cut off at the border
-    ramp = np.repeat(np.arange(6, dtype=np.uint8)[:, None, None] * 36, 6, 1).repeat(3, 2)
-    Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    x = np.arange(6) + 0.5
-    weights = np.maximum(0, 1 - np.abs(x - 1.5) / 3)
-    expected = round(float((weights / weights.sum() * ramp[:, 0, 0]).sum()))
-    assert photograph.square(tmp_path / "ramp.png", 2)[0, 0].tolist() == [expected] * 3
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
-def test_every_kind_of_photograph_becomes_rgb(tmp_path, mode):
-    file = tmp_path / f"x.{'jpg' if mode == 'CMYK' else 'png'}"
-    Image.fromarray(RNG.integers(0, 256, (30, 30, 3), np.uint8)).convert(mode).save(file)
-    assert photograph.square(file, 8).shape == (8, 8, 3)
-
-
-GRAY = np.arange(30 * 30, dtype=np.float64).reshape(30, 30) / 899  # black to white
-
-
-@pytest.mark.parametrize(
-    ("name", "photo"),
-    [
-        ("16 bits.png", lambda: Image.fromarray(np.round(GRAY * 65535).astype(np.uint16))),
-        ("16 bits.tif.png", lambda: Image.fromarray(np.round(GRAY * 65535).astype(np.uint16))),
-        ("16 bits from high to low.tif.png", lambda: Image.fromarray(np.round(GRAY * 65535).astype(">u2"))),
-        ("8 bits.png", lambda: Image.fromarray(np.round(GRAY * 255).astype(np.uint8))),
-        ("with alpha.png", lambda: Image.fromarray(np.round(GRAY * 255).astype(np.uint8)).convert("LA")),
-    ],
-)
-def test_gray_photographs_of_any_depth_keep_their_shades(tmp_path, name, photo):
-    photo().save(tmp_path / name, format="TIFF" if ".tif" in name else None)
-    out = photograph.square(tmp_path / name, 30)
-    assert np.abs(out[..., 0] - GRAY * 255).max() <= 1
-    assert (out == out[..., :1]).all()
-
-
-def test_a_strip_takes_the_memory_of_a_photograph(tmp_path):
-    """2 x 20,000 pixels, resized whole to 256 x 2,560,000, are 2 GB; the middle is the same."""
-    strip = RNG.integers(0, 256, (20_000, 2, 3), np.uint8)
-    for name, pixels in (("long", strip), ("wide", strip.transpose(1, 0, 2))):
-        file = tmp_path / f"{name}.png"
-        Image.fromarray(np.ascontiguousarray(pixels)).save(file)
-        before = peak_memory()
-        out = photograph.square(file, 256)
-        assert peak_memory() - before < 100_000_000
-        assert out.shape == (256, 256, 3)
-    short = Image.fromarray(strip[9980:10_020]).resize((64, 1280), Image.Resampling.BILINEAR)
-    expected = np.asarray(short.crop((0, 608, 64, 672)))
-    assert np.abs(photograph.square(tmp_path / "long.png", 64).astype(int) - expected).max() <= 1
-
-
-def peak_memory():
-    """Bytes of this process at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-@pytest.mark.parametrize("size", [(100_000, 100_000), (20_000, 5_000)])
-def test_more_pixels_than_fit_are_refused_before_they_are_decoded(tmp_path, size):
-    """A PNG of a few bytes: its header alone says how large it is."""
-    header = struct.pack(">II5B", *size, 8, 2, 0, 0, 0)
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    file = tmp_path / "bomb.png"
-    file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))))
-    [(named, wrong)] = photograph.decoded([file], 8)
-    assert named == file
-    assert "pixels" in wrong or "DecompressionBomb" in wrong
-
-
-@pytest.mark.parametrize(
-    "error", [NotImplementedError, SyntaxError, IndexError, KeyError, MemoryError, ZeroDivisionError]
-)
-def test_whatever_a_reader_raises_is_said_of_its_file(tmp_path, monkeypatch, error):
-    def refuse(*_, **__):
-        raise error("out of its depth")
-
-    monkeypatch.setattr(Image, "open", refuse)
-    assert list(photograph.decoded([tmp_path / "x.png"], 8)) == [
-        (tmp_path / "x.png", f"{error.__name__}: {error('out of its depth')}")
-    ]
-
-
-@pytest.mark.parametrize("kind", ["DDS", "EPS", "a float", "32 bits"])
-def test_what_is_no_photograph_whatever_its_name_is_refused(tmp_path, kind):
-    file = tmp_path / "x.jpeg"
-    if kind == "DDS":
-        Image.new("RGB", (8, 8)).save(file, format="DDS")
-    elif kind == "EPS":
-        Image.new("RGB", (8, 8)).save(file, format="EPS")
-    else:
-        Image.new("F" if kind == "a float" else "I", (8, 8), 300).save(file, format="TIFF")
-    [(_, wrong)] = photograph.decoded([file], 8)
-    assert ("which of them is white is not known" in wrong) == (kind in ("a float", "32 bits"))
-    assert isinstance(wrong, str)
 
 
 def test_shards_hold_every_photograph_once_with_its_class(made, folder):
@@ -285,88 +162,6 @@ def test_a_damaged_shard_is_refused_by_name(made):
     made.write(path, made.read(path)[:-1] + b"?")
     with pytest.raises(UserError, match=r"test/00001.npy is damaged"):
         everything(prepare.load(made, TINY, Scale()).test)
-
-
-RUBBISH = {
-    "train/.ipynb_checkpoints/000.png": "a copy",
-    "train/__MACOSX/n0/._000.png": "a shadow",
-    "val/.DS_Store": "an index",
-    "train/n1/._001.png": "a shadow",
-    "train/n1/Thumbs.db": "thumbnails",
-    "val/n2/.ipynb_checkpoints/002.png": "a copy",
-    "train/notes/read me.txt": "a text",
-    "val/lost+found/x": "a remnant",
-}
-
-
-def drop(folder, names):
-    for name in names:
-        file = folder / "tiny" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(RUBBISH[name])
-
-
-def test_hidden_and_foreign_files_and_folders_are_left_out(folder):
-    whole = imagenet.listed(TINY, str(folder))
-    drop(folder, RUBBISH)
-    assert imagenet.listed(TINY, str(folder)) == whole
-
-
-@pytest.mark.parametrize("name", RUBBISH)
-def test_what_was_left_out_is_named_where_the_numbers_are_wrong(folder, name):
-    drop(folder, [name])
-    next((folder / "tiny" / "train").glob("n0/*")).unlink()
-    top = "/".join(name.split("/")[: 3 if name.startswith(("train/n1", "val/n2")) else 2])
-    with pytest.raises(UserError, match=r"found 24 of 3; (left out|without images): ") as refused:
-        imagenet.listed(TINY, str(folder))
-    assert top in str(refused.value)
-
-
-def test_classes_of_one_part_alone_are_named(folder):
-    (folder / "tiny" / "val" / "n2").rename(folder / "tiny" / "val" / "tench")
-    with pytest.raises(UserError, match="in train/ alone: n2; in val/ alone: tench"):
-        imagenet.listed(TINY, str(folder))
-
-
-def test_a_flat_folder_of_validation_images_is_answered_with_how_to_sort_them(folder, monkeypatch):
-    val = folder / "tiny" / "val"
-    for file in list(val.glob("*/*.png")):
-        file.rename(val / f"ILSVRC2012_val_{file.stem}.JPEG")
-        with suppress(OSError):
-            file.parent.rmdir()
-    for ask in (sources.reach, imagenet.listed):
-        with pytest.raises(UserError, match=f"the images in {val} lie in no folders of classes.*valprep.sh"):
-            ask(TINY, str(folder))
-
-
-def test_archives_of_classes_are_to_be_unpacked(folder):
-    train = folder / "tiny" / "train"
-    shutil.rmtree(train)
-    train.mkdir()
-    (train / "n01440764.tar").write_bytes(b"?")
-    with pytest.raises(UserError, match=f"{train} holds archives such as n01440764.tar: unpack each"):
-        sources.reach(TINY, str(folder))
-
-
-def test_photographs_are_counted_where_digests_are_asked_for(folder):
-    assert sources.reach(TINY, str(folder), digests=True) == (f"in {folder / 'tiny'}", "")
-    next((folder / "tiny" / "val").glob("n0/*")).unlink()
-    assert sources.reach(TINY, str(folder)) == (f"in {folder / 'tiny'}", "")
-    with pytest.raises(UserError, match="found 6 of 3"):
-        sources.reach(TINY, str(folder), digests=True)
-
-
-@pytest.mark.parametrize(("harm", "says"), [("file", "found 24 of 3"), ("class", "of 2"), ("folder", "holds no such")])
-def test_a_folder_that_is_not_whole_is_refused(tmp_path, folder, harm, says):
-    train = folder / "tiny" / "train"
-    if harm == "file":
-        next(train.glob("n0/*")).unlink()
-    else:
-        shutil.rmtree(train / "n2" if harm == "class" else train)
-    store = open_store(str(tmp_path / "store"))
-    with pytest.raises(UserError, match=says):
-        prepare.make(store, TINY, Scale(), str(folder))
-    assert store.names("") == []
 
 
 def test_without_a_data_directory_it_says_where_to_put_them(tmp_path):

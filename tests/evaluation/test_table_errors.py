@@ -8,7 +8,6 @@ import pytest
 from support.synthetic import BEST, TABLE_3, cell_of, claims, made, of, papers, result, results
 
 from pipeline.evaluation import frames as tables
-from pipeline.evaluation.headline import headline
 from pipeline.evaluation.intervals import Count, from_number
 from pipeline.evaluation.results import Run, collect
 from pipeline.evaluation.verdicts import verdict
@@ -16,7 +15,6 @@ from pipeline.paper.networks import for_classes
 from pipeline.paper.published_errors import published_error
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import study
-from pipeline.publication.display import records
 from pipeline.records.result import Result
 from pipeline.store.paths import RunFolder
 
@@ -62,41 +60,6 @@ def test_a_cell_at_the_margin_is_called_reproduced_once_in_twenty():
         found = from_number([Count(round(1e4 * error), 1_000_000) for error in draw], claim.error)
         wrong += verdict(True, claim, runs, found)[0] == "reproduced"
     assert wrong / 2_000 == pytest.approx(0.05, abs=0.012)
-
-
-def test_on_another_task_nothing_is_decided():
-    digits = study("digits", 5)
-    made_ = tables.make(digits, results(digits.experiments, lambda e: 3.0, 0.1))
-    assert set(made_["cells"]["verdict"]) == {"not comparable"}
-    assert made_["cells"]["difference"].isna().all()
-    assert set(made_["cells"]["rule"]) == {"one rate"}
-    assert made_["claims"].empty
-    assert headline(digits, {"cells": records(made_["cells"]), "claims": []}).startswith(
-        "12 of 12 networks learned, median error 3.0"
-    )
-    nothing = tables.make(digits, {})
-    assert headline(digits, {"cells": records(nothing["cells"]), "claims": []}).startswith("not known yet")
-
-
-def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_against_print():
-    """Errors far above the paper's, in its order: what compares two networks holds, what names a number is left out."""
-    quarter = study("quarter", 5)
-
-    def truth(e):
-        return 20 + published_error(e.network.name).error + (0 if e.recipe.lr == BEST else 5)
-
-    made_ = tables.make(quarter, results(quarter.wanted, truth, 0.05))
-    assert set(made_["cells"]["verdict"]) == {"not comparable"}
-    assert made_["cells"]["difference"].isna().all()
-    verdicts = claims(made_)
-    assert {number: verdicts[number] for number in (1, 2, 3, 4, 6, 7)} == {
-        1: "not comparable", 2: "holds at this scale", 3: "holds at this scale", 4: "holds at this scale",
-        6: "holds at this scale", 7: "not comparable",
-    }  # fmt: skip
-    because = made_["claims"].query("claim == 5")["because"].iloc[0]
-    assert because.startswith("at a quarter of the width, 30 of 350 epochs: ")
-    assert "comparisons with numbers in print are left out (1)" in because
-    assert not made_["claims"]["comparison"].str.contains("Deeply").any()
 
 
 @pytest.mark.parametrize(("lost", "outcomes"), [(4, "1 done, 4 diverged"), (1, "4 done, 1 diverged")])
@@ -165,14 +128,6 @@ def test_the_two_rules_stand_side_by_side_and_flattery_is_measured():
     assert len(rates) == 48
 
 
-def test_what_has_not_run_is_said():
-    row = cell_of(tables.make(TABLE_3, {}))
-    assert row["verdict"] == "not run"
-    assert "cannot choose" in row["because"]
-    assert pd.isna(row["error"])
-    assert row["paper_error"] == 9.08
-
-
 def test_three_seeds_decide_nothing():
     have = results(TABLE_3.wanted, papers(), 0.1)
     for e in of("all-cnn-c", lambda e: e.seed > 2):
@@ -231,28 +186,6 @@ def test_other_differences_of_origin_are_shown():
     assert len(row["whitening_sha256"].split(", ")) == 2
 
 
-def test_table_4_has_the_papers_row_and_ours():
-    rows = made(std=0.05)["neighbours"]
-    panel = rows[rows["panel"] == "CIFAR-10 without augmentation"]
-    assert panel["error"].iloc[:4].tolist() == [11.68, 10.41, 9.69, 9.08]
-    ours = panel[panel["source"].str.startswith("this reproduction")]
-    assert panel["method"].iloc[3:].tolist() == ["ALL-CNN (Ours)", *["ALL-CNN, reproduced"] * 2]
-    assert ours["verdict"].tolist() == ["reproduced", "reproduced"]
-    assert set(rows[rows["panel"] == "CIFAR-100"].tail(1)["verdict"]) == {"not run"}
-
-
-def test_the_whole_paper_is_the_sum_of_its_studies():
-    whole = study("all")
-    found = tables.make(whole, results(whole.wanted, lambda e: 10.0, 0.01))
-    keys = ["network", "dataset", "augmented", "rule"]
-    assert not found["cells"].duplicated(keys).any()
-    assert "cifar10-held-out" not in set(found["cells"]["dataset"])  # what only chooses rates has a column in theirs
-    assert found["rates"]["held_out_error"].notna().any()
-    assert {"table-3", "augmented"} <= {p.name for p in whole.parts}
-    assert set(made()["cells"]["network"]) <= set(found["cells"]["network"])
-    assert set(claims(found).values()) <= {"holds", "contradicted", "inconclusive", "no number"}
-
-
 def test_a_crash_says_nothing_of_a_learning_rate():
     """The best rate's run with seed 0 crashed: no other is chosen in its place."""
     have = results(TABLE_3.wanted, papers(), 0.1)
@@ -279,15 +212,6 @@ def test_a_network_is_called_diverged_when_all_its_rates_are():
     assert (cell_of(found)["verdict"], claims(found)[3]) == ("diverged", "inconclusive")
 
 
-def test_the_large_network_is_compared_with_a_recipe_of_our_choice_and_that_is_said():
-    large = study("large", 5)
-    found = tables.make(large, results(large.wanted, lambda e: 4.41, 0.02))
-    [row] = found["cells"].to_dict("records")
-    assert (row["verdict"], row["paper_support"]) == ("reproduced", "memory")
-    assert "another author's" in row["because"]
-    assert "another author's" in found["claims"].query("claim == 11")["because"].iloc[0]
-
-
 def test_results_are_those_the_store_holds(store):
     one, two = study("smoke").experiments
     store.write_json(RunFolder(one.id).result, result(one, 3.0).plain())
@@ -302,11 +226,3 @@ def test_a_crashed_run_has_told_no_digest_and_mixes_with_nothing():
     }
     [cell] = tables.make(study("imagenet", 2), have)["cells"].to_dict("records")
     assert (cell["verdict"], cell["seeds"], cell["outcomes"]) == ("inconclusive", 1, "1 done, 1 crashed")
-
-
-def test_nothing_was_chosen_on_the_errors_of_cifar_100():
-    hundred = study("cifar-100")
-    rates = tables.make(hundred, results(hundred.wanted, lambda e: 30.0 + e.recipe.lr, 0.1))["rates"]
-    assert rates["by_paper"].any()
-    assert rates["flatters"].isna().all()
-    assert rates["held_out_error"].isna().all()

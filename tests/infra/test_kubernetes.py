@@ -1,6 +1,5 @@
 """infra/kubernetes without a cluster: its files among each other, and its fields by the schemas."""
 
-import functools
 import json
 import re
 import subprocess
@@ -9,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-TOOLS = Path.home() / ".cache/strive/kubernetes"  # .ci/kubernetes puts them there
+from support.kubernetes_schemas import TOOLS, core, kuberay, local
 
 
 @pytest.fixture(scope="module")
@@ -180,40 +178,6 @@ def rendered(folder, tmp_path_factory) -> Path:
     return file
 
 
-@functools.cache
-def _core() -> dict:
-    definitions = json.loads((TOOLS / "core/_definitions.json").read_text())["$defs"]
-    return _local(definitions)
-
-
-def _local(thing):
-    """A schema whose references lead to its own $defs."""
-    if isinstance(thing, dict):
-        kept = {name: _local(value) for name, value in thing.items() if not isinstance(value, str) or name != "$id"}
-        if isinstance(kept.get("$ref"), str):
-            kept["$ref"] = "#/$defs/" + kept["$ref"].rsplit("/", 1)[1]
-        return kept
-    return [_local(item) for item in thing] if isinstance(thing, list) else thing
-
-
-def _strict(thing):
-    """KubeRay's schema, refusing what it does not name."""
-    if isinstance(thing, dict):
-        closed = {name: _strict(value) for name, value in thing.items()}
-        if isinstance(closed.get("properties"), dict) and "x-kubernetes-preserve-unknown-fields" not in closed:
-            closed.setdefault("additionalProperties", False)
-        return closed
-    return [_strict(item) for item in thing] if isinstance(thing, list) else thing
-
-
-def _kuberay() -> dict:
-    loaded = yaml.load((TOOLS / "rayclusters.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    [schema] = [v["schema"]["openAPIV3Schema"] for v in loaded["spec"]["versions"] if v["name"] == "v1"]
-    schema = _strict(schema)
-    schema["properties"]["metadata"] = {"type": "object"}
-    return schema
-
-
 @pytest.fixture(scope="module")
 def kubeconform(rendered):
     """Runs kubeconform on a file; every schema is a file here, no network is asked."""
@@ -221,12 +185,12 @@ def kubeconform(rendered):
         pytest.skip("no kubeconform: .ci/kubernetes build fetches it")
     schemas = rendered.parent / "schemas"
     schemas.mkdir()
-    (schemas / "raycluster-ray-v1.json").write_text(json.dumps(_kuberay()))
+    (schemas / "raycluster-ray-v1.json").write_text(json.dumps(kuberay()))
     for file in (TOOLS / "core").glob("*.json"):
         if re.fullmatch(
             r"(namespace|serviceaccount|configmap|deployment|poddisr\w+|networkpolicy)(-\w+)?-v1", file.stem
         ):
-            schema = _local(json.loads(file.read_text())) | {"$defs": _core()}
+            schema = local(json.loads(file.read_text())) | {"$defs": core()}
             (schemas / file.name).write_text(json.dumps(schema))
 
     def run(file: Path) -> subprocess.CompletedProcess:

@@ -1,46 +1,32 @@
-"""Laws of what is published: nothing changes when nothing has changed, the page is whole and alone, a pull is exact."""
+"""Laws of what is published: nothing changes when nothing has changed, the page is whole and alone."""
 
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from support import browser
+from support.finished import SMOKE, train
 from support.synthetic import result, results
 
-from flows.cli import figures
-from pipeline.errors import UserError
 from pipeline.evaluation import frames as tables
 from pipeline.evaluation.proofs import proof_of
 from pipeline.evaluation.results import collect
 from pipeline.evaluation.schema import FILES, TABLES
-from pipeline.numerics.reference_loop import Epoch
 from pipeline.paper.published_errors import published_error
 from pipeline.plan.studies import study
-from pipeline.publication import curves, formats, latest, plots, pull
+from pipeline.publication import curves, formats, latest
 from pipeline.publication import page as report
 from pipeline.publication.publish import publish as publish_study
-from pipeline.records.dataset import StoredObject
-from pipeline.records.published import Edition, FileList
+from pipeline.records.published import Edition
 from pipeline.records.result import Result
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder, StudyFolder
-from pipeline.training import history
 
-TABLE_3, SMOKE = study("table-3"), study("smoke")
+TABLE_3 = study("table-3")
 EDITION = Edition(digest="edition", files={})
-
-
-def train(store, experiment, error):
-    """A finished run in the store, without the training."""
-    epochs = [Epoch(n, 0.05, 1.0, 500 - n, 1000, *((90 - n, 100) if n % 2 else (None, None)), 1.0) for n in range(20)]
-    run = RunFolder(experiment.id)
-    history.write(store, run, 1, epochs)
-    store.write_json(run.result, result(experiment, error, digests={"model": "m", "dataset": "d"}).plain())
-    store.write(f"{run.top}/figures/guided-backprop.png", b"a picture")
 
 
 def publish(store, study):
@@ -54,22 +40,6 @@ def publish(store, study):
 
 def contents(store):
     return {name: store.read(name) for name in store.names("")}
-
-
-def trained(store):
-    for number, experiment in enumerate(SMOKE.experiments):
-        train(store, experiment, 3.0 + number)
-    return store
-
-
-@pytest.fixture
-def smoke(tmp_path):
-    return trained(open_store(str(tmp_path / "store")))
-
-
-@pytest.fixture
-def anywhere(store):
-    return trained(store)
 
 
 def test_publishing_twice_changes_no_byte(smoke):
@@ -136,73 +106,6 @@ def test_one_line_of_pandas_reads_the_table(anywhere):
     publish(anywhere, SMOKE)
     frame = pd.read_parquet(anywhere.url_of(StudyFolder("smoke").table("parquet")))
     assert frame["error"].tolist() == [3.0, 4.0]
-
-
-def test_a_pull_is_exact_and_is_gone_on_with(anywhere, tmp_path):
-    publish(anywhere, SMOKE)
-    to = tmp_path / "here"
-    first = pull.pull(anywhere, "smoke", to)
-    files = pull.listed(anywhere, "smoke") or {}
-    assert first.fetched == len(files)
-    assert {name: (to / name).read_bytes() for name in files} == {name: anywhere.read(name) for name in files}
-    assert f"{RunFolder(SMOKE.experiments[0].id).top}/figures/guided-backprop.png" in files
-    assert not any("editions/" in name for name in files)
-    (to / "studies/smoke/table.csv").unlink()
-    (to / "studies/smoke/table.md").write_text("broken off")
-    again = pull.pull(anywhere, "smoke", to)
-    assert (again.fetched, again.kept) == (2, len(files) - 2)
-    assert (to / "studies/smoke/table.md").read_bytes() == anywhere.read("studies/smoke/table.md")
-
-
-def test_a_pull_of_what_is_not_what_the_list_names_is_refused(smoke, tmp_path):
-    with pytest.raises(UserError, match="strive reproduce smoke"):
-        pull.pull(smoke, "smoke", tmp_path)
-    publish(smoke, SMOKE)
-    smoke.write("studies/smoke/table.csv", b"something else")
-    with pytest.raises(UserError, match=r"table.csv is not what the study's list names"):
-        pull.pull(smoke, "smoke", tmp_path)
-    assert not (tmp_path / "studies/smoke/table.csv").exists()
-
-
-def test_a_gallery_that_is_hung_anew_can_be_pulled(smoke, tmp_path):
-    publish(smoke, SMOKE)
-    where = figures.publish_gallery(smoke, SMOKE)
-    smoke.write(f"{RunFolder(SMOKE.experiments[0].id).figures}/more.png", b"another picture")
-    assert figures.publish_gallery(smoke, SMOKE) == where
-    pull.pull(smoke, "smoke", tmp_path)
-    assert (tmp_path / StudyFolder("smoke").gallery).is_file()
-    assert (tmp_path / RunFolder(SMOKE.experiments[0].id).figures / "more.png").is_file()
-
-
-def test_a_pull_to_what_is_no_folder_is_refused(smoke, tmp_path):
-    publish(smoke, SMOKE)
-    (tmp_path / "file").write_bytes(b"")
-    for to in (tmp_path / "file", Path("s3://bucket/prefix")):
-        with pytest.raises(UserError, match="no folder"):
-            pull.pull(smoke, "smoke", to)
-
-
-@pytest.mark.parametrize("path", ["studies/smoke/../../../outside", "/outside"])
-def test_a_list_that_names_files_outside_is_refused(smoke, tmp_path, path):
-    publish(smoke, SMOKE)
-    files = pull.listed(smoke, "smoke") or {}
-    smoke.write_record(StudyFolder("smoke").files, FileList(files=files | {path: StoredObject("", 0)}))
-    with pytest.raises(UserError, match="nothing was fetched"):
-        pull.pull(smoke, "smoke", tmp_path / "a" / "here")
-    assert not (tmp_path / "a").exists()
-
-
-def test_curves_of_runs_that_ended_early_stand_apart():
-    """Four seeds fall by one a epoch, a fifth ends at the tenth: it moves neither the mean nor the band."""
-
-    def line(epochs):
-        counted = np.arange(1.0, epochs + 1)
-        return curves.Curve((counted, 90 - counted), (counted, 80 - counted))
-
-    plot = plots.learning([plots.Panel("a cell", [line(40), line(10), line(40)], None)])
-    assert plot.alt == "a cell: test error goes from 79.0 to 40.0 %; 1 of 3 runs ended early."
-    whole_ones, early = plots.Panel("", [line(40), line(10)], None).by_length()
-    assert (len(whole_ones[0].test[0]), len(early[0].test[0])) == (40, 10)
 
 
 class Page(HTMLParser):
@@ -292,36 +195,10 @@ def test_curves_are_the_histories(smoke):
     np.testing.assert_allclose(curve.test[1], [90 - n for n in range(1, 20, 2)])
 
 
-def test_long_curves_are_thinned_and_keep_their_ends(store):
-    one = SMOKE.experiments[0]
-    history.write(store, RunFolder(one.id), 1, [Epoch(n, 0.1, 1.0, n, 1000, n, 1000, 1.0) for n in range(350)])
-    epochs, errors = curves.curves(store, {one.id: result(one, 3.0)}, [one.id])[one.id].test
-    assert len(epochs) <= curves.POINTS
-    assert (epochs[0], epochs[-1], errors[-1]) == (1, 350, 34.9)
-
-
 def test_a_damaged_history_costs_its_curve_alone(smoke):
     one, two = SMOKE.experiments
     smoke.write(RunFolder(one.id).history(1), b"no parquet")
     assert list(curves.curves(smoke, collect(smoke, [one, two]), [one.id, two.id])) == [two.id]
-
-
-def test_the_forest_has_a_mark_where_the_difference_is(tmp_path):
-    """matplotlib draws differences -1, 0 and 2 at places whose distances are as 1 to 2."""
-    rows = [
-        {"network": n, "dataset": "cifar10", "augmented": False, "rule": "one rate", "difference": d,
-         "difference_low": d - 0.1, "difference_high": d + 0.1}
-        for n, d in (("a", -1.0), ("b", 0.0), ("c", 2.0))
-    ]  # fmt: skip
-    svg = plots.forest(rows).svg
-    x = [float(found) for found in re.findall(r'<use xlink:href="#C0_[^"]*" x="([\d.]+)"', svg)] or [
-        float(found)
-        for found in re.findall(r'<use xlink:href="#[^"]*" x="([\d.]+)" y="[\d.]+" style="fill: var\(--first', svg)
-    ]
-    assert len(x) == 3
-    assert (x[2] - x[1]) / (x[1] - x[0]) == pytest.approx(2, rel=1e-3)
-    assert "#0102" not in svg  # every color has become a variable of the page
-    assert "var(--" not in plots.forest(rows).alone()
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
@@ -354,19 +231,3 @@ def test_the_page_of_an_own_study_is_not_called_a_reproduction(tmp_path):
     assert "The paper gives" not in page
     assert '<b class="no-number">2</b>trained; nothing is in print to compare them with' in page
     assert "the paper says" not in store.read(StudyFolder("mine").object("claims.md")).decode()
-
-
-def test_letters_are_as_large_in_a_figure_of_two_panels_as_of_twelve():
-    def scale(count):
-        curve = curves.Curve(train=([1, 2], [50.0, 20.0]), test=([1, 2], [60.0, 30.0]))
-        svg = plots.learning([plots.Panel(f"n{n}", [curve], None) for n in range(count)]).svg
-        rem, inches = re.search(r"max-width:([\d.]+)rem", svg)[1], re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]
-        return float(rem) / float(inches)
-
-    assert scale(2) == pytest.approx(scale(12), rel=0.01)
-
-
-def test_an_error_of_zero_is_drawn():
-    """A logarithm would leave it out."""
-    curve = curves.Curve(train=([1, 2], [50.0, 0.0]), test=([1, 2], [60.0, 0.0]))
-    assert ">0<" in re.sub(r"\s", "", plots.learning([plots.Panel("n", [curve], None)]).svg)

@@ -9,34 +9,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import spearmanr
-from skimage.metrics import structural_similarity
-from support.looked import TEST, experiment, finish, raw
+from support.looked import experiment, finish, raw
 
 from pipeline.data import sources
-from pipeline.errors import UserError
 from pipeline.numerics.saliency.attribution import Target
 from pipeline.paper.receptive_fields import receptive_fields
-from pipeline.plan.studies import study
-from pipeline.records.result import Digests, Result
+from pipeline.records.result import Result
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder
-from pipeline.visualization import gallery, render, sanity_checks, upload
+from pipeline.visualization import gallery, render, upload
 from pipeline.visualization.catalogue import (
     RenderRequest,
-    check_request,
-    chosen_runs,
     missing,
-    parse_images,
     picture,
     pictures,
 )
 from pipeline.visualization.explained_model import ExplainedModel
-from pipeline.visualization.png import around_gray, of_images, of_maps, sheet, wrapped
+from pipeline.visualization.png import around_gray
 
 ONE = experiment()
 SMALL = RenderRequest(images=4, channels=2, top=3, sanity=3)
-NONE = Digests(model="", dataset="")
 
 
 @pytest.fixture(autouse=True)
@@ -53,10 +45,6 @@ def finished(tmp_path_factory):
         finish(store, ONE)
         rate = render.render_here(store, [(ONE, missing(store, ONE, digests(store), SMALL))])
     return store, rate
-
-
-def result_of(wrong, seen):
-    return Result(outcome="done", attempt=1, wrong=wrong, seen=seen)
 
 
 def digests(store, this=ONE):
@@ -169,54 +157,6 @@ def test_pooled_networks_show_switches_and_all_convolutional_ones_pools_put_in_a
     assert not torch.equal(with_, without)
 
 
-def test_colors_are_symmetric_around_gray_and_know_no_method():
-    maps = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(around_gray(maps) - 0.5, 0.5 - around_gray(-maps))
-    torch.testing.assert_close(around_gray(maps), around_gray(1000 * maps))
-    assert (around_gray(torch.zeros(1, 3, 4, 4)) == 0.5).all()
-    full = ((around_gray(maps) == 0) | (around_gray(maps) == 1)).flatten(1).float().mean(1)
-    assert ((full > 0.004) & (full < 0.006)).all()
-
-
-def test_tiles_are_where_the_grid_says():
-    values = torch.rand(5, 3, 40, 40)
-    png, grid = sheet(wrapped(of_images(values), 3))
-    assert (grid.rows, grid.columns) == (2, 3)
-    pixels = np.asarray(Image.open(io.BytesIO(png)))
-    times = grid.tile // 40
-    for n in range(5):
-        shown = tile(pixels, grid.plain(), n // 3, n % 3)[::times, ::times, :3]
-        np.testing.assert_array_equal(shown, (values[n] * 255).round().byte().permute(1, 2, 0).numpy())
-    assert (tile(pixels, grid.plain(), 1, 2) == 0).all()  # nothing there: transparent
-    assert of_maps(torch.randn(1, 3, 8, 8))[0].shape == (8, 8, 4)
-
-
-def test_likeness_is_scipys_and_scikit_images():
-    draw = torch.Generator().manual_seed(0)
-    one, two = torch.randn(4, 3, 16, 16, generator=draw), torch.randn(4, 3, 16, 16, generator=draw)
-    two[:2] += one[:2]
-    two[3] = 0  # blank: left out
-    found = sanity_checks.map_similarity("guided", "conv1", sanity_checks.views(one), sanity_checks.views(two))
-    rho = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(one[:3].numpy(), two[:3].numpy(), strict=True)]
-    sizes = [
-        spearmanr(np.abs(a).ravel(), np.abs(b).ravel()).statistic
-        for a, b in zip(one[:3].numpy(), two[:3].numpy(), strict=True)
-    ]
-    ssim = [
-        structural_similarity(a, b, data_range=1.0, channel_axis=0)
-        for a, b in zip(around_gray(one[:3]).numpy(), around_gray(two[:3]).numpy(), strict=True)
-    ]
-    expected = [np.mean(values) for values in (rho, sizes, ssim)]
-    assert [found.spearman, found.spearman_abs, found.ssim] == pytest.approx(expected, abs=1e-4)
-    assert found.blank == 1
-    same = sanity_checks.map_similarity("guided", "conv1", sanity_checks.views(one), sanity_checks.views(one))
-    assert (same.spearman, same.spearman_abs, same.ssim) == (1, 1, 1)
-    nothing = sanity_checks.map_similarity(
-        "guided", "conv1", sanity_checks.views(one), sanity_checks.views(torch.zeros_like(one))
-    )
-    assert (nothing.spearman, nothing.blank) == (None, 4)
-
-
 def test_a_killed_drawing_goes_on_and_leaves_the_same_pictures(finished, tmp_path, monkeypatch):
     whole, _ = finished
     store = open_store(str(tmp_path))
@@ -279,69 +219,6 @@ def test_a_store_that_fails_ends_the_drawing_with_its_error(finished, monkeypatc
     monkeypatch.setattr(upload.Uploads, "_write", fails)
     with pytest.raises(OSError, match="no space left"):
         render.render_here(store, [(ONE, pictures(ONE.network, SMALL))])
-
-
-def test_images_are_named_in_three_ways():
-    assert parse_images("10") == 10
-    assert parse_images("0:5") == (0, 1, 2, 3, 4)
-    assert parse_images("7,3, 10:16:2,3") == (7, 3, 10, 12, 14)
-    for text in ("", "x", "5:", "-3", "0:5:0", "9:3", "1.5"):
-        with pytest.raises(UserError, match="--images"):
-            parse_images(text)
-
-
-def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
-    short, long = (
-        {p.name(NONE) for p in pictures(ONE.network, RenderRequest(tuple(range(n)), kinds=("maps",)))}
-        for n in (200, 300)
-    )
-    assert len(short) == 2 * 4
-    assert short < long
-
-
-@pytest.mark.parametrize(
-    ("change", "hint"),
-    [
-        ({"methods": ("guidde",)}, "Did you mean guided"),
-        ({"methods": ()}, "a method"),
-        ({"part": "trian"}, "Did you mean train"),
-        ({"precision": "bfloat"}, "Did you mean bfloat16"),
-        ({"kinds": ("pattern",)}, "Did you mean patterns"),
-        ({"top": 0}, "--top"),
-        ({"layers": ("conv99",)}, "unknown layer 'conv99'"),
-        ({"images": 0}, "--images 0"),
-        ({"images": 101}, "0:1000"),
-        ({"images": TEST + 1}, f"has {TEST} test images"),
-        ({"images": (3, TEST)}, f"no image {TEST}"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(change, hint):
-    with pytest.raises(UserError, match=hint):
-        check_request([ONE], RenderRequest(**change))
-
-
-def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
-    digits = study("digits", 3)
-    results = {e.id: result_of(3, 355) for e in digits.experiments if e.seed > 0}
-    assert [e.seed for e in chosen_runs(digits, results)] == [1] * 12
-    table = study("table-3", 1)
-    some = {
-        e.id: Result(outcome="done", attempt=1, wrong=int(1000 * e.recipe.lr), seen=1000) for e in table.experiments
-    }
-    best = chosen_runs(table, some)
-    assert len(best) == 12
-    assert {e.recipe.lr for e in best} == {0.01}
-
-
-def test_small_work_stays_in_this_process_and_large_work_is_split():
-    assert render.is_small([(ONE, pictures(ONE.network, RenderRequest()))])
-    full = study("table-3", 1).experiments[0]
-    many = RenderRequest(tuple(range(2000)), kinds=("maps", "strongest"))
-    work = [(full, pictures(full.network, many))]
-    assert not render.is_small(work)
-    portions = list(render._portions(work))
-    assert sorted(p.name(NONE) for _, part in portions for p in part) == sorted(p.name(NONE) for p in work[0][1])
-    assert len(portions) == 2000 // (100 * render.BLOCKS) + 1
 
 
 def test_pictures_and_their_page_reach_either_kind_of_store(store):

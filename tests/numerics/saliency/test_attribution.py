@@ -1,4 +1,4 @@
-"""Witnesses: the numbers of Figure 1b, captum, autograd, a max-pool by hand, transposed convolutions."""
+"""Witnesses: the numbers of Figure 1b, captum, autograd, a max-pool by hand."""
 
 import copy
 import warnings
@@ -11,11 +11,9 @@ from torch import nn
 from pipeline.errors import UserError
 from pipeline.numerics.initialization import initialize
 from pipeline.numerics.model import build
-from pipeline.numerics.saliency.attribution import Target, attributions, explained, maps, patterns
+from pipeline.numerics.saliency.attribution import Target, attributions, explained, maps
 from pipeline.numerics.saliency.backward_rules import BackwardRule, with_backward_rule
-from pipeline.numerics.saliency.crops import output_name
 from pipeline.paper.networks import TWELVE, narrow
-from pipeline.paper.receptive_fields import receptive_fields
 from pipeline.paper.relu_rules import RULES
 
 BELOW = torch.tensor([[1.0, -1, 5], [2, -5, -7], [-3, 2, 4]])
@@ -227,29 +225,3 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
 def test_a_target_that_is_not_there_is_refused(target, rule, hint):
     with pytest.raises(UserError, match=hint):
         maps(network("all-cnn-c"), IMAGES, target, rule)
-
-
-def test_patterns_of_the_first_layer_are_its_filters():
-    network_, model = TWELVE["model-a"], network("model-a", 1)
-    first = receptive_fields(narrow(network_, 1))["conv1"]
-    found = patterns(model, output_name(first), torch.arange(96), (16, 16), IMAGES[0])
-    top = first.box((16, 16))[0]
-    window = slice(top, top + first.step.receptive)
-    torch.testing.assert_close(found[:, :, window, window], model.get_submodule(f"conv{first.number}").weight.detach())
-    assert found.count_nonzero() == model.get_submodule(f"conv{first.number}").weight.count_nonzero()
-
-
-def test_patterns_are_transposed_convolutions_with_rectifiers_between_and_look_at_no_image():
-    model = network("all-cnn-c", 12)
-    third = receptive_fields(narrow(TWELVE["all-cnn-c"], 12))["conv3"]
-    convs = [m for m in model if isinstance(m, nn.Conv2d)][:3]
-    signal = torch.zeros(8, 8, 16, 16)
-    signal[torch.arange(8), torch.arange(8), 8, 8] = 1
-    with torch.no_grad():
-        for conv in reversed(convs):
-            out = conv.stride[0] - 1
-            signal = F.conv_transpose2d(signal.relu(), conv.weight, None, conv.stride, conv.padding, out)
-    found = patterns(model, output_name(third), torch.arange(8), (8, 8), IMAGES[0])
-    torch.testing.assert_close(found, signal)
-    target = Target(torch.arange(8), output_name(third), torch.tensor([[8, 8]]).expand(8, 2))
-    assert torch.equal(found, maps(model, torch.randn(8, 3, 32, 32), target, "deconvnet", switches=False))

@@ -1,0 +1,86 @@
+"""Which pictures are asked for: of which runs, images and layers, and what cannot be drawn."""
+
+import pytest
+from support.looked import TEST, experiment
+
+from pipeline.errors import UserError
+from pipeline.plan.studies import study
+from pipeline.records.result import Digests, Result
+from pipeline.visualization import render
+from pipeline.visualization.catalogue import (
+    RenderRequest,
+    check_request,
+    chosen_runs,
+    parse_images,
+    pictures,
+)
+
+ONE = experiment()
+NONE = Digests(model="", dataset="")
+
+
+def result_of(wrong, seen):
+    return Result(outcome="done", attempt=1, wrong=wrong, seen=seen)
+
+
+def test_images_are_named_in_three_ways():
+    assert parse_images("10") == 10
+    assert parse_images("0:5") == (0, 1, 2, 3, 4)
+    assert parse_images("7,3, 10:16:2,3") == (7, 3, 10, 12, 14)
+    for text in ("", "x", "5:", "-3", "0:5:0", "9:3", "1.5"):
+        with pytest.raises(UserError, match="--images"):
+            parse_images(text)
+
+
+def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
+    short, long = (
+        {p.name(NONE) for p in pictures(ONE.network, RenderRequest(tuple(range(n)), kinds=("maps",)))}
+        for n in (200, 300)
+    )
+    assert len(short) == 2 * 4
+    assert short < long
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"methods": ("guidde",)}, "Did you mean guided"),
+        ({"methods": ()}, "a method"),
+        ({"part": "trian"}, "Did you mean train"),
+        ({"precision": "bfloat"}, "Did you mean bfloat16"),
+        ({"kinds": ("pattern",)}, "Did you mean patterns"),
+        ({"top": 0}, "--top"),
+        ({"layers": ("conv99",)}, "unknown layer 'conv99'"),
+        ({"images": 0}, "--images 0"),
+        ({"images": 101}, "0:1000"),
+        ({"images": TEST + 1}, f"has {TEST} test images"),
+        ({"images": (3, TEST)}, f"no image {TEST}"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(change, hint):
+    with pytest.raises(UserError, match=hint):
+        check_request([ONE], RenderRequest(**change))
+
+
+def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
+    digits = study("digits", 3)
+    results = {e.id: result_of(3, 355) for e in digits.experiments if e.seed > 0}
+    assert [e.seed for e in chosen_runs(digits, results)] == [1] * 12
+    table = study("table-3", 1)
+    some = {
+        e.id: Result(outcome="done", attempt=1, wrong=int(1000 * e.recipe.lr), seen=1000) for e in table.experiments
+    }
+    best = chosen_runs(table, some)
+    assert len(best) == 12
+    assert {e.recipe.lr for e in best} == {0.01}
+
+
+def test_small_work_stays_in_this_process_and_large_work_is_split():
+    assert render.is_small([(ONE, pictures(ONE.network, RenderRequest()))])
+    full = study("table-3", 1).experiments[0]
+    many = RenderRequest(tuple(range(2000)), kinds=("maps", "strongest"))
+    work = [(full, pictures(full.network, many))]
+    assert not render.is_small(work)
+    portions = list(render._portions(work))
+    assert sorted(p.name(NONE) for _, part in portions for p in part) == sorted(p.name(NONE) for p in work[0][1])
+    assert len(portions) == 2000 // (100 * render.BLOCKS) + 1
