@@ -1,8 +1,10 @@
-"""One real reproduction of the study `smoke`, shared by the tests that look at what it leaves."""
+"""One real reproduction of the study `smoke`, shared by the tests that look at what it leaves; a server for flows."""
 
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 from support.processes import Answer, strive
 
@@ -32,3 +34,19 @@ def reproduced(tmp_path_factory) -> tuple[Path, Answer]:
     answer = strive(*words, env=env, cwd=here)
     assert answer.code == 0, answer.err
     return store, answer
+
+
+@pytest.fixture(scope="module")
+def harness():
+    """A Prefect server on a database of its own, for the flows that a module calls."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with ExitStack() as stack:
+        for left in (2, 1, 0):
+            try:
+                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+                break
+            except httpx.RemoteProtocolError:  # Ray, in another test, took the port that the harness had found free
+                if not left:
+                    raise
+        yield
