@@ -1,5 +1,6 @@
 """Ray Train, imported here alone: workers that train by themselves, and one experiment on many workers together."""
 
+import os
 import time
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
@@ -10,9 +11,12 @@ from pipeline.runtime.ray_cluster import Placement, rooms  # before Ray: it sets
 from pipeline.runtime.ray_workers import cause
 
 # isort: split
+import psutil
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, get_context
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch.config import _TorchBackend
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.util import get_node_ip_address
 
 from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
@@ -40,6 +44,7 @@ def train_together(experiment: Experiment, store_url: str, placement: Placement)
     with TemporaryDirectory(prefix="strive-ray-") as notes:
         TorchTrainer(
             _group_worker(name, experiment, store_url),
+            torch_config=Torch(),
             scaling_config=_scaling(placement),
             run_config=_run_config(name, experiment, store_url, notes),
         ).fit()
@@ -70,6 +75,30 @@ def _run_config(name: str, experiment: Experiment, store_url: str, notes: str) -
         failure_config=FailureConfig(max_failures=10 * MAX_FAILURES),
         callbacks=[RecordWorkerDeath(name, experiment, store_url)],
     )
+
+
+class Torch(TorchConfig):
+    """Torch's process group between the addresses that Ray's nodes have.
+
+    Gloo takes the address that a host's own name has, which on many machines is the loopback's.
+    """
+
+    @property
+    def backend_cls(self) -> type:
+        return _ByAddress
+
+
+class _ByAddress(_TorchBackend):
+    def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
+        worker_group.execute(_use_interface_of_node)
+        super().on_start(worker_group, backend_config)
+
+
+def _use_interface_of_node() -> None:
+    address = get_node_ip_address()
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(one.address == address for one in addresses):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
 def _group_worker(fleet: str, experiment: Experiment, store_url: str) -> Callable[[], None]:
