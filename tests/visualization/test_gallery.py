@@ -153,8 +153,14 @@ def test_a_person_clicks_through_it(hung):
         assert page.evaluate(panels) == [RUNS[0].id]
         assert page.evaluate("document.querySelectorAll('.tile').length") == 3
         assert "of class 1" in page.evaluate("document.querySelector('.tile').alt")
+        assert page.errors == []
 
-        # layer and unit of the strongest patches
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
+def test_a_person_chooses_layer_and_unit_of_the_strongest_patches(hung):
+    store, path = hung
+    with browser.browser() as page:
+        page.open(f"file://{store.url_of(path)}")
         page.evaluate(CLICK.format("#view-strongest"))
         caption = "document.querySelector('.panel figcaption').textContent"
         first = page.evaluate(caption)
@@ -166,7 +172,7 @@ def test_a_person_clicks_through_it(hung):
         page.evaluate(choose.format("document.querySelector('#picks select')", 1))
         assert page.evaluate(caption) != layer
 
-        # of them too
+        # the address holds them too
         shown, address = page.evaluate(caption), page.evaluate("location.href")
         page.open("about:blank")
         page.open(address)
