@@ -57,3 +57,33 @@ def test_two_processes_train_as_one_would(tmp_path):
         assert (ours - weights_of(one.model)).norm() < near * (weights_of(one.model) - begin).norm()
         assert [row[0] for row in rows] == pytest.approx([row.train_loss for row in alone], rel=max(near / 3, 1e-5))
         assert [(row[2], row[4]) for row in rows] == [(row.train_seen, row.test_seen) for row in alone]
+
+
+LEAVES = """
+import os, sys
+import torch
+from pipeline.numerics.process_group import PeerLost, ProcessGroup
+rank, meeting = int(sys.argv[1]), sys.argv[2]
+torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+workers = ProcessGroup(rank, 2)
+assert workers.all_reduce_int(rank + 1) == 3
+if rank == 1:
+    os.kill(os.getpid(), 9)
+try:
+    workers.all_reduce_int(1)
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_worker_that_lost_another_says_so(tmp_path):
+    """By an OSError: what is trained is not to blame (training/attempts.py)."""
+    words = [sys.executable, "-c", LEAVES]
+    first, second = (
+        subprocess.Popen([*words, str(rank), str(tmp_path / "meeting")], stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    )
+    said, _ = first.communicate(timeout=200)
+    second.communicate(timeout=20)
+    assert second.returncode == -9
+    assert said.strip() == "PeerLost"
