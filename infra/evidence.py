@@ -105,8 +105,8 @@ def keep(names: list[str]) -> None:
             print(name)
         for experiment in study(name).wanted:
             run = RunFolder(experiment.id)
-            if not store.exists(run.result):
-                continue
+            if not store.exists(run.result) or (RESULTS / run.result).exists():
+                continue  # what lies in results/ was verified when it came there, and may have rounded weights alone
             if name in WITHOUT_WEIGHTS:
                 why = f"networks of {name} are of no use afterwards"
                 (RESULTS / run.top).mkdir(parents=True, exist_ok=True)
@@ -179,6 +179,10 @@ def main() -> None:
         case "start":
             start(given.commit, given.data_dir, given.workers)
         case "stop":
+            if unknown := [run for run in given.checkpoint if not (STORE / "runs" / run).is_dir()]:
+                parser.error(
+                    f"{STORE} has no run {', '.join(unknown)}: --checkpoint takes the name of a folder in its runs/"
+                )
             stop(given.checkpoint)
         case "collect":
             collect()
