@@ -134,6 +134,7 @@ def test_tasks_write_the_bytes_that_one_process_writes(tmp_path, folder, expecte
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_damaged_photograph_is_named_in_a_sentence_and_all_other_shards_are_kept(tmp_path, folder, expected):
     store = open_store(str(tmp_path / "store"))
     bad = shards(folder)[5]
@@ -159,6 +160,7 @@ def test_a_damaged_photograph_is_named_in_a_sentence_and_all_other_shards_are_ke
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_preparation_that_was_killed_goes_on_from_the_shards_that_are_there(tmp_path, folder):
     """Of large photographs, so that there is time to kill driver and workers once three shards are there."""
     for n, file in enumerate(sorted(folder.rglob("*.png"))):

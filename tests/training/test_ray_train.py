@@ -154,6 +154,7 @@ def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_two_workers_train_on_photographs_in_shards_as_one_process_would(tmp_path):
     """In three epochs over two passes; each worker reads its own four of eight streams (tests/data/test_streams.py)."""
     dataset, rng = Dataset("photographs", 8, 3, 203, 37, None, shard=5), np.random.default_rng(0)
