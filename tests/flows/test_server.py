@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support.browser import CHROMIUM, Page, browser
 from support.postgres import programs
 from support.prefect_server import PASSWORD, PREFECT, Server, ended, prefect_server, sent, serving
 from support.prefect_ui import click, log_in, open_menu, shows, will_show
+from support.webhook import webhook
 
 from pipeline.plan.studies import STUDIES
 
@@ -24,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 def server(request):
     if request.param == "postgres" and not programs():
         pytest.skip("PostgreSQL is not installed")
-    with prefect_server(on_postgres=request.param == "postgres") as running:
-        yield running
+    with webhook() as (address, told), prefect_server(on_postgres=request.param == "postgres") as running:
+        yield replace(running, env=running.env | {"STRIVE_WEBHOOK": address}, told=told)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def test_what_a_user_changed_stays_when_serve_starts_again(served):
     assert there["tags"] == ["strive", "mine"]
     assert (there["parameters"]["study"], there["parameters"]["seeds"]) == ("smoke", 3)
     automations = served.post("/automations/filter", json={}).json()
-    assert [automation["enabled"] for automation in automations] == [False] * 3
+    assert [automation["enabled"] for automation in automations] == [False] * 4
     sent(served, "PATCH", f"/deployments/{there['id']}", {"paused": False})
 
 
@@ -86,6 +88,24 @@ def test_an_active_schedule_makes_a_run_that_completes(served, tmp_path):
     assert ended(served, runs[0]["id"])["type"] == "COMPLETED"
     assert (tmp_path / "studies/smoke/table.md").exists()
     served.delete(f"/deployments/{publish}/schedules/{made[0]['id']}")
+
+
+def test_a_flow_run_that_fails_is_told_to_the_webhook(served, server: Server):
+    [news] = [a for a in served.post("/automations/filter", json={}).json() if "webhook" in a["name"]]
+    sent(served, "PATCH", f"/automations/{news['id']}", {"enabled": True})
+    time.sleep(2)  # until the server's triggers know of it
+    publish = served.get("/deployments/name/publish/publish").json()["id"]
+    wrong = {"parameters": {"study": "smoke", "store": "/proc/nowhere"}, "name": "without a store"}
+    run = sent(served, "POST", f"/deployments/{publish}/create_flow_run", wrong).json()["id"]
+    assert ended(served, run)["type"] == "FAILED"
+    told, until = server.told, time.monotonic() + 60
+    while not told:
+        assert time.monotonic() < until, "the webhook was not called"
+        time.sleep(0.5)
+    assert (told[0]["flow_run"], told[0]["state"]) == (run, "Failed")
+    assert told[0]["text"].startswith("without a store is Failed: ")
+    assert "/proc/nowhere" in told[0]["text"]
+    assert len(told) == 1
 
 
 def ago(seconds: float) -> str:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -23,10 +23,11 @@ PREFECT = str(Path(sys.executable).with_name("prefect"))
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: the address of its UI, and the environment of its clients."""
+    """A running server: the address of its UI, the environment of its clients, what its webhook was told."""
 
     url: str
     env: dict[str, str]
+    told: list[dict] = field(default_factory=list)
 
     def processes(self) -> list[psutil.Process]:
         """Of `strive serve` and all that it started."""
