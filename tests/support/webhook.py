@@ -18,7 +18,7 @@ def webhook() -> Iterator[tuple[str, list[dict]]]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_):
+        def log_message(self, format, *args):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Listener)
