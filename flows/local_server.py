@@ -50,7 +50,7 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
             yield
         else:
             server.ready()
-            # nobody will read the log of a server that is about to go
+            # the log of a server that is about to go is not read
             with (
                 without_socks(),
                 temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}),

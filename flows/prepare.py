@@ -40,12 +40,12 @@ def prepare_dataset(dataset: Dataset, how: Preprocess, store_url: str, data_dir:
 
 
 def _news(store: Store, folder: DatasetFolder) -> Callable[[str], None]:
-    """Tells the log, and whoever watches the store, how far it is."""
+    """Tells the log, and those who watch the store, how far it is."""
     log = get_run_logger()
 
     def tell(text: str) -> None:
         log.info(text)
-        with suppress(OSError):  # news that nobody hears are no reason to stop
+        with suppress(OSError):  # news that cannot be told are no reason to stop
             store.write_json(folder.news, {"text": text})
 
     return tell

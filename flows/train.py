@@ -84,9 +84,8 @@ def train_runs(study: str, missing: list[Experiment], store: Store, workers: int
         raise
     finally:
         poller.end()
-        wait(
-            list(runs), END_SECONDS if poller.stopped else None
-        )  # each says itself how it ended; else Prefect: Crashed
+        # each task says itself how its run ended; one that cannot any more is Crashed to Prefect
+        wait(list(runs), END_SECONDS if poller.stopped else None)
     with suppress(Exception):  # as above; names are for the eye alone
         name_waiting(unnamed, NAME_SECONDS)
     _show(artifact, poller, count)

@@ -1,4 +1,4 @@
-"""Make the bucket of STRIVE_STORE and let it forget uploads that nobody finished. May be run again at any time.
+"""Make the bucket of STRIVE_STORE and let it forget uploads that were not finished. May be run again at any time.
 
 Through botocore, with the usual AWS_* variables, AWS_ENDPOINT_URL included.
 """
@@ -33,7 +33,7 @@ def make(client, bucket: str) -> str:
     try:
         client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
     except ClientError as error:
-        if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # somebody of ours was quicker
+        if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":  # another of our processes was quicker
             raise
     return "made"
 

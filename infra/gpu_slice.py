@@ -38,7 +38,7 @@ RESERVE = 20.0  # seconds kept for writing down what there is
 
 
 class TimeIsUp(BaseException):
-    """The slice ends: like Ctrl-C, it is nobody's failure."""
+    """The slice ends: like Ctrl-C, it is no failure."""
 
 
 def main() -> int:
@@ -104,7 +104,7 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
         if settled:
             continue
         if not held:
-            time.sleep(1)  # somebody else's, who may be gone: that shows within a minute
+            time.sleep(1)  # another process's, which may be gone: that shows within a minute
             continue
         for claim in held:
             this = claim.experiment

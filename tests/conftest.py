@@ -116,3 +116,24 @@ def store(store_url):
     from pipeline.store.objects import open_store
 
     return open_store(store_url)
+
+
+@pytest.fixture
+def noise(monkeypatch):
+    """The data set of support/noise.py can be prepared."""
+    from support.noise import RAW
+
+    from pipeline.data import sources
+
+    monkeypatch.setitem(sources._SOURCES, "noise", lambda: RAW)
+
+
+@pytest.fixture
+def prepared(noise, store):
+    """A store that has it."""
+    from support.noise import NOISE, ONE
+
+    from pipeline.data import prepare
+
+    prepare.make(store, NOISE, ONE.recipe.preprocess)
+    return store

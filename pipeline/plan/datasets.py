@@ -12,7 +12,7 @@ class Dataset:
     classes: int
     train: int  # images
     test: int
-    sha256: str | None  # of the raw data as data/sources.py defines it; None where nobody has published it
+    sha256: str | None  # of the raw data as data/sources.py defines it; None where it is not published
     shard: int = 0  # images a piece, read one after the other; 0: one piece that fits into memory
     labels: tuple[str, ...] = ()  # what the classes are called, where the data say it
 
@@ -39,7 +39,7 @@ DATASETS = {
         Dataset(
             "cifar10-2000", 32, 10, 2_000, 1_000, "51942a398df3ec71882ceb2a491a3efed33fe53781d515d2dbdac671eb6bbb02"
         ),
-        # ILSVRC-2012, decoded and resized here: nobody has published a digest of that
+        # ILSVRC-2012, decoded and resized here: no digest of that is published
         Dataset("imagenet", 256, 1_000, 1_281_167, 50_000, None, shard=256),
     )
 }

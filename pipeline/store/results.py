@@ -1,4 +1,4 @@
-"""Results as the store holds them, each held against what it rests on: whoever reads one reads it here.
+"""Results as the store holds them, each held against what it rests on: all that read one read it here.
 
 A result that is damaged, or is not what its evaluation, its history and its provenance say, is no number: it comes
 with the outcome `damaged`, and with the address of the file in its reason.

@@ -60,7 +60,7 @@ def picture(plain: dict) -> Picture:
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What somebody wants to see of every run."""
+    """What is to be seen of every run."""
 
     images: int | tuple[int, ...] = 10  # test images to map; a number: as many, of every class in turn
     layers: tuple[str, ...] | None = None  # of the top-activating patches; None: half and three quarters of the way

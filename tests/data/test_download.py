@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    def handle_error(self, *_):  # whoever leaves a slow mirror hangs up
+    def handle_error(self, *_):  # a client that leaves a slow mirror hangs up
         pass
 
 

@@ -11,16 +11,7 @@ from pipeline.errors import UserError
 from pipeline.store.objects import sha256
 from pipeline.store.paths import DatasetFolder
 
-
-@pytest.fixture(autouse=True)
-def noise(monkeypatch):
-    monkeypatch.setitem(sources._SOURCES, "noise", lambda: RAW)
-
-
-@pytest.fixture
-def prepared(store):
-    prepare.make(store, NOISE, ONE.recipe.preprocess)
-    return store
+pytestmark = pytest.mark.usefixtures("noise")
 
 
 def test_a_damaged_data_set_is_refused(prepared):

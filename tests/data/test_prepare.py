@@ -154,7 +154,7 @@ def test_a_view_is_the_object_and_writing_to_it_changes_nothing_else(store):
         store.read_buffer("a/c")
 
 
-def test_whoever_trains_needs_no_library_that_only_preparing_needs():
+def test_training_needs_no_library_that_only_preparing_needs():
     foreign = {"PIL", "ray", "prefect", "s3fs", "scipy", "sklearn", "torchvision"}
     code = f"import sys, pipeline.training.job; print(*({foreign} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.noise import NOISE, ONE, RAW, train
+from support.noise import ONE, train
 
-from pipeline.data import prepare, sources
 from pipeline.errors import UserError
 from pipeline.evaluation import verify
 from pipeline.records.result import Result
@@ -14,16 +13,7 @@ from pipeline.store.objects import sha256
 from pipeline.store.paths import RunFolder
 from pipeline.training import checkpoint
 
-
-@pytest.fixture(autouse=True)
-def noise(monkeypatch):
-    monkeypatch.setitem(sources._SOURCES, "noise", lambda: RAW)
-
-
-@pytest.fixture
-def prepared(store):
-    prepare.make(store, NOISE, ONE.recipe.preprocess)
-    return store
+pytestmark = pytest.mark.usefixtures("noise")
 
 
 def test_stored_weights_make_the_errors_that_were_reported(prepared):
@@ -36,7 +26,7 @@ def test_stored_weights_make_the_errors_that_were_reported(prepared):
 
 
 def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared):
-    """Weights of zero and biases next to 1: whoever wins. What was reported is taken for true elsewhere alone."""
+    """Weights of zero and biases next to 1: any class may win. What was reported is taken for true elsewhere alone."""
     train(prepared)
     run = RunFolder(ONE.id)
     result = prepared.read_record(Result, run.result)

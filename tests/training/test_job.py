@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.noise import NOISE, ONE, RAW, claim, train
+from support.noise import ONE, RAW, claim, train
 
-from pipeline.data import prepare, sources
 from pipeline.evaluation import verify
 from pipeline.records.attempt import LeaseRecord
 from pipeline.records.result import Result
@@ -17,16 +16,7 @@ from pipeline.training import history, job, leases
 from pipeline.training.leases import acquire
 from pipeline.training.owners import LeaseObserver, this_process
 
-
-@pytest.fixture(autouse=True)
-def noise(monkeypatch):
-    monkeypatch.setitem(sources._SOURCES, "noise", lambda: RAW)
-
-
-@pytest.fixture
-def prepared(store):
-    prepare.make(store, NOISE, ONE.recipe.preprocess)
-    return store
+pytestmark = pytest.mark.usefixtures("noise")
 
 
 def test_a_result_rests_on_what_it_names(prepared):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.noise import LONG, NOISE, ONE, RAW, claim, train
+from support.noise import LONG, NOISE, ONE, claim, train
 
-from pipeline.data import prepare, sources
+from pipeline.data import prepare
 from pipeline.records.result import Result
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder
@@ -20,16 +20,7 @@ from pipeline.training import checkpoint, history, job, leases
 from pipeline.training.leases import acquire
 from pipeline.training.owners import LeaseObserver, this_process
 
-
-@pytest.fixture(autouse=True)
-def noise(monkeypatch):
-    monkeypatch.setitem(sources._SOURCES, "noise", lambda: RAW)
-
-
-@pytest.fixture
-def prepared(store):
-    prepare.make(store, NOISE, ONE.recipe.preprocess)
-    return store
+pytestmark = pytest.mark.usefixtures("noise")
 
 
 def interrupted(store, monkeypatch, after):

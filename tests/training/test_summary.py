@@ -40,7 +40,7 @@ def test_a_run_without_accidents_wastes_nothing(store):
 def test_lost_work_is_the_time_at_work_less_the_epochs_taken_over(store, how, worked):
     """Two epochs of the first attempt, 12 s each, live on; the second attempt never began.
 
-    Whoever died was seen alive last after 50 s; whoever let go said so after 60.
+    A worker that died was seen alive last after 50 s; one that let go said so after 60.
     """
     store.write_json(RUN.provenance(1), FACTS)
     store.write_json(RUN.heartbeat(1), {"at": "2026-01-01T00:00:50+00:00"})

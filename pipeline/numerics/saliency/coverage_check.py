@@ -1,7 +1,7 @@
 """Whether the rules reach every rectifier of a model, tried in numbers: where they do not, maps are plain gradients.
 
 With its rectifiers out and its pools' switches held, a model is a straight line through any two images. Whatever bends
-it is an activation that no rule reaches: a functional one, or one inside an operation of somebody's own.
+it is an activation that no rule reaches: a functional one, or one inside an operation of the user's own.
 """
 
 import copy
