@@ -16,7 +16,7 @@ from pipeline.paper.shapes import parameters
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import RULES, Cell, candidates, cell, chosen_learning_rates
 from pipeline.plan.study import Relation, Study
-from pipeline.records.result import Result, Summary
+from pipeline.records.result import Origin, Result
 
 ONE_RATE = "one rate"
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged", "not run")
@@ -174,22 +174,23 @@ def _cost(runs: list[Run], price: float | None) -> dict[str, Any]:
 
 def _provenance(runs: list[Run]) -> dict[str, Any]:
     facts = [run.facts for run in runs if run.result]
+    origins = [origin for fact in facts for origin in fact.origins]
     return {
-        "devices": _each(facts, "device"),
-        "modes": _each(facts, "mode"),
-        "commits": " ".join(sorted({commit_of(fact) for fact in facts} - {""})),
+        "devices": _each(origins, "device"),
+        "modes": _each(origins, "mode"),
+        "commits": " ".join(sorted({commit_of(origin) for origin in origins} - {""})),
         "raw_sha256": _each(facts, "raw_sha256"),
         "revision": facts[0].revision if facts else None,
         "whitening_sha256": _each(facts, "whitening_sha256"),
     }
 
 
-def commit_of(fact: Summary) -> str:
+def commit_of(fact: Origin) -> str:
     """The first 12 digits of the commit, with a + where the checkout had changes."""
     return f"{fact.commit[:12]}{'+' if fact.dirty else ''}" if fact.commit else ""
 
 
-def _each(facts: list[Summary], name: str) -> str:
+def _each(facts: Sequence[Origin], name: str) -> str:
     return ", ".join(sorted({str(value) for fact in facts if (value := getattr(fact, name)) is not None}))
 
 

@@ -4,6 +4,7 @@ import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ from pipeline.publication.curves import curves
 from pipeline.publication.display import in_print, merge_rules, readable, records
 from pipeline.publication.svg import Plot
 from pipeline.records.published import Edition
-from pipeline.records.result import Evaluation, Result, Summary
+from pipeline.records.result import Evaluation, Origin, Result, Summary
 from pipeline.store.objects import AT_ONCE, Store
 from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.visualization import notes
@@ -39,6 +40,7 @@ FACTS = {
     "revision": "revision of the numerics", "device": "device", "processor": "processor", "mode": "number format",
     "torch": "torch", "python": "Python",
 }  # fmt: skip
+_ORIGIN = {field.name for field in fields(Origin)}
 
 
 def make(
@@ -92,9 +94,9 @@ def make(
 def _made(edition: Edition, results: Mapping[str, Result]) -> list[str]:
     """When this edition was first published, where its runs were trained, and by which code; as far as known."""
     dates = [edition.at[:16].replace("T", " ") + " UTC"] if edition.at else []
-    facts = [result.summary for result in results.values()]
-    hosts = sorted({fact.host.split()[0] for fact in facts if fact.host})
-    commits = sorted({commit_of(fact) for fact in facts} - {""})
+    origins = [origin for result in results.values() for origin in result.summary.origins]
+    hosts = sorted({origin.host.split()[0] for origin in origins if origin.host})
+    commits = sorted({commit_of(origin) for origin in origins} - {""})
     named = [*dates, *([f"trained on {_some(hosts)}"] if hosts else [])]
     return [*named, *([f"commit {_some(commits)}"] if commits else [])]
 
@@ -223,14 +225,15 @@ def _conditions(proved: Sequence[Evaluation | None]) -> list[tuple[str, int]]:
 
 
 def _facts(study: Study, results: Mapping[str, Result]) -> list[tuple[str, list[tuple[str, int]]]]:
-    """What the results rest on: every value of every fact, with the number of runs that have it."""
+    """What the results rest on: every value of every fact, with the number of runs that have it; a run that went on
+    from the checkpoint of another machine or another version has two."""
     facts = [Run(e, results[e.id]).facts for e in study.read if e.id in results]
-    counted = [(label, Counter(_fact(fact, name) for fact in facts)) for name, label in FACTS.items()]
+    counted = [(label, Counter(v for fact in facts for v in _fact(fact, name))) for name, label in FACTS.items()]
     return [(label, sorted((v, n) for v, n in values.items() if v)) for label, values in counted if any(values)]
 
 
-def _fact(fact: Summary, name: str) -> str:
-    if name == "commit":
-        return commit_of(fact)
-    value = str(getattr(fact, name) or "")
-    return value[:16] if name.endswith("sha256") else value
+def _fact(fact: Summary, name: str) -> set[str]:
+    """The values of a fact in one run."""
+    having = fact.origins if name in _ORIGIN else (fact,)
+    values = {commit_of(one) if name == "commit" else str(getattr(one, name) or "") for one in having}
+    return {value[:16] if name.endswith("sha256") else value for value in values}

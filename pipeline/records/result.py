@@ -24,17 +24,9 @@ class Digests:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What tables read of a run besides its counts, so that nothing else of it is read. None: not known."""
+class Origin:
+    """By which code, in which number format and on which machine an attempt trained. None: not known."""
 
-    network: str | None = None
-    dataset: str | None = None
-    augmented: bool | None = None
-    lr: float | None = None
-    seed: int | None = None
-    revision: int | None = None  # of the numerics
-    raw_sha256: str | None = None  # of the raw data
-    whitening_sha256: str | None = None  # of the whitening as computed
     commit: str | None = None
     dirty: bool | None = None  # whether the checkout had changes
     lock_sha256: str | None = None  # of uv.lock
@@ -44,9 +36,32 @@ class Summary:
     device: str | None = None
     torch: str | None = None
     mode: str | None = None  # number format of the computation
+
+
+@dataclass(frozen=True)
+class Summary(Origin):
+    """What tables read of a run besides its counts, so that nothing else of it is read. None: not known.
+
+    The origin is that of the attempt that ended the run.
+    """
+
+    network: str | None = None
+    dataset: str | None = None
+    augmented: bool | None = None
+    lr: float | None = None
+    seed: int | None = None
+    revision: int | None = None  # of the numerics
+    raw_sha256: str | None = None  # of the raw data
+    whitening_sha256: str | None = None  # of the whitening as computed
     devices: int | None = None
     device_seconds: float | None = None  # devices x seconds of training
     wasted_seconds: float = 0.0  # device-seconds of attempts whose work was lost
+    earlier: tuple[Origin, ...] = ()  # other origins, of earlier attempts whose training is a part of the run
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Every origin of the run, that of its last attempt at the end."""
+        return (*self.earlier, self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +116,8 @@ class Result(Record):
         for name in ("weights", "weights_bytes"):
             if not whole[name]:  # as earlier code wrote it
                 del whole[name]
+        if not self.summary.earlier:
+            del whole["summary"]["earlier"]
         if self.is_measured:
             return whole
         cost = {name: whole["summary"][name] for name in ("device_seconds", "wasted_seconds")}

@@ -7,12 +7,8 @@ from pipeline.records.dataset import DatasetManifest
 from pipeline.records.result import Summary
 from pipeline.store.objects import Store
 from pipeline.store.paths import DatasetFolder, RunFolder
-from pipeline.training import history
 from pipeline.training.attempt_time import attempt_seconds
-
-COPIED = (  # from the attempt's provenance
-    "commit", "dirty", "lock_sha256", "python", "host", "processor", "device", "mode", "devices",
-)  # fmt: skip
+from pipeline.training.lineage import earlier_origins, origin_of, trained_by
 
 
 def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> Summary:
@@ -21,6 +17,11 @@ def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> 
     origin = store.read_record(Provenance, run.provenance(attempt))
     manifest = store.read_record(DatasetManifest, DatasetFolder(this.dataset, this.recipe.preprocess).manifest)
     whitening = manifest.objects.get("whitening.safetensors")
+    trained = trained_by(store, run, attempt, rows)
+    used = dict.fromkeys(range(1, attempt + 1), 0.0)  # seconds of each attempt that are in the run
+    for number, row in zip(trained, rows, strict=True):
+        used[number] += row.seconds
+    devices = {number: _devices(store, run, number) for number in range(1, attempt + 1)}
     return Summary(
         network=this.network.name,
         dataset=this.dataset.name,
@@ -30,15 +31,21 @@ def summary(store: Store, this: Experiment, attempt: int, rows: list[Epoch]) -> 
         revision=this.revision,
         raw_sha256=this.dataset.sha256 or manifest.raw_sha256,
         whitening_sha256=whitening and whitening.sha256,
-        torch=origin.versions.get("torch"),
-        device_seconds=round(origin.devices * sum(row.seconds for row in rows), 3),
-        wasted_seconds=round(origin.devices * _wasted(store, run, attempt, rows), 3),
-        **{name: getattr(origin, name) for name in COPIED},
+        devices=origin.devices,
+        device_seconds=round(sum(devices[number] * seconds for number, seconds in used.items()), 3),
+        wasted_seconds=round(
+            sum(
+                devices[number] * max(0.0, attempt_seconds(store, run, number) - used[number])
+                for number in range(1, attempt)
+            ),
+            3,
+        ),
+        earlier=earlier_origins(store, run, attempt, trained),
+        **vars(origin_of(origin)),
     )
 
 
-def _wasted(store: Store, run: RunFolder, attempt: int, rows: list[Epoch]) -> float:
-    """Seconds that earlier attempts trained, minus those of the epochs that this one took over from them."""
-    earlier = range(1, attempt)
-    kept = {row for number in earlier for row in history.find(store, run, number)} & set(rows)
-    return max(0.0, sum(attempt_seconds(store, run, number) for number in earlier) - sum(row.seconds for row in kept))
+def _devices(store: Store, run: RunFolder, attempt: int) -> int:
+    """Devices that the attempt computed on; 0 where it ended before its training began."""
+    origin = store.find_record(Provenance, run.provenance(attempt))
+    return origin.devices if origin else 0

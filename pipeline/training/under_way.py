@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pipeline.errors import StoreAway
 from pipeline.numerics.fast.trainer import Trainer
 from pipeline.numerics.reference_loop import Epoch, PartialEpoch, flat_epochs
+from pipeline.records.attempt import Provenance
 from pipeline.store.objects import BRIEF_SECONDS, Store
 from pipeline.training import checkpoint, history
 from pipeline.training.leases import Lease, Released
@@ -45,6 +46,12 @@ def resume(training: Training) -> None:
             "the checkpoint of attempt %s on %s is of another model; the run starts anew", found.attempt, run.id
         )
         return
+    made = training.store.find_record(Provenance, run.provenance(found.attempt))
+    if made and made.mode != str(trainer.mode):  # the processor has no fast bfloat16, or a setting says so
+        log.warning(
+            "attempt %s on %s trained in %s, and it goes on in %s: its numbers will be of both, as its page will say",
+            found.attempt, run.id, made.mode, trainer.mode,
+        )  # fmt: skip
     checkpoint.restore(found, trainer.model, trainer.weights)
     training.rows, trainer.epoch, trainer.part = rows, len(rows), found.part
     trainer.flat = flat_epochs([row.train_loss for row in rows], trainer.network.classes)

@@ -186,6 +186,15 @@ def test_other_differences_of_origin_are_shown():
     assert len(row["whitening_sha256"].split(", ")) == 2
 
 
+def test_a_run_that_went_on_on_another_machine_shows_both():
+    odd = next(e for e in of("all-cnn-c") if (e.recipe.lr, e.seed) == (BEST, 3))
+    began = {"mode": "bfloat16", "device": "another", "commit": "9" * 40, "dirty": True}
+    row = cell_of(made(**{odd.id: result(odd, 9.0, summary={"mode": "float32", "earlier": [began]})}))
+    assert row["devices"] == "a device, another"
+    assert row["modes"] == "bfloat16, float32"
+    assert row["commits"] == "0123456789ab 999999999999+"
+
+
 def test_a_crash_says_nothing_of_a_learning_rate():
     """The best rate's run with seed 0 crashed: no other is chosen in its place."""
     have = results(TABLE_3.wanted, papers(), 0.1)

@@ -185,6 +185,18 @@ def test_a_hostile_name_is_text_on_the_page(smoke):
     assert "&lt;img src=x" in text
 
 
+def test_the_page_names_every_number_format_that_a_run_was_trained_in(smoke):
+    """One of the two runs went on in float32 what another machine had begun in bfloat16."""
+    first, second = SMOKE.experiments
+    mixed = {"mode": "float32", "earlier": [{"mode": "bfloat16", "processor": "Xeon"}]}
+    smoke.write_record(RunFolder(first.id).result, result(first, 3.0, summary=mixed))
+    smoke.write_record(RunFolder(second.id).result, result(second, 3.0, summary={"mode": "float32"}))
+    _, text, _ = publish(smoke, SMOKE)
+    formats = " ".join(re.sub(r"<[^>]+>", " ", text.partition("number format")[2])[:200].split())
+    assert formats.startswith("bfloat16 (1 run), float32 (2 runs)"), formats
+    assert "Xeon" in text
+
+
 def test_curves_are_the_histories(smoke):
     one = SMOKE.experiments[0]
     found = collect(smoke, [one])

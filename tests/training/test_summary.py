@@ -50,3 +50,33 @@ def test_lost_work_is_the_time_at_work_less_the_epochs_taken_over(store, how, wo
     said = summary(store, ONE, 3, ROWS[:2] + own)
     assert said.wasted_seconds == 2 * (worked - 24)
     assert said.device_seconds == 2 * (24 + 20)
+
+
+BF16 = {"at": FACTS["at"], "versions": {"torch": "2"}, "processor": "Xeon", "mode": "bfloat16", "commit": "a" * 40}
+
+
+def test_a_run_of_several_machines_names_each_that_trained_a_part(store):
+    """Attempt 1 trained epochs 0 and 1 on four devices and an epoch 2 that was lost; attempt 2 stopped inside epoch 2;
+    attempt 3 trained the rest on two. Device-seconds: 4 x 24 + 2 x 20, by hand."""
+    store.write_json(RUN.provenance(1), BF16 | {"devices": 4})
+    history.write(store, RUN, 1, [*ROWS[:2], replace(ROWS[2], train_loss=9.9)])
+    store.write_json(RUN.provenance(2), BF16 | {"mode": "float32", "processor": "EPYC"})
+    history.write(store, RUN, 2, ROWS[:2])
+    store.write_json(f"{RUN.attempt(2)}/checkpoint/2-640.json", {})
+    own = [replace(row, seconds=10.0) for row in ROWS[2:]]
+    said = summary(store, ONE, 3, ROWS[:2] + own)
+    assert [(one.processor, one.mode) for one in said.earlier] == [("Xeon", "bfloat16"), ("EPYC", "float32")]
+    assert said.device_seconds == 4 * 24 + 2 * 20
+    assert len(said.origins) == 3
+
+
+def test_attempts_on_one_machine_have_one_origin(store):
+    store.write_json(RUN.provenance(1), FACTS)
+    history.write(store, RUN, 1, ROWS[:2])
+    assert summary(store, ONE, 3, ROWS).earlier == ()
+
+
+def test_an_attempt_whose_work_was_lost_is_not_named(store):
+    store.write_json(RUN.provenance(1), BF16)
+    history.write(store, RUN, 1, [replace(ROWS[0], train_loss=9.9)])
+    assert summary(store, ONE, 3, ROWS).earlier == ()
