@@ -5,9 +5,10 @@
     python3 infra/evidence.py stop [--checkpoint RUN]  # one command before you stop: then commit results/
 
 `start` makes a checkout of its own of a commit, with its own environment, so that your edits never touch what trains;
-one process for every CPU works through PLAN at the lowest priority; on a processor that has no bfloat16 of its own, and
-takes six times as long at full width, through the networks at a quarter of the width alone. `stop` ends them (they save their state first),
-verifies what has finished, copies it into results/, weights in half precision, and makes tables and pages there.
+one process for every CPU works through PLAN at the lowest priority. On a processor that has no bfloat16 of its own,
+which takes days at full width, only the networks at a quarter of the width are trained. `stop` ends the processes (they
+save their state first), verifies what has finished, copies it into results/, weights in half precision, and makes
+tables and pages there.
 Nothing is lost by either: the next `start` goes on from the last checkpoint, and on another machine from results/. A
 checkpoint (7 MB at full width) goes to results/ only for runs named with --checkpoint, where losing it would cost more
 than an hour; git ignores checkpoints there, so `git add -f` it.
