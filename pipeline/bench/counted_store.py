@@ -35,7 +35,7 @@ class Limits:
 
 
 class CountedBackend:
-    """A backend of `Store` with its objects in nested dictionaries. `requests` counts the requests to S3 by kind.
+    """A backend of `Store` that keeps its objects in nested dictionaries and counts the requests by kind in `requests`.
 
     `wait` sleeps for so many seconds and `clock` gives the time in seconds. `latency` is the mean time of a request in
     seconds; each takes between half and one and a half times as long, drawn with `seed`.

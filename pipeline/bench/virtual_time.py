@@ -133,7 +133,7 @@ class VirtualTime:
 
 
 class VirtualEvent:
-    """As threading.Event."""
+    """As threading.Event, but waits on a virtual clock, which `bind` sets if the constructor did not."""
 
     def __init__(self, time: VirtualTime | None = None):
         self._time, self._set, self._waiting = time, False, []
@@ -169,7 +169,7 @@ class VirtualEvent:
 
 
 class VirtualThread:
-    """As threading.Thread."""
+    """As threading.Thread, but runs on a virtual clock."""
 
     def __init__(self, time: VirtualTime, call: Callable[[], object], daemon: bool):
         self._time, self._call, self._daemon = time, call, daemon

@@ -66,7 +66,7 @@ class BenchProcess:
         self._pipe.send(("run",))
 
     def finish(self) -> Any:
-        """Wait for what was started; returns its result, of `start` the Seconds."""
+        """Wait for the answer to the last request and return it: after `start`, the time per image as `Seconds`."""
         answer = self._pipe.recv()
         if isinstance(answer, Exception):
             raise answer

@@ -46,10 +46,12 @@ def small_images(count: int = 70, seed: int = 0) -> Images:
 
 
 def small_loader(recipe: Recipe = RECIPE, count: int = 70, seed: int = 0) -> Loader:
+    """A loader of `small_images`."""
     return Loader(small_images(count, seed), recipe)
 
 
 def small_model(network: Network = POOLED, seed: int = 0) -> nn.Sequential:
+    """An initialized model of the network, on the CPU."""
     model = build(network)
     initialize(model, "he", seed)
     return model
@@ -93,6 +95,7 @@ def _train(*trainers: Trainer) -> list[Epoch]:
 
 
 def a_mask_is_the_same_on_either_device() -> None:
+    """Dropout masks are equal on CPU and GPU."""
     keys = epoch_keys(0, 0, 1, 20)[0]
     shape = torch.Size([20, 7, 5, 6])
     for dtype in (torch.float32, torch.bfloat16):
@@ -100,6 +103,7 @@ def a_mask_is_the_same_on_either_device() -> None:
 
 
 def kernels_are_their_meaning_in_torch() -> None:
+    """The Triton kernels give the outputs and gradients of the torch code in pointwise.py."""
     from pipeline.numerics.fast import triton_kernels
 
     keys = epoch_keys(0, 0, 1, 40)[0].cuda()
@@ -121,6 +125,7 @@ def kernels_are_their_meaning_in_torch() -> None:
 
 
 def recorded_steps_equal_steps_made_one_by_one() -> None:
+    """Training with CUDA graphs gives bit for bit the results of training without, in deterministic mode."""
     with _backend_flags(EXACT):
         graph, eager = (small_trainer(mode=replace(EXACT, graph=on), device="cuda") for on in (True, False))
         assert without_seconds(_train(graph)) == without_seconds(_train(eager))
@@ -128,6 +133,7 @@ def recorded_steps_equal_steps_made_one_by_one() -> None:
 
 
 def side_by_side_equals_one_after_the_other() -> None:
+    """Two experiments trained side by side get bit for bit the weights of each trained alone."""
     with _backend_flags(EXACT):
 
         def pair() -> list[Trainer]:
@@ -144,6 +150,7 @@ def side_by_side_equals_one_after_the_other() -> None:
 
 
 def stopped_and_resumed_equals_never_stopped() -> None:
+    """Training resumed after the first epoch ends bit for bit with the weights of uninterrupted training."""
     with _backend_flags(EXACT):
         whole, first, second = (small_trainer(mode=EXACT, device="cuda") for _ in range(3))
         _train(whole)
@@ -157,6 +164,7 @@ def stopped_and_resumed_equals_never_stopped() -> None:
 
 
 def fifty_steps_are_those_of_the_reference_loop() -> None:
+    """After 50 steps the weights differ from the reference loop's, on a CPU, by a small share of their total change."""
     train, test = small_loader(FIFTY_STEPS), small_loader(FIFTY_STEPS, 20, 1)
     for network in (POOLED, LEAKY):
         # float32 differs too: cuDNN may convolve by Winograd or Fourier transforms, off by 1e-5 per layer
@@ -172,6 +180,7 @@ def fifty_steps_are_those_of_the_reference_loop() -> None:
 
 
 def nothing_inside_an_epoch_waits_for_the_device() -> None:
+    """The steps of an epoch run while torch raises an error at every synchronization with the device."""
     with _backend_flags(FAST):
         one = small_trainer(mode=FAST, device="cuda")
         steps = stepper([one])
@@ -187,6 +196,7 @@ def nothing_inside_an_epoch_waits_for_the_device() -> None:
 
 
 def divergence_ends_a_run() -> None:
+    """With a learning rate of 1e30, training ends after one epoch, whose loss is NaN or infinite."""
     with _backend_flags(FAST):
         [row] = _train(small_trainer(recipe=replace(RECIPE, lr=1e30), mode=FAST, device="cuda"))
         assert not torch.tensor(row.train_loss).isfinite()
