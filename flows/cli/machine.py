@@ -1,4 +1,4 @@
-"""The commands about this machine: how quick it is, and whether it has what the others need."""
+"""The commands about this machine: how fast it trains, and whether it has what the other commands need."""
 
 from typing import Annotated
 
@@ -11,23 +11,24 @@ from pipeline.errors import UserError
 
 @answered
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Two minutes on two cores; otherwise eight.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure less: 2 minutes on two cores instead of 8.")] = False,
     requests: Annotated[
         str | None,
         typer.Option(
             metavar="WORKERSxRUNS",
-            help="Instead: simulate a fleet, and count its requests to the store.",
+            help="Instead: simulate a fleet of so many workers with so many runs, and count its requests to the store.",
         ),
     ] = None,
     throttled: Annotated[
-        bool, typer.Option("--throttled", help="With --requests: a store with Amazon's limits of requests a second.")
+        bool,
+        typer.Option("--throttled", help="With --requests: the store refuses requests beyond Amazon S3's limits."),
     ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare our training steps with a plain PyTorch loop, and time all that surrounds them, on this machine."""
+    """Measure this machine's training speed, compared with a plain PyTorch loop, and the time of everything else."""
     if throttled and not requests:
-        raise UserError("--throttled is about a simulated fleet: add --requests 100x1000, or leave it out")
+        raise UserError("--throttled needs a simulated fleet: add --requests 100x1000, or leave it out")
     if requests:
         from pipeline.bench import fleet_requests
 
@@ -37,14 +38,14 @@ def bench(
     from flows.cli.doctor import insist
     from pipeline.bench.measure import measure
 
-    insist(store, None)  # before minutes are measured that could not be kept
+    insist(store, None)  # before minutes of measurements that could not be saved
     found = measure(patiently(opened), quick, lambda line: None if as_json else typer.echo(line))
     output.print_bench(found, as_json)
 
 
 @answered
 def doctor(store: StoreOption = None, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
-    """Check what the other commands need, and say how to fix what is missing."""
+    """Check whether this machine has what the other commands need, and say how to fix what is missing."""
     from flows.cli.doctor import examine_all
 
     checks = examine_all(store, data_dir)

@@ -209,10 +209,11 @@ def print_checks(checks: list[Check], as_json: bool) -> None:
     print_answer({"checks": [c.plain() for c in checks]}, "\n".join(lines), as_json)
 
 
-def _of_a_fleet(fleet: dict) -> str:
+def _fleet_line(fleet: dict) -> str:
     return (
-        f"a fleet of {fleet['workers']} on Ray: {fleet['efficiency']:.2f} of as many alone, first claim after "
-        f"{fleet['seconds_to_first_claim']:.0f} s, {fleet['share_of_cpu_time_in_workers']:.0%} of CPU time in workers"
+        f"fleet on Ray: scaling efficiency {fleet['efficiency']:.2f} (1: {fleet['workers']} workers train "
+        f"{fleet['workers']} times as fast as one); first run after {fleet['seconds_to_first_claim']:.0f} s; "
+        f"{fleet['share_of_cpu_time_in_workers']:.0%} of the CPU time used by workers"
     )
 
 
@@ -231,19 +232,19 @@ def kept(store: Store, study: Study) -> str:
 
 
 def print_bench(found: dict, as_json: bool) -> None:
-    """What a measurement found besides its steps, whose lines were printed as they came."""
+    """The end of the report: everything but the training steps, whose lines were printed while they were measured."""
     around, zca, fleet = found["around"], found["zca"], found.get("fleet")
     parts = [
-        "times the plain loop: "
+        "\ntimes as fast as the plain loop: "
         + ", ".join(f"{ratio:.2f} at width {width}" for width, ratio in found["ratio"].items()),
-        f"of an All-CNN-C run: images {found['data_share']:.1%}, evaluation {around['evaluation_share']:.1%}, "
-        f"checkpoints {around['checkpoint_share']:.1%}",
-        f"first step {around['first_step_seconds']:.2f} s; imports "
-        + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["imports"].items()),
-        *([f"whitening fitted to {zca['images']:,} images in {zca['fit_seconds']:.1f} s"] if zca else []),
-        *([_of_a_fleet(fleet)] if fleet else []),
-        f"peak memory {found['memory']['peak_bytes'] / 2**30:.2f} GiB",
-        *(f"not run here: {line}" for line in found["unrun"]),
-        f"\nkept in {found['address']}",
+        f"share of an All-CNN-C run's time: loading images {found['data_share']:.1%}, "
+        f"evaluation {around['evaluation_share']:.1%}, checkpoints {around['checkpoint_share']:.1%}",
+        f"first training step: {around['first_step_seconds']:.2f} s",
+        "imports: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found["imports"].items()),
+        *([f"fitting ZCA whitening to {zca['images']:,} images: {zca['fit_seconds']:.1f} s"] if zca else []),
+        *([_fleet_line(fleet)] if fleet else []),
+        f"peak memory: {found['memory']['peak_bytes'] / 2**30:.2f} GiB",
+        *(f"not tested without a GPU: {line}" for line in found["unrun"]),
+        f"\nsaved in {found['address']}",
     ]
     print_answer(found, "\n".join(parts), as_json)

@@ -1,2 +1,2 @@
-"""Benchmarks of this package: what a training step costs beside a plain loop, and what surrounds the steps.
-No other room imports it, and no result of the paper is computed here."""
+"""Benchmarks: the speed of training steps compared with a plain PyTorch loop, and the time of everything around them.
+No other package imports this one, and no result of the paper is computed here."""

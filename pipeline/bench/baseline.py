@@ -1,7 +1,7 @@
-"""The loop that a tutorial would write for this job, as the yardstick: float32, NCHW, one image at a time.
+"""The plain PyTorch training loop that ours is compared with, as a tutorial would write it, in float32.
 
-torchvision's RandomCrop, RandomHorizontalFlip, ToTensor and Normalize on every image, a DataLoader that stacks them;
-model, dropout, loss and optimizer are torch.nn's and torch.optim's own.
+torchvision's RandomCrop, RandomHorizontalFlip, ToTensor and Normalize run on one image at a time, and a DataLoader
+stacks the batch. Model, dropout and loss are torch.nn's, the optimizer is torch.optim.SGD; tensors are contiguous NCHW.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +16,14 @@ from pipeline.paper.layers import Conv, Dropout, Pool
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
 
-PIXELS = 5  # of the largest translation
+PIXELS = 5  # largest translation along each axis
 
 
 class Samples(Dataset):
-    """Images, varied one by one: translations of up to PIXELS, and mirrored one time in two."""
+    """Pairs of image (3, H, W) float32 and label; images are shifted by up to PIXELS and half of them mirrored.
+
+    `images` are (N, 3, H, W) float32, normalized, and `labels` (N,).
+    """
 
     def __init__(self, images: Tensor, labels: Tensor):
         self.labels = labels.tolist()
@@ -34,7 +37,7 @@ class Samples(Dataset):
 
 
 def _torchvision(images: Tensor) -> tuple[list[Any], Callable[[Any], Tensor]] | None:
-    """The images as PIL has them, and what becomes of each; None on a host without torchvision."""
+    """The images as PIL images, and torchvision's augmentation of one; None where torchvision is not installed."""
     try:
         from torchvision import transforms
         from torchvision.transforms.functional import to_pil_image
@@ -52,7 +55,7 @@ def _torchvision(images: Tensor) -> tuple[list[Any], Callable[[Any], Tensor]] | 
 
 
 def _varied(image: Tensor) -> Tensor:
-    """The same on a tensor that is normalized already, which is faster."""
+    """The same augmentation in torch operations on a normalized tensor, which is faster."""
     high, wide = image.shape[-2:]
     image = pad(image, [PIXELS] * 4)
     top, left = (int(torch.randint(2 * PIXELS + 1, (1,))) for _ in range(2))
@@ -61,7 +64,7 @@ def _varied(image: Tensor) -> Tensor:
 
 
 class Loop:
-    """Training, a step at a time, for ever."""
+    """Endless training, one step per call; `workers` processes of the DataLoader load the images (0: this process)."""
 
     def __init__(self, network: Network, recipe: Recipe, images: Tensor, labels: Tensor, device: str, workers: int = 0):
         self.device = device
@@ -74,7 +77,7 @@ class Loop:
         self.batches = _for_ever(loader)
 
     def step(self) -> int:
-        """One update; returns the images it took."""
+        """One update; returns the number of images in the batch."""
         images, labels = next(self.batches)
         self.optimizer.zero_grad()
         loss = nn.functional.cross_entropy(self.model(images.to(self.device)), labels.to(self.device))
@@ -84,13 +87,13 @@ class Loop:
 
 
 def _for_ever(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
-    """Knows nothing of the loop, so that the loop's end is that of the processes that load."""
+    """A function rather than a method of Loop: without a reference to it, the loader's processes end with the loop."""
     while True:
         yield from loader
 
 
 def modules(network: Network) -> nn.Sequential:
-    """The network as a tutorial would write it."""
+    """The network in torch.nn's modules: images (B, channels, side, side) -> class scores (B, classes)."""
     out: list[nn.Module] = []
     channels = network.channels
     for layer in network.layers:

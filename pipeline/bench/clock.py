@@ -1,4 +1,7 @@
-"""Seconds of work: CPU time of this process, which a busy neighbor does not lengthen; on a GPU, until it is idle."""
+"""The benchmarks' clock: "seconds of work" are CPU time of this process on a CPU, and wall-clock time on a GPU.
+
+CPU time, unlike wall-clock time, does not grow when other processes use the machine.
+"""
 
 import time
 
@@ -6,7 +9,7 @@ import torch
 
 
 def now(device: str) -> float:
-    """A moment, in seconds of work."""
+    """The current time in seconds of work; on a GPU, after waiting until it is idle."""
     if device == "cuda":
         torch.cuda.synchronize()
         return time.perf_counter()
@@ -14,7 +17,7 @@ def now(device: str) -> float:
 
 
 def matrix_rate(device: str, dtype: torch.dtype, seconds: float) -> float:
-    """Floating-point operations a second of the best of several products of two square matrices."""
+    """FLOP per second of work in a product of two square matrices of `dtype`: the best of those made in `seconds`."""
     side = 8192 if device == "cuda" else 1024
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     torch.mm(a, b)

@@ -1,4 +1,4 @@
-"""Several processes at once: what each loses to the others, and what a fleet on Ray needs to get to work."""
+"""How training slows down when several processes train at once, and how fast a fleet on Ray starts and trains."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +20,17 @@ from pipeline.store.paths import RunFolder
 from pipeline.training import history
 from pipeline.training.fleet import Fleet
 
-EPOCHS = 20  # of a run of the measured fleet
-START = 600.0  # seconds that a fleet is given to begin
-SETTLED = 3.0  # after the last claim: every worker has begun to train
+EPOCHS = 20  # per run of the measured fleet
+START = 600.0  # seconds that a fleet may take until its first run has finished
+SETTLED = 3.0  # seconds after the last run was leased, until every worker trains
 
 
 def concurrency(processes: list[BenchProcess], network: Network, work: Workload) -> dict[str, float]:
-    """One process alone and all of them at once, in turns; an efficiency of 1 is as many times the one."""
+    """Compare one process alone with all of them at once, `work.repeats` times in turns.
+
+    Speeds are images per second of wall-clock time. An efficiency of 1 means that n processes are n times as fast as
+    one; `efficiency` is by wall-clock time, `efficiency_by_cpu_time` by seconds of work.
+    """
     for process in processes:
         process.prepare([network], work)
     alone, together = [], []
@@ -45,7 +49,11 @@ def concurrency(processes: list[BenchProcess], network: Network, work: Workload)
 
 
 def fleet(workers: int) -> dict[str, float]:
-    """A real fleet on a Ray of its own, every worker with one run of the digits study, against the same run alone."""
+    """Compare a fleet on Ray, one run of the study `digits` per worker, with a fleet of one worker and one run.
+
+    Times are seconds of wall-clock time from the start of the fleet. An efficiency of 1 means that n workers train n
+    times as many epochs per second as one. RuntimeError if a fleet has not finished a run after START seconds.
+    """
     with TemporaryDirectory(prefix="strive-bench-") as folder:
         store = open_store(str(Path(folder, "store")))
         one = next(e for e in study("digits").experiments if e.network.name == "convpool-cnn-c")
@@ -65,12 +73,12 @@ def fleet(workers: int) -> dict[str, float]:
 
 
 def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
-    """Start a fleet and wait for it; epochs count while all workers are at work: not the first, not the last."""
+    """Start a fleet and wait for it. The first and last two epochs are left out: other workers may not train then."""
     start = time.monotonic()
     with Fleet(runs, store.url, workers) as work:
-        _wait_for(lambda: any(_claim(store, e) for e in runs), start)
+        _wait_for(lambda: any(_lease(store, e) for e in runs), start)
         began = time.monotonic() - start
-        _wait_for(lambda: all(_claim(store, e) for e in runs), start)
+        _wait_for(lambda: all(_lease(store, e) for e in runs), start)
         time.sleep(SETTLED)
         before = _cpu_seconds(runs, store)
         _wait_for(lambda: any(store.exists(RunFolder(e.id).result) for e in runs), start)
@@ -84,19 +92,19 @@ def _run(runs: list[Experiment], store: Store, workers: int) -> dict:
 def _wait_for(there: Callable[[], bool], start: float) -> None:
     while not there():
         if time.monotonic() - start > START:
-            raise RuntimeError(f"the fleet is not at work after {START:.0f} s")
+            raise RuntimeError(f"no run of the fleet has finished after {START:.0f} s")
         time.sleep(0.1)
 
 
-def _claim(store: Store, experiment: Experiment) -> LeaseRecord | None:
+def _lease(store: Store, experiment: Experiment) -> LeaseRecord | None:
     return store.find_record(LeaseRecord, RunFolder(experiment.id).lease(1))
 
 
 def _cpu_seconds(runs: list[Experiment], store: Store) -> tuple[float, float]:
-    """CPU time so far of the workers, and of every other process that we have started, Ray's and Ray Train's."""
+    """CPU seconds so far of the workers, and of all other child processes, which are those of Ray and Ray Train."""
     import psutil
 
-    workers = {lease.pid for e in runs if (lease := _claim(store, e))}
+    workers = {lease.pid for e in runs if (lease := _lease(store, e))}
     spent = {True: 0.0, False: 0.0}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it has just ended

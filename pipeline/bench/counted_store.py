@@ -1,4 +1,4 @@
-"""A store in memory that counts the requests which S3 would be sent, lets each take its time, and refuses too many."""
+"""A store in memory that counts the requests that S3 would get, delays each, and can refuse those beyond a limit."""
 
 import random
 from collections import Counter
@@ -9,24 +9,24 @@ from math import ceil
 from pipeline.store.faults import Fault
 from pipeline.store.stamp import Stamp
 
-PAGE = 1000  # keys of one LIST
-PIECE = 64 << 20  # bytes of one GET of a large object
+PAGE = 1000  # keys per LIST
+PIECE = 64 << 20  # bytes per GET of a large object
 READS = ("GET", "HEAD")
 
 
 class SlowDown(OSError):
-    """The server's answer to too many requests."""
+    """What the store raises in place of S3's answer 503 to too many requests."""
 
 
 class Limits:
-    """How many requests a second the server takes: of reads, and of all others."""
+    """Limits of requests per second: one for READS, one for all other kinds together."""
 
     def __init__(self, clock: Callable[[], float], reads: float, others: float):
         self._clock, self._most = clock, {True: reads, False: others}
         self._second, self._seen = 0, Counter()
 
     def insist(self, kind: str) -> None:
-        """SlowDown where this second has had its share."""
+        """Count a request; SlowDown if its limit for the current second is exceeded."""
         if int(self._clock()) != self._second:
             self._second, self._seen = int(self._clock()), Counter()
         self._seen[kind in READS] += 1
@@ -35,23 +35,27 @@ class Limits:
 
 
 class CountedBackend:
-    """Objects in a dictionary of folders. `requests` counts what S3 would be sent, by kind."""
+    """A backend of `Store` that keeps its objects in nested dictionaries and counts the requests by kind in `requests`.
+
+    `wait` sleeps for so many seconds and `clock` gives the time in seconds. `latency` is the mean time of a request in
+    seconds; each takes between half and one and a half times as long, drawn with `seed`.
+    """
 
     url = "memory://"
 
     def __init__(self, wait: Callable[[float], None], clock: Callable[[], float], latency: float = 0.03, seed: int = 0):
-        self.requests: Counter[str] = Counter()  # of all users
-        self.mine: Counter[str] = Counter()  # through this view alone
+        self.requests: Counter[str] = Counter()  # of all views together
+        self.mine: Counter[str] = Counter()  # of this view
         self.limits: Limits | None = None
         self.on_write: Callable[[str], None] = lambda path: None
         self._wait, self._clock, self._latency = wait, clock, latency
         self._random = random.Random(seed)
         self._top: dict = {}  # folders in folders, with (bytes, Stamp) of each object
-        self._names: dict[str, dict[tuple[str, str], str]] = {}  # paths relative to a prefix, by folder and name
-        self._listings: dict[str, list[tuple[str, Stamp]]] = {}  # by the name of the listing
+        self._names: dict[str, dict[tuple[str, str], str]] = {}  # by prefix: relative paths, by (folder, name)
+        self._listings: dict[str, list[tuple[str, Stamp]]] = {}  # of several pages, by number
 
     def view(self) -> "CountedBackend":
-        """The same store, for one user, whose requests are counted by themselves, too."""
+        """The same store with a separate count of requests, `mine`, for one user."""
         other = copy(self)
         other.mine = Counter()
         return other
@@ -95,14 +99,14 @@ class CountedBackend:
         self._answer("DELETE", lambda: self._folder(path).pop(path.rpartition("/")[2], None))
 
     def folders_two_below(self, top: str, name: str) -> list[str]:
-        """The folders in every folder `name` two below `top`, without a request."""
+        """The paths <x>/`name`/<y> of all folders below `top`, without counting a request."""
         return [f"{one}/{name}/{below}" for one, folder in self._at(top).items() for below in folder.get(name, {})]
 
     def fault(self, error: Exception) -> Fault:
         return Fault("away" if isinstance(error, SlowDown) else "refused", str(error))
 
     def _page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
-        """A listing is of the moment of its first page."""
+        """One page of a listing; later pages show the state at the time of the first."""
         listing, _, begin = after.partition(" ")
         if not after:
             listing = str(len(self._listings))
@@ -114,8 +118,10 @@ class CountedBackend:
         return dict(found[end - PAGE : end]), more
 
     def _below(self, prefix: str) -> list[tuple[str, Stamp]]:
-        """Every object of a folder and of those in it, by path relative to it; each path is made once, for a thousand
-        workers keep them."""
+        """All objects below a prefix, by their paths relative to it.
+
+        Each path is one string for all listings, because a thousand simulated workers keep them.
+        """
         known, found, folders = self._names.setdefault(prefix, {}), [], [("", self._at(prefix))]
         for path, folder in folders:
             for name, what in folder.items():
@@ -126,7 +132,7 @@ class CountedBackend:
         return found
 
     def _answer(self, kind: str, do: Callable):
-        """What the server does at once; its answer is on its way for a while."""
+        """Count a request and carry it out now; its answer or error arrives after the latency."""
         self.requests[kind] += 1
         self.mine[kind] += 1
         try:

@@ -1,4 +1,4 @@
-"""A whole measurement: taken, put into the store under bench/<time>/, and worded for people."""
+"""The whole benchmark: measures, prints a line for each result, and saves all of them in the store as bench/<time>/."""
 
 import io
 from collections.abc import Callable
@@ -21,25 +21,25 @@ from pipeline.runtime.limits import cores
 from pipeline.runtime.provenance import provenance
 from pipeline.store.objects import Store
 
-WIDTHS = {"1/4": 4, "1": 1}  # of the paper's: what they are divided by
-PACKS = (1, 2, 4)  # experiments side by side on a GPU
+WIDTHS = {"1/4": 4, "1": 1}  # share of the paper's width, and the divisor that gives it
+PACKS = (1, 2, 4)  # numbers of experiments trained side by side on a GPU
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """What is measured, and how long."""
 
-    work: dict[str, Workload]  # by width
-    networks: dict[str, tuple[str, ...]]  # that are measured, by width
-    images: tuple[int, ...]  # of the epochs that show how the cost grows
-    zca: int  # images
-    fleet: bool  # a real one, on Ray
-    rate_seconds: float
-    maps: int  # of saliency, beside captum's
-    packed: tuple[str, ...] = tuple(TWELVE)  # on a GPU: networks that are trained alone, side by side, and tuned
+    work: dict[str, Workload]  # by width, a key of WIDTHS
+    networks: dict[str, tuple[str, ...]]  # names of the networks to measure, by width
+    images: tuple[int, ...]  # images per epoch, for the cost of an epoch
+    zca: int  # images that the whitening is fitted to; 0: not measured
+    fleet: bool  # whether a fleet on Ray is measured
+    rate_seconds: float  # for the speed of matrix products, in each precision
+    maps: int  # saliency maps to compare with captum's; 0: not measured
+    packed: tuple[str, ...] = tuple(TWELVE)  # networks that a GPU trains as each of PACKS and in the tuned plain loop
 
 
-THREE = ("strided-cnn-a", "model-b", "all-cnn-c")  # a light, a middling and a heavy one
+THREE = ("strided-cnn-a", "model-b", "all-cnn-c")  # a cheap, a medium and an expensive one
 EVERY = dict.fromkeys(WIDTHS, tuple(TWELVE))
 QUICK = Plan(
     {"1/4": Workload(128, 1, 2), "1": Workload(128, 1, 1)}, EVERY | {"1": THREE}, (256, 512, 1024), 1000, False, 0.5, 16
@@ -48,7 +48,7 @@ FULL = Plan({"1/4": Workload(128, 4, 5), "1": Workload(128, 1, 3)}, EVERY, (1024
 ON_A_GPU = Plan(
     dict.fromkeys(WIDTHS, Workload(128, 120, 3, 16384)), EVERY, (4096, 16384, 65536), 50_000, False, 2.0, 512
 )
-# a borrowed GPU is not there to wait for a CPU: whitening and maps are left out
+# time on a borrowed GPU is short: whitening and maps, which use the CPU, are left out
 QUICK_ON_A_GPU = replace(
     ON_A_GPU,
     work=dict.fromkeys(WIDTHS, Workload(128, 60, 2, 8192)),
@@ -60,7 +60,11 @@ QUICK_ON_A_GPU = replace(
 
 
 def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
-    """Measure, keep it in the store, and return what bench.json holds; `say` hears of each line as it comes."""
+    """Run the benchmark, save it in the store, and return the content of bench.json with its `address`.
+
+    `quick` measures less. `say` gets each line of the report as soon as it is known. RuntimeError if a process that
+    trains fails.
+    """
     torch.set_num_threads(1)
     keep_freed()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -73,11 +77,11 @@ def measure(store: Store, quick: bool, say: Callable[[str], None]) -> dict:
         for process in (slow, fast, *others):
             process.close()
     if plan.fleet:
-        say("a fleet on Ray: one run alone, then one on every core")
+        say("measuring a fleet on Ray: first one run alone, then one run per core")
         found["fleet"] = concurrency.fleet(cores())
     found["provenance"] = provenance(device, "", None, "").plain()
     found["unrun"] = [] if device == "cuda" else [f"{where}: {what}" for where, what in UNTESTED]
-    return found | {"address": _keep(store, found)}
+    return found | {"address": _save(store, found)}
 
 
 def _measured(
@@ -91,17 +95,18 @@ def _measured(
 ) -> dict:
     rates = {precision: fast.matrix_rate(precision, plan.rate_seconds) for precision in ("float32", "bfloat16")}
     say(
-        f"matrix products: {rates['float32'] / 1e9:,.0f} GFLOP/s in float32, {rates['bfloat16'] / 1e9:,.0f} in bfloat16"
+        f"matrix rate (speed of matrix products): {rates['float32'] / 1e9:,.0f} GFLOP/s in float32, "
+        f"{rates['bfloat16'] / 1e9:,.0f} GFLOP/s in bfloat16"
     )
     table: list[Cost] = []
     for width, by in WIDTHS.items():
-        say(HEAD.format(width))
+        say(HEAD.format(width, "second" if device == "cuda" else "CPU-second"))
         for name in plan.networks[width]:
             thin = narrow(TWELVE[name], by) if by > 1 else TWELVE[name]
             pair = compare(slow, fast, thin, width, plan.work[width], rates["bfloat16"])
             table += pair
             say(_line(pair[1]))
-        say(f"all {len(plan.networks[width])} of them: {_ratio(table, width):.2f} times the plain loop")
+        say(f"all {len(plan.networks[width])} networks: {_ratio(table, width):.2f} times as fast as the plain loop")
     beside = _on_a_gpu(plan, fast, rates["bfloat16"], say) if device == "cuda" else []
     quarter = [cost for cost in table if cost.path == "fast" and cost.width == "1/4"]
     points = scaling.networks(quarter) + scaling.images(fast, plan.images) + scaling.width(fast, plan.work["1"])
@@ -109,7 +114,7 @@ def _measured(
     if others:
         points += scaling.workers([fast, *others], plan.work["1/4"])
         crowded = concurrency.concurrency([fast, *others], narrow(TWELVE["all-cnn-c"], 4), plan.work["1/4"])
-        say(f"{cores()} processes at once: {crowded['efficiency_by_cpu_time']:.2f} of as many alone, by CPU time")
+        say(f"{cores()} processes at once: each has {crowded['efficiency_by_cpu_time']:.2f} of the speed of one alone")
     whole: Network = TWELVE["all-cnn-c"]
     few = replace(plan.work["1"], images=4 * plan.work["1"].batch)
     return {
@@ -130,23 +135,23 @@ def _measured(
 
 
 def _on_a_gpu(plan: Plan, fast: BenchProcess, rate: float, say: Callable[[str], None]) -> list[Cost]:
-    """What can pay on a GPU alone: several networks at once; and the plain loop with all cores to load its images."""
+    """Measurements for a GPU alone: several networks side by side, and the plain loop with a loader on every core."""
     out, tuned = [], BenchProcess("tuned", "cuda")
     try:
         for name in plan.packed:
             network = TWELVE[name]
             out.append(alone(tuned, [network], "1", plan.work["1"], rate))
-            say(f"tuned {_line(out[-1])}")
+            say(f"plain loop, tuned   {_line(out[-1])}")
             for together in PACKS:
                 out.append(alone(fast, [network] * together, "1", plan.work["1"], rate))
-                say(f"{together} of  {_line(out[-1])}")
+                say(f"{together} side by side      {_line(out[-1])}")
     finally:
         tuned.close()
     return out
 
 
 def _ratio(table: list[Cost], width: str) -> float:
-    """Of the time that one image takes through all networks."""
+    """The plain loop's time for one image through all networks of a width, divided by the fast loop's."""
     plain, fast = (
         sum(1 / cost.images_per_second for cost in table if cost.path == path and cost.width == width)
         for path in ("plain", "fast")
@@ -154,7 +159,10 @@ def _ratio(table: list[Cost], width: str) -> float:
     return plain / fast
 
 
-HEAD = "width {}: network, mode, images/s (slowest, fastest), of the matrix rate, times the plain loop (least)"
+HEAD = (
+    "\nWidth {} (share of the paper's). Columns: network; mode; images per {}, median (slowest, fastest); "
+    "share of the matrix rate in bfloat16; times as fast as the plain loop, median (lowest)"
+)
 
 
 def _line(cost: Cost) -> str:
@@ -163,7 +171,7 @@ def _line(cost: Cost) -> str:
     return f"{cost.network:16} {cost.mode:9} {speeds:>26} {cost.share_of_matrix_rate:6.0%} {ratio}"
 
 
-def _keep(store: Store, found: dict) -> str:
+def _save(store: Store, found: dict) -> str:
     folder = f"bench/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     store.write_json(f"{folder}/bench.json", found)
     for name in ("steps", "growth"):
@@ -173,6 +181,6 @@ def _keep(store: Store, found: dict) -> str:
     try:
         points = [scaling.Point(**point) for point in found["growth"]]
         store.write(f"{folder}/growth.png", scaling.picture(points))
-    except ImportError:  # no matplotlib: the numbers are there all the same
+    except ImportError:  # without matplotlib the numbers are saved, but no picture
         pass
     return store.url_of(folder)

@@ -1,4 +1,4 @@
-"""What everything around the steps costs: start-up, whitening, evaluation, checkpoints, memory."""
+"""The cost of everything around the training steps: start-up, whitening, evaluation, checkpoints, memory."""
 
 import resource
 import subprocess
@@ -22,7 +22,7 @@ _IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_
 
 
 def imports() -> dict[str, float]:
-    """Seconds until a fresh process has imported each; those that are not installed are left out."""
+    """Wall-clock seconds in which a new process imports each of IMPORTS; those that are not installed are left out."""
     out = {}
     for name in IMPORTS:
         done = subprocess.run([sys.executable, "-c", _IMPORT.format(name)], capture_output=True, text=True, check=False)
@@ -32,7 +32,7 @@ def imports() -> dict[str, float]:
 
 
 def zca(images: int, device: str = "cpu") -> dict[str, float]:
-    """Seconds of work to fit the whitening to so many random images, and for each thousand that it is applied to."""
+    """CPU seconds to fit ZCA whitening to so many random images (3, 32, 32), and to apply it to 1,000 on `device`."""
     pixels = torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     how, began = Whiten(), now("cpu")
     whitening = fit(contrast_normalized(pixels.flatten(1), how.gcn_scale), how.zca_epsilon)
@@ -42,10 +42,10 @@ def zca(images: int, device: str = "cpu") -> dict[str, float]:
 
 
 def around(network: Network, work: Workload, device: str, store: Store) -> dict[str, float]:
-    """Of one network: seconds of an evaluation, a checkpoint and a recording, and the shares that they come to.
+    """For one network: seconds of the first step and of a checkpoint, and the shares of evaluation and checkpoints.
 
-    Shares are of a run of 350 epochs on 50,000 images, evaluated every tenth on 10,000, with a checkpoint whenever
-    CHECKPOINT_SECONDS are over.
+    Shares are relative to the time of the training steps, for a run on 50,000 images that evaluates 10,000 after every
+    tenth epoch and writes a checkpoint every CHECKPOINT_SECONDS. The test checkpoint is deleted from the store.
     """
     fast = Fast([network], work, device)
     [trainer] = fast.trainers
@@ -62,7 +62,7 @@ def around(network: Network, work: Workload, device: str, store: Store) -> dict[
     for name in store.names(run.top):
         store.delete(f"{run.top}/{name}")
     return {
-        "first_step_seconds": first,  # capture included, where there is one
+        "first_step_seconds": first,  # of one chunk of steps, with its capture on a GPU
         "evaluation_share": evaluation * 10_000 / (step * 50_000 * 10),
         "checkpoint_seconds": saved,
         "checkpoint_share": saved / job.CHECKPOINT_SECONDS,
@@ -70,7 +70,7 @@ def around(network: Network, work: Workload, device: str, store: Store) -> dict[
 
 
 def peak_memory(device: str) -> dict[str, int]:
-    """Bytes."""
+    """The largest memory use so far of this process and, on a GPU, of torch's tensors on it, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     out = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
     if device == "cuda":

@@ -1,4 +1,4 @@
-"""Guided-backpropagation maps a second, beside captum's of the same network and images, measured in one go."""
+"""Guided-backpropagation maps per second, compared with captum's of the same network and images."""
 
 import statistics
 import time
@@ -16,28 +16,33 @@ from pipeline.numerics.saliency.attribution import Target, maps
 from pipeline.paper.networks import NETWORKS
 from pipeline.visualization.explained_model import BATCH, BATCH_GPU
 
-REPEATS = 3  # of every way in turn; the median counts
+REPEATS = 3  # of each way, in turns; medians are reported
 WAYS = ("captum, image by image", "captum, in batches", "strive, float32", "strive, bfloat16")
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One way to compute the same maps, on one thread."""
+    """The speed of one way to compute the maps, with one CPU thread, and its agreement with captum image by image."""
 
-    way: str
-    maps: int
-    maps_per_second: float
+    way: str  # one of WAYS
+    maps: int  # per repeat
+    maps_per_second: float  # by wall-clock time
     maps_per_cpu_second: float
-    times_captum: float  # CPU-seconds of captum image by image to those of this way
-    difference: float  # the largest from captum's maps, as a share of their largest value
-    correlation: float  # with captum's maps: what is left of them where activations flip in fewer digits
+    times_captum: float  # CPU time of captum image by image, divided by that of this way
+    difference: float  # largest absolute difference from captum's maps, as a share of their largest absolute value
+    # Pearson correlation with captum's maps. In bfloat16 a few ReLUs switch, which changes single values a lot: this
+    # shows better than `difference` how much the maps agree.
+    correlation: float
 
     def plain(self) -> dict:
         return asdict(self)
 
 
 def measure(network: str = "all-cnn-c", images: int = 32) -> list[Speed]:
-    """Every way over as many random images, on a network of the paper with random weights."""
+    """Measure all WAYS on so many random images and on a network of the paper with random weights.
+
+    UserError for an unknown network and if captum is not installed.
+    """
     if network not in NETWORKS:
         raise unknown_name("network", network, NETWORKS)
     attribute = _captum()
@@ -65,20 +70,20 @@ def measure(network: str = "all-cnn-c", images: int = 32) -> list[Speed]:
 
 
 def beside_captum(images: int, say: Callable[[str], None]) -> dict:
-    """Every way's speed as JSON, each said in a line; or why there is none."""
+    """The speeds of all WAYS as a JSON value, with a line each to `say`; or the reason why they cannot be measured."""
     try:
         speeds = measure(images=images)
     except UserError as refused:
-        say(f"maps beside captum: {refused}")
+        say(f"saliency maps were not measured: {refused}")
         return {"why": str(refused)}
     for speed in speeds:
-        rate = f"{speed.maps_per_cpu_second:,.0f} maps a CPU-second"
+        rate = f"{speed.maps_per_cpu_second:,.0f} maps per CPU-second"
         say(f"guided backpropagation, {speed.way:22} {rate}, {speed.times_captum:.2f} times captum image by image")
     return {"ways": [speed.plain() for speed in speeds]}
 
 
 def _speeds(ways: dict[str, Callable[[], Tensor]], images: int) -> list[Speed]:
-    found = {way: call() for way, call in ways.items()}  # and warm
+    found = {way: call() for way, call in ways.items()}  # also a warm-up
     took: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for _ in range(REPEATS):
         for way, call in ways.items():

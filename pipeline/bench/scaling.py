@@ -1,4 +1,4 @@
-"""How the cost grows: with networks, images, width and workers."""
+"""How the cost of training grows with the number of networks, images and processes and with the width of a network."""
 
 import io
 from dataclasses import dataclass, replace
@@ -8,35 +8,35 @@ from pipeline.bench.worker import BenchProcess
 from pipeline.bench.workload import Workload
 from pipeline.paper.networks import TWELVE, narrow
 
-AXES = {  # what is counted, and what it costs
+AXES = {  # labels of both axes of each plot; times are seconds of work (clock.py)
     "networks": (
         "networks of Table 3 at a quarter of the width, cheapest first",
-        "ms an image, through all of them",
+        "ms per image, through all of them",
     ),
-    "images": ("images an epoch, All-CNN-C at a twelfth of the width", "seconds an epoch"),
-    "width": ("share of the paper's width, All-CNN-C", "ms an image"),
-    "workers": ("processes, All-CNN-C at a quarter of the width", "images a CPU-second, all together"),
+    "images": ("images per epoch, All-CNN-C at a twelfth of the width", "seconds per epoch"),
+    "width": ("share of the paper's width, All-CNN-C", "ms per image"),
+    "workers": ("processes, All-CNN-C at a quarter of the width", "images per CPU-second, summed over processes"),
 }
-WIDTHS = (12, 6, 4, 2, 1)  # the paper's divided by
+WIDTHS = (12, 6, 4, 2, 1)  # divisors of the paper's width
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement on one axis of AXES."""
+    """One point of one plot."""
 
-    axis: str
-    at: float
-    cost: float
+    axis: str  # a key of AXES
+    at: float  # horizontal
+    cost: float  # vertical
 
 
 def networks(costs: list[Cost]) -> list[Point]:
-    """From the costs of every network at one width, cheapest first."""
+    """The summed costs of the cheapest network, the two cheapest and so on, from all networks' costs at one width."""
     seconds = sorted(1 / cost.images_per_second for cost in costs)
     return [Point("networks", count, 1e3 * sum(seconds[:count])) for count in range(1, len(seconds) + 1)]
 
 
 def images(process: BenchProcess, counts: tuple[int, ...]) -> list[Point]:
-    """Whole epochs, drawing included."""
+    """The cost of an epoch for each number of images, including drawing its order and augmentation."""
     thin, out = narrow(TWELVE["all-cnn-c"], 12), []
     for count in counts:
         process.prepare([thin], Workload(batch=128, steps=count // 128, repeats=1, images=count))
@@ -45,7 +45,7 @@ def images(process: BenchProcess, counts: tuple[int, ...]) -> list[Point]:
 
 
 def width(process: BenchProcess, work: Workload) -> list[Point]:
-    """One network, narrower and narrower."""
+    """The cost of one network at each of WIDTHS."""
     whole, out = TWELVE["all-cnn-c"], []
     for by in WIDTHS:
         network = narrow(whole, by) if by > 1 else whole
@@ -55,7 +55,7 @@ def width(process: BenchProcess, work: Workload) -> list[Point]:
 
 
 def workers(processes: list[BenchProcess], work: Workload) -> list[Point]:
-    """One process, two, and so on to all."""
+    """The speed of one process, of two at once, and so on up to all."""
     thin, out = narrow(TWELVE["all-cnn-c"], 4), []
     for process in processes:
         process.prepare([thin], work)
@@ -67,8 +67,8 @@ def workers(processes: list[BenchProcess], work: Workload) -> list[Point]:
 
 
 def picture(points: list[Point]) -> bytes:
-    """A panel for each axis, PNG."""
-    from matplotlib.figure import Figure  # a GPU host may lack it, and needs no picture to measure
+    """All points as a PNG image with one plot for each of AXES."""
+    from matplotlib.figure import Figure  # a GPU host may lack it, and can measure without
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 7), layout="constrained")

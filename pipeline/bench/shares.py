@@ -1,6 +1,7 @@
-"""What one worker of a group reads of photographs in shards in a pass, and the memory that it takes for them.
+"""What one worker of several reads in a pass over photographs in shards, and the memory that it needs for them.
 
-python -m pipeline.bench.shares      one stream, as orders were before, then eight; a process a row
+`python -m pipeline.bench.shares` prints a line for each of ROWS, measured in a process of its own. One stream is the
+order in which every worker needs all shards; with eight, each worker reads its own part.
 """
 
 import json
@@ -18,13 +19,13 @@ from pipeline.paper.augmentations import Crop
 from pipeline.paper.recipes import Recipe, Scale
 from pipeline.store.objects import Store, open_store, sha256
 
-SHARDS, IMAGES, SIDE = 64, 256, 128  # 12.6 MB a shard, 805 MB in all
+SHARDS, IMAGES, SIDE = 64, 256, 128  # shards, images per shard, pixels: 12.6 MB per shard, 805 MB in total
 BATCH = 64
 ROWS = ((1, 8), (8, 1), (8, 2), (8, 4), (8, 8))  # streams, workers
 
 
 def measure() -> list[dict]:
-    """For every row what worker 0 read, in shards, and its memory beyond that before the first, in bytes."""
+    """For each of ROWS the reads of shards by worker 0, and the growth of its memory during the pass, in bytes."""
     with tempfile.TemporaryDirectory(prefix="strive-shares-") as folder:
         store, chance = open_store(folder), torch.Generator().manual_seed(0)
         for number in range(SHARDS):
@@ -39,13 +40,13 @@ def _measured(folder: str, streams: int, workers: int) -> dict:
 
 
 def _walk(store: Store, streams: int, workers: int) -> dict:
-    """A pass of worker 0, in this process."""
+    """One pass of worker 0 over its share of the images, in this process."""
     reads = []
 
     def read(number: int) -> torch.Tensor:
         reads.append(number)
         data = store.read_buffer(f"{number}.npy")
-        sha256(data)  # as of prepared data: all of it is looked at
+        sha256(data)  # as the digests of prepared data are checked: it touches every page
         return torch.from_numpy(array_of(data)).permute(0, 3, 1, 2)
 
     recipe = Recipe(lr=0.1, batch=BATCH, preprocess=Scale(), augment=Crop(window=112), streams=streams)
@@ -70,6 +71,6 @@ if __name__ == "__main__":
     else:
         for row in measure():
             print(
-                f"{row['streams']} streams, {row['workers']} workers: each reads {row['shards']} of {SHARDS} shards "
-                f"and takes {row['bytes'] / 1e6:.0f} MB for them"
+                f"{row['streams']} streams, {row['workers']} workers: each worker reads {row['shards']} of {SHARDS} "
+                f"shards and needs {row['bytes'] / 1e6:.0f} MB of memory for them"
             )

@@ -1,4 +1,4 @@
-"""A fleet on a virtual clock: the real code from the choice of a run to its result, with training that only waits."""
+"""A simulated fleet on a virtual clock: real code from the choice of a run to its result, but training only waits."""
 
 import gc
 import random
@@ -28,26 +28,26 @@ from pipeline.training import job, leases, owners, queue, run_after_run, under_w
 from pipeline.training.progress import Progress
 
 EPOCHS = 100
-RUN_SECONDS = 94.0  # All-CNN-C alone on a GPU at 300 TFLOP/s; runs differ by a quarter either way
-SPREAD = 0.25
+RUN_SECONDS = 94.0  # mean training time of a run: All-CNN-C alone on a GPU at 300 TFLOP/s
+SPREAD = 0.25  # the times of runs differ from the mean by up to this share
 DATA = {"train-labels.npy": 1, "test-labels.npy": 1, "whitening.safetensors": 1, "test-images.npy": 2}
-DATA |= {"train-images.npy": 10}  # reads of 64 MiB that a worker makes of each, once
-LOOK_SECONDS = 2.0  # between looks of the driver's observer
-PATIENCE = 900.0
+DATA |= {"train-images.npy": 10}  # the data set's objects; each worker reads each in so many GETs of 64 MiB, once
+LOOK_SECONDS = 2.0  # between two times that the driver reads the states of all runs
+PATIENCE = 900.0  # seconds for which a store retries a refused request
 
 
 @dataclass
 class Seen:
-    """What the simulation notes beside the requests."""
+    """What the simulation records besides the requests; times are seconds of the virtual clock."""
 
-    at_work: dict[int, float] = field(default_factory=dict)  # when a worker's first epoch began, by rank
-    runs: list[tuple[float, float]] = field(default_factory=list)  # when the training of each began and ended
-    looks: list[int] = field(default_factory=list)  # requests of each look at all runs
-    ends: list[Any] = field(default_factory=list)
+    at_work: dict[int, float] = field(default_factory=dict)  # by a worker's rank: when it began to train
+    runs: list[tuple[float, float]] = field(default_factory=list)  # when the training of each run began and ended
+    looks: list[int] = field(default_factory=list)  # requests for each reading of all runs' states
+    ends: list[Any] = field(default_factory=list)  # what `run_after_run` returned, for each worker
 
 
 class Trainer:
-    """What `job` sees of one: it has weights, and its epochs pass."""
+    """A substitute for numerics' Trainer with the attributes that `job` uses; it computes nothing."""
 
     model = nn.Linear(2, 2)
     weights = SimpleNamespace(velocities={})
@@ -58,7 +58,7 @@ class Trainer:
         self.rank, self.epoch = rank, 0
 
     def broadcast_state(self) -> None:
-        """Alone."""
+        """Nothing to do: each experiment has one worker."""
 
     @property
     def finished(self) -> bool:
@@ -66,7 +66,7 @@ class Trainer:
 
 
 class OneByOne:
-    """As ThreadPoolExecutor, on the virtual clock and without its threads."""
+    """A substitute for ThreadPoolExecutor that makes the calls one after the other in the calling thread."""
 
     map = staticmethod(map)
 
@@ -81,7 +81,10 @@ class OneByOne:
 
 
 class Simulation:
-    """`workers` that train `runs` on one store. `run` it once; then ask `backend` and `seen`."""
+    """`workers` that train `runs` with one store; after `run`, which works once, `backend` and `seen` have the results.
+
+    `latency` is a request's mean time in seconds.
+    """
 
     def __init__(self, workers: int, runs: int, latency: float = 0.03, seed: int = 0):
         self.time = VirtualTime()
@@ -90,20 +93,23 @@ class Simulation:
         self.experiments = experiments(runs)
         self._random, self._stores = random.Random(seed), {}
         self._origin = provenance("cpu", "", None, "float32")
-        self._read: set[int] = set()  # ranks that have the data
+        self._read: set[int] = set()  # ranks of the workers that have read the data set
         self._write_data()
 
     def limit(self, reads: float, others: float) -> None:
-        """Let the store answer 503 beyond so many requests a second."""
+        """Let the store refuse requests beyond so many per second, of GET and HEAD and of all others."""
         self.backend.limits = Limits(self.time.monotonic, reads, others)
 
     def store(self) -> Store:
-        """A process's own."""
+        """A new Store on the simulated backend, as each process opens its own."""
         return Store(self.backend.view(), (SlowDown,), PATIENCE, Outage(self.backend.url, self.time.monotonic))
 
     def run(self, look: bool = True) -> float:
-        """Seconds until the last run has its result."""
-        gc.disable()  # it would look through the objects of a thousand workers again and again
+        """Simulate until the last run has its result; returns its time in seconds of the virtual clock.
+
+        `look` says whether the driver reads the states of all runs every LOOK_SECONDS.
+        """
+        gc.disable()  # it would go through the objects of a thousand workers again and again
         try:
             with patched(self):
                 self.time.spawn(lambda: self._begin(look))
@@ -113,7 +119,7 @@ class Simulation:
         return self.time.now
 
     def _begin(self, look: bool) -> None:
-        """What the fleet's driver does."""
+        """The fleet's driver: starts the workers and, if `look`, the reading of all runs' states."""
         standings.complete(self.store(), [e.id for e in self.experiments])
         for rank in range(self.workers):
             self.time.spawn(lambda rank=rank: self._work(rank))
@@ -135,13 +141,13 @@ class Simulation:
             self.time.sleep(LOOK_SECONDS)
 
     def open_store(self, url: str) -> Store:
-        """A worker's own: its `url` is its rank."""
+        """A store for the worker whose rank is `url`."""
         store = self.store()
         self._stores[id(store)] = (int(url), store)
         return store
 
     def load(self, store: Store, dataset: Any, how: Any) -> Any:
-        """The data set, which a worker reads once."""
+        """Substitute for prepare.load: makes its requests the first time that a worker calls it."""
         rank = self._stores[id(store)][0]
         if rank not in self._read:
             self._read.add(rank)
@@ -153,10 +159,11 @@ class Simulation:
         return SimpleNamespace(manifest_sha256="", whitening_sha256=None, rank=rank)
 
     def trainer(self, experiment: Experiment, data: Any, workers: Any) -> Trainer:
+        """Substitute for job._trainer."""
         return Trainer(experiment, data.rank)
 
     def chunks(self, trainers: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch]]:
-        """Epochs that take their time and do nothing."""
+        """Substitute for numerics.fast.loop.chunks: epochs that only wait on the virtual clock."""
         [trainer] = trainers
         began = self.time.now
         self.seen.at_work.setdefault(trainer.rank, self.time.now)
@@ -169,12 +176,12 @@ class Simulation:
             yield trainer, Epoch(trainer.epoch - 1, 0.1, 1.0, 1, 10, 1, 10, each)
 
     def busy(self) -> float:
-        """The share of their time that workers trained, until no run was left to begin."""
+        """The share of all workers' time that they trained, up to the time at which the last run began."""
         until = max(began for began, _ in self.seen.runs)
         return sum(min(ended, until) - began for began, ended in self.seen.runs) / (until * self.workers)
 
     def later_attempts(self) -> int:
-        """Of all runs, those after the first: runs that were trained twice, or taken from a worker that lived."""
+        """The number of attempts beyond each run's first; any means that a run was taken from a worker that lived."""
         return sum(not path.endswith("/1") for path in self.backend.folders_two_below("runs", "attempts"))
 
     def _write_data(self) -> None:
@@ -190,7 +197,7 @@ class Simulation:
 
 
 def experiments(runs: int) -> list[Experiment]:
-    """As many seeds of All-CNN-C."""
+    """All-CNN-C with so many seeds, for EPOCHS epochs each."""
     one = next(e for e in study("table-3", 1).experiments if e.network.name == "all-cnn-c")
     one = replace(one, recipe=replace(one.recipe, epochs=EPOCHS, lr_drops=(57, 71, 86)))
     return [replace(one, seed=seed) for seed in range(runs)]
@@ -198,7 +205,7 @@ def experiments(runs: int) -> list[Experiment]:
 
 @contextmanager
 def patched(this: Simulation) -> Iterator[None]:
-    """The real code on the simulation's clock, with its training."""
+    """Within the context, the real modules use the simulation's clock, store, data and training."""
     numerics: dict[str, Any] = {
         "prepare": SimpleNamespace(load=this.load),
         "_trainer": this.trainer,
@@ -211,7 +218,7 @@ def patched(this: Simulation) -> Iterator[None]:
         return owners.LeaseObserver(store, this.time.monotonic)
 
     def process(fleet: str, rank: int) -> Owner:
-        """Eight to a host."""
+        """The owner of leases in place of this process: a worker's rank, with eight workers per host."""
         here = owners.this_process(fleet, rank)
         return replace(here, token=str(rank), host=f"host-{rank // 8}")
 

@@ -1,4 +1,7 @@
-"""What a step costs: the fast path beside the plain loop, in turns, so that a machine's moods meet both."""
+"""The cost of a training step, in our fast loop and in the plain loop, measured in turns.
+
+Taking turns lets changes of the machine's speed affect both equally.
+"""
 
 from dataclasses import dataclass, replace
 from statistics import median
@@ -13,23 +16,26 @@ from pipeline.paper.shapes import training_flops
 
 @dataclass(frozen=True)
 class Cost:
-    """What one path takes for one network; of several repeats."""
+    """The speed of one loop with one network, or with several side by side, over several repeats.
+
+    Seconds are seconds of work (clock.py). Images and FLOP are those of all networks together.
+    """
 
     network: str
-    width: str  # of the paper's
-    path: str  # fast or plain
+    width: str  # share of the paper's width
+    path: str  # fast, plain or tuned (BenchProcess)
     mode: str
     together: int  # networks side by side
-    batch: int
+    batch: int  # images per step and network
     images_per_second: float  # median
-    slowest: float
+    slowest: float  # images per second of the slowest repeat
     fastest: float
-    us_per_step: float
-    flops_per_second: float
-    share_of_matrix_rate: float
-    time_over_floor: float
-    ratio: float | None = None  # to the plain loop: median over the pairs
-    least_ratio: float | None = None
+    us_per_step: float  # microseconds, median
+    flops_per_second: float  # median
+    share_of_matrix_rate: float  # flops_per_second, divided by the FLOP per second of matrix products
+    time_over_floor: float  # its inverse: time, divided by what the FLOP would take at the matrix rate
+    ratio: float | None = None  # speed divided by the plain loop's: median over the pairs of repeats
+    least_ratio: float | None = None  # the lowest
 
 
 def compare(
@@ -41,19 +47,22 @@ def compare(
     rate: float,
     mode: Mode | None = None,
 ):
-    """The plain loop and the fast path, pair after pair: (cost, cost)."""
+    """Measure the plain loop (`slow`) and the fast loop in turns: (cost of the plain loop, cost of the fast loop).
+
+    `rate` is that of matrix products, in FLOP per second of work.
+    """
     modes = [process.prepare([network], work, mode) for process in (slow, fast)]
     pairs = [(slow.run().work, fast.run().work) for _ in range(work.repeats)]
     ratios = [one / other for one, other in pairs]
     plain_cost, fast_cost = (
-        cost([network], width, path, said, work, [pair[number] for pair in pairs], rate)
-        for number, (path, said) in enumerate(zip(("plain", "fast"), modes, strict=True))
+        cost([network], width, path, mode_used, work, [pair[number] for pair in pairs], rate)
+        for number, (path, mode_used) in enumerate(zip(("plain", "fast"), modes, strict=True))
     )
     return plain_cost, replace(fast_cost, ratio=median(ratios), least_ratio=min(ratios))
 
 
 def alone(process: BenchProcess, networks: list[Network], width: str, work: Workload, rate: float) -> Cost:
-    """One path, of one network or of several side by side; images and operations are those of all of them."""
+    """Measure one process by itself, with one network or with several side by side."""
     mode = process.prepare(networks, work)
     return cost(networks, width, process.path, mode, work, [process.run().work for _ in range(work.repeats)], rate)
 
@@ -61,7 +70,7 @@ def alone(process: BenchProcess, networks: list[Network], width: str, work: Work
 def cost(
     networks: list[Network], width: str, path: str, mode: str, work: Workload, seconds: list[float], rate: float
 ) -> Cost:
-    """From the seconds that an image took in every repeat, all networks together."""
+    """The cost from the seconds of work, in each repeat, for one image through all networks."""
     middle, flops = median(seconds), sum(training_flops(network) for network in networks)
     together = len(networks)
     return Cost(
@@ -73,7 +82,7 @@ def cost(
 
 
 def data_share(network: Network, work: Workload, device: str) -> float:
-    """The part of an epoch that goes into drawing, cutting and mirroring its images."""
+    """The share of an epoch's time in the fast loop that goes into drawing, shifting and mirroring its images."""
     fast = Fast([network], work, device)
     [trainer] = fast.trainers
 

@@ -1,21 +1,21 @@
-"""What a machine without a GPU has not run, by name: the list to work through once there is one."""
+"""What tests on a machine without a GPU leave untested, by file; the report of `strive bench` lists it."""
 
 UNTESTED = (
-    ("numerics/fast/cuda_graph.py", "recording and replaying a graph; a stream for every trainer"),
+    ("numerics/fast/cuda_graph.py", "capture and replay of a CUDA graph, with a stream for each trainer"),
     (
         "numerics/fast/triton_kernels.py",
-        "the kernels compiled, and how fast they are; tests have them interpreted",
+        "the compiled kernels and their speed (tests run them in Triton's interpreter)",
     ),
-    ("numerics/fast/divergence.py", "the loss's way through pinned memory"),
-    ("numerics/fast/forward.py", "pooling in CUDA's deterministic mode"),
-    ("numerics/fast/precision.py", "bfloat16 on CUDA, and cuDNN's switches"),
+    ("numerics/fast/divergence.py", "the asynchronous copy of the loss through pinned memory"),
+    ("numerics/fast/forward.py", "max-pooling in cuDNN's deterministic mode"),
+    ("numerics/fast/precision.py", "bfloat16 on CUDA, and cuDNN's flags"),
     (
         "numerics/fast/device_loader.py",
-        "images on the device, padded to 8 channels (numbers are tested on a CPU)",
+        "images on a GPU, padded to 8 channels (the results are tested on a CPU)",
     ),
     (
         "numerics/saliency, visualization/upload.py",
-        "maps on a device; TensorFloat-32 would cost them digits",
+        "saliency maps on a GPU, where TensorFloat-32 would make them less precise",
     ),
-    ("bench", "every figure of a GPU, packing and capture included"),
+    ("bench", "all measurements on a GPU, including several networks side by side and capture"),
 )

@@ -1,6 +1,6 @@
-"""Threads on a clock that jumps: real code runs through hours of waiting in seconds, always in the same order.
+"""A virtual clock for threads: code that waits for hours runs in seconds, always in the same order.
 
-One thread runs at a time. It hands over where it waits: then the clock jumps to the moment at which the next one wakes.
+One thread runs at a time. When it waits, the clock jumps to the time at which the next thread wakes, and that one runs.
 """
 
 import heapq
@@ -10,7 +10,7 @@ from itertools import count
 
 
 class _Over(BaseException):
-    """All is done, and this thread may end."""
+    """Ends a thread that still waits when the simulation is over."""
 
 
 class _Task:
@@ -20,10 +20,10 @@ class _Task:
 
 
 class VirtualTime:
-    """What the module `time` is to code that waits, and `threading` to code that has threads of its own."""
+    """A virtual clock with the interfaces of the modules `time` and `threading`, to replace them in simulated code."""
 
     def __init__(self):
-        self.now = 0.0  # seconds
+        self.now = 0.0  # seconds since the beginning of the simulation
         self._order, self._heap = count(), []
         self._here = threading.local()
         self._left, self._over, self._error = 0, threading.Event(), None
@@ -35,13 +35,13 @@ class VirtualTime:
     perf_counter = time = monotonic
 
     def sleep(self, seconds: float) -> None:
-        """Let others run until the clock has moved on by so much."""
+        """Let other threads run until the clock has advanced by `seconds`."""
         me = self._here.task
         self._wake(me, seconds)
         self._hand_over(me)
 
     def spawn(self, call: Callable[[], object], daemon: bool = False) -> _Task:
-        """Let `call` run from now on in a thread of its own; daemons are not waited for."""
+        """Start `call` in a new thread. `run` does not wait for daemons."""
         task = _Task(call, daemon)
         task.joined.bind(self)
         self._tasks.add(task)
@@ -51,7 +51,7 @@ class VirtualTime:
         return task
 
     def run(self) -> None:
-        """Return when every task that is no daemon has ended; raises what the first that failed raised."""
+        """Run until every thread that is not a daemon has ended; raises the exception of the first that failed."""
         if self._left:
             self._pop()
             self._over.wait()
@@ -72,11 +72,11 @@ class VirtualTime:
         return VirtualThread(self, lambda: target(*args), daemon)
 
     def Lock(self):
-        """As threading.Lock: never held while another runs, for nothing waits inside one."""
+        """As threading.Lock. Code must not wait on the virtual clock while it holds one."""
         return threading.Lock()
 
     def park(self, seconds: float | None) -> None:
-        """Wait to be woken by `_wake`, for at most so long."""
+        """Wait until `_wake` is called for this thread, for at most `seconds`; None: without a limit."""
         me = self._here.task
         me.ticket += 1
         if seconds is not None:
@@ -84,6 +84,7 @@ class VirtualTime:
         self._hand_over(me)
 
     def here(self) -> _Task:
+        """The task of the current thread."""
         return self._here.task
 
     def _wake(self, task: _Task, seconds: float) -> None:
@@ -99,7 +100,7 @@ class VirtualTime:
             raise _Over
 
     def _pop(self) -> _Task | None:
-        """The task whose turn it is, told so unless it is the one that asks."""
+        """Advance the clock to the next task and let it run, unless it is the caller's own; None if no task is left."""
         while self._heap:
             at, _, ticket, task = heapq.heappop(self._heap)
             if ticket == task.ticket:
@@ -107,7 +108,7 @@ class VirtualTime:
                 if task is not getattr(self._here, "task", None):
                     task.turn.release()
                 return task
-        self._over.set()  # no task will ever wake
+        self._over.set()  # all remaining tasks would wait forever
         return None
 
     def _live(self, task: _Task) -> None:
@@ -118,7 +119,7 @@ class VirtualTime:
                 task.call()
         except _Over:
             return
-        except BaseException as error:  # all that ends a thread; raised where the simulation was begun
+        except BaseException as error:  # whatever it is, `run` raises it
             self._error = self._error or error
             self._over.set()
         self._tasks.discard(task)
@@ -132,7 +133,7 @@ class VirtualTime:
 
 
 class VirtualEvent:
-    """As threading.Event."""
+    """As threading.Event, but waits on a virtual clock, which `bind` sets if the constructor did not."""
 
     def __init__(self, time: VirtualTime | None = None):
         self._time, self._set, self._waiting = time, False, []
@@ -168,7 +169,7 @@ class VirtualEvent:
 
 
 class VirtualThread:
-    """As threading.Thread."""
+    """As threading.Thread, but runs on a virtual clock."""
 
     def __init__(self, time: VirtualTime, call: Callable[[], object], daemon: bool):
         self._time, self._call, self._daemon = time, call, daemon

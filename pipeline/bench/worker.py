@@ -1,4 +1,7 @@
-"""The paths in processes of their own, as they would be used: what one does to its memory helps no other."""
+"""Processes that train for a measurement, each with one of the loops.
+
+Separate processes, as in real use: what one loop does to the memory allocator does not affect the other.
+"""
 
 import time
 from collections.abc import Callable
@@ -20,17 +23,19 @@ from pipeline.runtime.limits import cores
 
 @dataclass(frozen=True)
 class Seconds:
-    """An image's share of one repeat, all networks together."""
+    """The time of one repeat, divided by its images; of all networks in the process together."""
 
-    work: float  # clock.py's
-    wall: float
+    work: float  # seconds of work (clock.py)
+    wall: float  # seconds of wall-clock time
 
 
 class BenchProcess:
-    """A process that trains on one of the paths when it is told to: "fast", "plain" as in a tutorial, or "tuned".
+    """A process that trains on request with one loop: "fast", our fast loop; "plain" or "tuned", the plain loop.
 
-    The plain loop loads its images itself on a CPU, where other processes would only take its core; with two more
-    beside a GPU, as tutorials have it; tuned, with one for every core but its own.
+    On a CPU the plain loop loads its images itself, because further processes would only compete for its core. On a GPU
+    it has two DataLoader processes, as in tutorials. "tuned" has one for every core but its own.
+
+    Methods raise RuntimeError with the process's own message if it failed.
     """
 
     def __init__(self, path: str, device: str):
@@ -41,30 +46,34 @@ class BenchProcess:
         self._process.start()
 
     def prepare(self, networks: list[Network], work: Workload, mode: Mode | None = None) -> str:
-        """Build what is to be measured and make its first steps; returns the mode it computes in."""
+        """Build the loop and run its first steps as a warm-up; returns the mode in words, such as "bfloat16".
+
+        The plain loops take one network and are float32. `mode` None: the fast loop chooses it.
+        """
         return self._ask("prepare", networks, work, mode)
 
     def matrix_rate(self, precision: str, seconds: float) -> float:
-        """Of this very process."""
+        """clock.matrix_rate in this process; `precision` is the name of a dtype of torch."""
         return self._ask("rate", precision, seconds)
 
     def run(self) -> Seconds:
-        """One repeat of the work."""
+        """Train one repeat of the work given to `prepare`; returns its time per image."""
         self.start()
         return self.finish()
 
     def start(self) -> None:
-        """Begin a repeat, while other sides do the same."""
+        """Begin a repeat without waiting for it, so that several processes can train at once."""
         self._pipe.send(("run",))
 
     def finish(self) -> Any:
-        """Wait for what was begun."""
+        """Wait for the answer to the last request and return it: after `start`, the time per image as `Seconds`."""
         answer = self._pipe.recv()
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def close(self) -> None:
+        """End the process."""
         self._pipe.send(None)
         self._process.join()
 
@@ -73,8 +82,8 @@ class BenchProcess:
         return self.finish()
 
 
-class _Served:
-    """What a side has built."""
+class _Server:
+    """What runs in the process: its methods answer the requests of BenchProcess."""
 
     def __init__(self, path: str, device: str):
         self.path, self.device = path, device
@@ -86,13 +95,13 @@ class _Served:
         if self.path == "fast":
             fast = Fast(networks, work, self.device, mode)
             fast.warm_up()
-            self.step, said = fast.step, str(fast.mode)
+            self.step, mode_used = fast.step, str(fast.mode)
         else:
             loaders = cores() - 1 if self.path == "tuned" else 2 if self.device == "cuda" else 0
             loop = baseline.Loop(networks[0], work.recipe, *drawn(work.images), self.device, loaders)
-            self.step, said = loop.step, "float32"
+            self.step, mode_used = loop.step, "float32"
         self.step()
-        return said
+        return mode_used
 
     def rate(self, precision: str, seconds: float) -> float:
         return matrix_rate(self.device, getattr(torch, precision), seconds)
@@ -106,20 +115,20 @@ class _Served:
 
 
 def _serve(path: str, device: str, pipe: Connection) -> None:
-    """What the process does until it is told nothing more."""
+    """Answer requests until there are no more."""
     torch.set_num_threads(1)
     if path == "fast":
         keep_freed()
-    served = _Served(path, device)
-    while (words := _heard(pipe)) is not None:
+    server = _Server(path, device)
+    while (words := _request(pipe)) is not None:
         try:
-            pipe.send(getattr(served, words[0])(*words[1:]))
-        except Exception as error:  # raised where the measurement was asked for; not every one can be sent as it is
+            pipe.send(getattr(server, words[0])(*words[1:]))
+        except Exception as error:  # raised again by BenchProcess.finish; as text, since not every one can be pickled
             pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
-def _heard(pipe: Connection) -> Any:
-    """What is asked next; None when nothing more will be, as when the asker has died."""
+def _request(pipe: Connection) -> Any:
+    """The next request; None when there are no more, also because the parent process has ended."""
     try:
         return pipe.recv()
     except EOFError:

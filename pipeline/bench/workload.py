@@ -1,4 +1,4 @@
-"""What is trained for a measurement."""
+"""The training that is measured: random images, and the fast loop that trains on them."""
 
 from dataclasses import dataclass, replace
 
@@ -18,26 +18,30 @@ from pipeline.paper.recipes import CIFAR, Recipe
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained for a measurement: random images, as large and as many-colored as CIFAR's."""
+    """How much is trained for a measurement, on random images of CIFAR's size (3, 32, 32)."""
 
-    batch: int
-    steps: int  # of one repeat
+    batch: int  # images per step
+    steps: int  # per repeat
     repeats: int
-    images: int = 2048
+    images: int = 2048  # in the training set
 
     @property
     def recipe(self) -> Recipe:
+        """The recipe for CIFAR with augmentation, and a learning rate at which random images do not diverge."""
         return replace(CIFAR, lr=1e-4, batch=self.batch, augment=Shift())
 
 
 def drawn(images: int) -> tuple[Tensor, Tensor]:
-    """Images and labels."""
+    """So many random images (images, 3, 32, 32) float32, and labels (images,) of ten classes."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(images, 3, 32, 32, generator=generator), torch.randint(10, (images,), generator=generator)
 
 
 class Fast:
-    """The fast path, a few steps at a time, for ever."""
+    """Endless training by the fast loop, one chunk of steps per call, of several networks side by side.
+
+    `mode` None: the one that training on `device` would choose.
+    """
 
     def __init__(self, networks: list[Network], work: Workload, device: str, mode: Mode | None = None):
         self.mode = mode or precision.choose_mode(networks[0], device)
@@ -48,12 +52,12 @@ class Fast:
         self._chunks = iter(())
 
     def warm_up(self) -> None:
-        """One chunk of every kind, recorded where chunks are."""
+        """Run one chunk of every kind, which captures it if the mode has CUDA graphs."""
         for chunk in {(chunk.steps, chunk.batch): chunk for chunk in self._epoch()}.values():
             self.stepper.run(chunk)
 
     def step(self) -> int:
-        """One chunk of steps; returns the images that each network took."""
+        """Run one chunk of steps; returns the number of images that each network was trained on."""
         chunk = next(self._chunks, None)
         if chunk is None:
             self._chunks = iter(self._epoch())
@@ -62,7 +66,7 @@ class Fast:
         return chunk.steps * chunk.batch
 
     def _epoch(self) -> list[StepBatch]:
-        """A new epoch in chunks of whole batches."""
+        """Begin an epoch; returns its chunks of full batches."""
         for trainer in self.trainers:
             trainer.begin_epoch()
         return [c for c in self.trainers[0].chunks(self.stepper.most) if c.batch == self.trainers[0].recipe.batch]

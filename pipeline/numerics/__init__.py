@@ -1,2 +1,2 @@
-"""Arrays in, arrays out: models, initialization, preprocessing, augmentation, the training loops, saliency maps.
-No experiment, store, study or cluster is known here."""
+"""Numerical code on tensors: models, initialization, preprocessing, augmentation, training loops and saliency maps.
+Nothing in this package knows experiments, studies, the store or Ray."""

@@ -1,7 +1,10 @@
-"""Training images varied, batch by batch, on the device they lie on; what is varied stands in paper/augmentations.py.
+"""Random augmentation of batches of training images, on their device. The settings are in paper/augmentations.py.
 
-All random numbers of a pass over the data set are drawn at once, one row an image, so that an image's variation depends
-on (seed, passage, its index) alone: every worker draws the whole table and takes the rows of its images.
+The random numbers of a whole pass over the data set are drawn at once, one row per image. The augmentation of an image
+therefore depends only on (seed, number of the pass, index of the image): every worker draws the whole table and uses
+the rows of its own images.
+
+Shapes: N images, C channels, H x W pixels, K random numbers per image, F x F pixels of the field of `Distort`.
 """
 
 import torch
@@ -12,34 +15,38 @@ from pipeline.numerics.random_streams import generator_for
 from pipeline.paper.augmentations import Augment, Crop, Distort, Shift
 
 PAD_MODES = {"zeros": "constant", "edge": "replicate", "reflect": "reflect"}
-WINDOW = 3  # uniform numbers of Shift and Crop: mirror, top, left
-AFFINE = 7  # of Distort: stretches along x and y, mirror, which of three, its angle, moves along x and y
-CHANNELS = 3  # for which Distort draws four normal numbers each; fewer use the first of them
-COVERED = 1 / 64  # a pixel with more of the image than this is no background: Graham's 2 gray levels of at most 128
+WINDOW = 3  # uniform numbers that Shift and Crop use: mirror, top, left
+AFFINE = 7  # uniform numbers that Distort uses: x and y stretch, mirror, shear x or y or rotation, angle, x and y move
+CHANNELS = 3  # Distort draws four normal numbers for each; images with fewer channels use the first ones
+# a pixel of the field is recolored where the image covers more of it than this: 2 of 128 gray levels in Graham's code
+COVERED = 1 / 64
 
 
 def draw(how: Augment, images: int, seed: int, passage: int) -> Tensor:
-    """The random numbers (images, K) of one pass over the data set, float32, on the CPU; row i is image i's.
+    """Draw the random numbers of pass number `passage` over the data set: (images, K) float32, on the CPU.
 
-    Only uniform numbers are drawn, row after row, so that a row depends on its place and not on how many follow it.
+    Row i is for image i. K is 3 for Shift and Crop, uniform in [0, 1), and 19 for Distort: 7 uniform and 12 standard
+    normal numbers. The normal ones are computed from uniform ones, so that a row does not depend on how many follow.
     """
     normals = 4 * CHANNELS if isinstance(how, Distort) else 0
     uniforms = AFFINE if isinstance(how, Distort) else WINDOW
     draws_NK = torch.rand(images, uniforms + normals, generator=generator_for(seed, "augment", passage))
-    # torch.rand gives k / 2^24; the middle of each step, (k + 1/2) / 2^24, is never 0 or 1
+    # torch.rand gives k / 2^24; adding half a step avoids 0, where the inverse normal distribution is infinite
     draws_NK[:, uniforms:] = torch.special.ndtri(draws_NK[:, uniforms:].double() + 2**-25).float()
     return draws_NK
 
 
 def copies(how: Augment | None) -> int:
-    """How often an epoch holds each image: 2 with flip="copies", where the second half comes mirrored."""
+    """How often a pass contains each image: 2 with flip="copies", once as it is and once mirrored; otherwise 1."""
     return 2 if isinstance(how, Shift) and how.flip == "copies" else 1
 
 
 def augment(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Tensor | None = None) -> Tensor:
-    """The images as one pass of training sees them, float32 on the scale they came in; bytes or floats in.
+    """Augment images (N, C, H, W), uint8 or float32; returns float32 on the same scale.
 
-    `mirrored_N` (bool) says which images are mirrored where flip="copies", and is not looked at otherwise.
+    `draws_NK` are the rows of `draw` for these images. The output is (N, C, H, W) with Shift, and square with the side
+    `how.side` with Crop and Distort. `mirrored_N` (bool) marks the images to mirror where flip="copies" and is ignored
+    otherwise. ValueError where flip="copies" and it is None, and where Distort gets images that are not square.
     """
     high, wide = images_NCHW.shape[-2:]
     draws_NK = draws_NK.to(images_NCHW.device)
@@ -47,7 +54,7 @@ def augment(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Ten
         case Shift(flip="copies") if mirrored_N is None:
             raise ValueError('flip="copies" needs mirrored_N, which says what images are mirrored')
         case Shift():
-            # a translation is a window of the padded image, as in Goodfellow's code
+            # a translation is a random window of the padded image, as in Goodfellow's code
             padded_NCHW = pad(images_NCHW.float(), [how.pixels] * 4, PAD_MODES[how.fill])
             flips = {"random": draws_NK[:, 0] < 0.5, "copies": mirrored_N, "none": None}
             return _windows(padded_NCHW, high, wide, draws_NK, flips[how.flip])
@@ -59,7 +66,10 @@ def augment(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Ten
 
 
 def eval_transform(images_NCHW: Tensor, how: Augment | None) -> Tensor:
-    """The images as evaluation sees them, float32: themselves, their middle, or centered in the field."""
+    """Images (N, C, H, W) as they are evaluated, float32, without randomness.
+
+    Unchanged with Shift or None, cropped to the center window with Crop, in the middle of a gray field with Distort.
+    """
     high, wide = images_NCHW.shape[-2:]
     match how:
         case Crop():
@@ -75,9 +85,9 @@ def eval_transform(images_NCHW: Tensor, how: Augment | None) -> Tensor:
 
 
 def _windows(images_NCHW: Tensor, high: int, wide: int, draws_NK: Tensor, mirrored_N: Tensor | None) -> Tensor:
-    """One window of an image, anywhere, and mirrored after it was cut; (N, C, high, wide) float32, channels last."""
+    """Cut a random window from each image, then mirror it: (N, C, high, wide) float32, channels_last."""
     count, _, height, width = images_NCHW.shape
-    # a float32 uniform is at most 1 - 2^-24, and times a whole number always rounds to less than that number
+    # a float32 uniform number is at most 1 - 2^-24; its product with an integer n always rounds to less than n
     top_N1 = (draws_NK[:, 1:2] * (height - high + 1)).long()
     left_N1 = (draws_NK[:, 2:3] * (width - wide + 1)).long()
     rows_NH = top_N1 + torch.arange(high, device=images_NCHW.device)
@@ -91,10 +101,10 @@ def _windows(images_NCHW: Tensor, high: int, wide: int, draws_NK: Tensor, mirror
 
 
 def _distorted(images_NCHW: Tensor, how: Distort, draws_NK: Tensor) -> Tensor:
-    """Square images in the middle of the field: stretched, flipped, sheared or rotated, moved, colored; not clipped.
+    """Stretch, flip, shear or rotate, move and recolor square images in the middle of a field; values are not clipped.
 
-    The gradients are gray levels per pixel, counted from the center of the image after it was moved, as in Graham's
-    colorDistortion: 2.4 is 38 levels (one standard deviation) at the edge of an image of 32 px, next to 25.5 all over.
+    The color gradients are gray levels per pixel of distance from the center of the moved image, as in Graham's
+    colorDistortion: a standard deviation of 2.4 is 38 levels at the edge of an image of 32 px (`color` alone: 25.5).
     """
     _, channels, side, wide = images_NCHW.shape
     if side != wide:
@@ -104,15 +114,15 @@ def _distorted(images_NCHW: Tensor, how: Distort, draws_NK: Tensor) -> Tensor:
     x_scale = (1 + how.stretch * (2 * x_stretch - 1)) * torch.where(mirror < 0.5, -1.0, 1.0)
     y_scale = 1 + how.stretch * (2 * y_stretch - 1)
     which, angle = (which * 3).long(), how.angle * (2 * angle - 1)
-    # image to field is [[cosine, x_of_y], [y_of_x, cosine]] @ diag(x_scale, y_scale); the left one's determinant is 1
+    # image to field is [[cosine, x_of_y], [y_of_x, cosine]] @ diag(x_scale, y_scale); the first has determinant 1
     cosine = torch.where(which == 2, angle.cos(), 1.0)
     x_of_y = torch.where(which == 0, angle, torch.where(which == 2, -angle.sin(), 0.0))
     y_of_x = torch.where(which == 1, angle, torch.where(which == 2, angle.sin(), 0.0))
-    # pixels from the center of the moved image
+    # distances in pixels from the center of the moved image
     along_F = torch.arange(field, device=device) - (field - side) // 2 - (side - 1) / 2
     x_N1F = along_F + how.pixels - (x_move * (2 * how.pixels + 1)).floor()
     y_NF1 = along_F[:, None] + how.pixels - (y_move * (2 * how.pixels + 1)).floor()
-    # written out rather than by affine_grid, whose matrix product may round to TF32 and differ from batch to batch
+    # not affine_grid: its matrix product may round to TF32, and differ with the size of the batch
     from_x_NFF = (cosine * x_N1F - x_of_y * y_NF1) / x_scale
     from_y_NFF = (cosine * y_NF1 - y_of_x * x_N1F) / y_scale
     grid_NFF2 = torch.stack([from_x_NFF, from_y_NFF], -1) * (2 / side)

@@ -1,9 +1,9 @@
-"""Dropout as a function of (seed, layer, epoch, the image's place in the epoch, the value): there is no state.
+"""Dropout without state: a function of (seed, layer, epoch, the image's position in the epoch, the value's position).
 
-Every image of an epoch has a 64-bit key for every dropout layer, drawn once an epoch. Its product with a fixed odd
-word, one for every four values of the layer, is mixed to four 16-bit numbers, one a value, in the order row, column,
-channel. A value is dropped where its number lies below a threshold. So an image's mask does not depend on the batch,
-the worker or the device.
+For each dropout layer, each image of an epoch has a 64-bit key, drawn when the epoch begins. There is one fixed odd
+64-bit word for every four values of the layer, in the order row, column, channel. The product of key and word is mixed
+into four 16-bit numbers, one per value, and a value is dropped if its number is below a threshold. An image's mask
+therefore does not depend on the batch, the worker or the device.
 
 Shapes: L dropout layers, E images of an epoch, B of a batch, V values of an image in a layer, W words.
 """
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from pipeline.numerics.random_streams import generator_for
 
-PER_WORD = 4  # values that use one word, 16 bits each
-MIX = -0x61C8864680B583EB  # 2^64 over the golden ratio, as a signed number
+PER_WORD = 4  # values per 64-bit word, 16 bits each
+MIX = -0x61C8864680B583EB  # 2^64 divided by the golden ratio, as a signed 64-bit number
 
 
 class KeyedDropout(nn.Module):
-    """Sets each value to zero with probability p while training, and divides the others by 1 - p.
+    """In training, sets each value to zero with probability p and divides the others by 1 - p.
 
-    `begin_batch` gives it the keys of a batch's images; RuntimeError in training without.
+    `begin_batch` must have set the keys of the batch's images: without keys, `forward` raises RuntimeError in training.
     """
 
     def __init__(self, p: float):
@@ -42,7 +42,10 @@ class KeyedDropout(nn.Module):
 
 
 def epoch_keys(seed: int, epoch: int, layers: int, images: int) -> Tensor:
-    """The keys (L, E) of an epoch, int64, on the CPU; column i belongs to the epoch's i-th image."""
+    """The keys of an epoch, counted from 0, for `layers` dropout layers: (L, E) int64, on the CPU.
+
+    Column i is for the image at position i of the epoch.
+    """
     keys_LE = torch.empty(layers, images, dtype=torch.int64)
     for layer in range(layers):
         keys_LE[layer].random_(generator=generator_for(seed, "dropout", layer, epoch))
@@ -50,7 +53,7 @@ def epoch_keys(seed: int, epoch: int, layers: int, images: int) -> Tensor:
 
 
 def begin_batch(model: nn.Module, keys_LB: Tensor) -> None:
-    """Give every dropout layer the keys (L, B) of the images that come next."""
+    """Set the keys (L, B) of the next batch's images in all dropout layers of the model."""
     for layer, module in enumerate(dropouts(model)):
         module.keys_B = keys_LB[layer]
 
@@ -61,14 +64,17 @@ def dropouts(model: nn.Module) -> list[KeyedDropout]:
 
 
 def dropout_mask(keys_B: Tensor, shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
-    """The factor of each value of a batch (B, C, H, W), or (B, ...): 0 with probability p, else 1 / (1 - p)."""
+    """The factor for each value of a batch: 0 with probability p, else 1 / (1 - p).
+
+    `keys_B` is int64 on the device; `shape` is (B, C, H, W) or (B, ...). Returns a tensor of this shape and `dtype`.
+    """
     values = shape[1:].numel()
     words_BW = keys_B[:, None] * hash_words(-(-values // PER_WORD), str(keys_B.device))
-    words_BW >>= 32  # only the upper half of a product depends on all bits of its factors
+    words_BW >>= 32  # only the upper 32 bits of a product depend on all bits of the key
     words_BW *= MIX
     numbers_BV = words_BW.view(torch.int16)[:, :values]
     keep_BV = numbers_BV.ge_(threshold(p))
-    if dtype is torch.bfloat16:  # multiplied as the bits of one number: several times faster than a conversion
+    if dtype is torch.bfloat16:  # times the factor's bit pattern: several times faster than converting the mask
         factor = torch.tensor(1 / (1 - p), dtype=dtype).view(torch.int16).item()
         factor_BV = keep_BV.mul_(factor).view(dtype)
     else:
@@ -80,11 +86,11 @@ def dropout_mask(keys_B: Tensor, shape: torch.Size, p: float, dtype: torch.dtype
 
 
 def threshold(p: float) -> int:
-    """A signed 16-bit number is at least this with probability 1 - p."""
+    """The integer that a uniform signed 16-bit number reaches or exceeds with probability 1 - p."""
     return round(p * 2**16) - 2**15
 
 
-@cache  # kept for ever: a CUDA graph reads them at the same address in every replay
+@cache  # never freed: a CUDA graph reads the words at the same address in every replay
 def hash_words(count: int, device: str) -> Tensor:
     """The first `count` of the fixed odd words, (count,) int64, on the device."""
     drawn_W = torch.empty(count, dtype=torch.int64).random_(generator=generator_for(0, "dropout words")).bitwise_or_(1)

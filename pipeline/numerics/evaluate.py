@@ -1,4 +1,4 @@
-"""Counts on a data set; who wants percent divides once, at the end."""
+"""Evaluation of a model on a data set, in counts of images. Percentages are computed only where they are shown."""
 
 import torch
 from torch import nn
@@ -6,12 +6,18 @@ from torch import nn
 from pipeline.numerics.loader import Loader
 from pipeline.numerics.process_group import ALONE, ProcessGroup
 
-TIE = 1e-4  # of an image's largest score: float32 on two devices agrees to about a tenth of this
+# Two scores of an image are a tie if they differ by less than this share of its largest absolute score. In float32 two
+# devices agree to about a tenth of it.
+TIE = 1e-4
 
 
 @torch.inference_mode()
 def count_wrong(model: nn.Module, loader: Loader, workers: ProcessGroup = ALONE) -> tuple[int, int]:
-    """(wrong, seen) with dropout off, of all workers together; the model comes back in the mode it was in."""
+    """Misclassified images and all images, with dropout off: (wrong, seen), summed over all workers.
+
+    Each worker evaluates its share of the batches; PeerLost where another worker has ended. The model's training mode
+    is restored.
+    """
     was_training = model.training
     model.eval()
     shown = loader.evaluation_batches(rank=workers.rank, workers=workers.count)
@@ -23,9 +29,10 @@ def count_wrong(model: nn.Module, loader: Loader, workers: ProcessGroup = ALONE)
 
 @torch.inference_mode()
 def count_ties(model: nn.Module, loader: Loader) -> int:
-    """The images whose two best classes another device may round the other way; the model is in eval mode.
+    """The number of images whose two highest class scores tie: another device may predict the other class.
 
-    Scores that are level to the last bit are none: a dead network has them on every device.
+    Exactly equal scores do not count, because those of a dead network are equal on every device. The model must be in
+    eval mode.
     """
     ties = 0
     for images, _ in loader.evaluation_batches():

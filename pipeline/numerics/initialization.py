@@ -1,20 +1,23 @@
-"""Weight initialization by name; the paper states none. Biases start at 0 unless the data decide them, those of the
-class scores at a value of the recipe's."""
+"""Weight initialization by name. The paper states none; paper/READING.md says which one the recipes use and why."""
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.numerics.random_streams import generator_for
 
-SAMPLE = 256  # training images that a data-dependent initialization looks at
+SAMPLE = 256  # training images that a data-dependent initialization uses
 
 
 @torch.no_grad()
 def initialize(
     model: nn.Sequential, how: str, seed: int, sample: Tensor | None = None, score_bias: float = 0.0
 ) -> None:
-    """Set every convolution as a function of (how, seed) and, for "data-dependent", of a sample (N, C, H, W) of
-    training images as they are evaluated. The last one's biases start `score_bias` higher."""
+    """Set weights and biases of every convolution in place, by one of INITIALIZATIONS in paper/recipes.py.
+
+    The weights are a function of (how, seed) and, with "data-dependent", of `sample`: training images (N, C, H, W)
+    float32, preprocessed but not augmented; ValueError without it. Biases become 0 or, with "data-dependent", follow
+    from the sample. `score_bias` is added to those of the last convolution, which computes the class scores.
+    """
     convs = [module for module in model if isinstance(module, nn.Conv2d)]
     for layer, conv in enumerate(convs):
         _DRAWS[how](conv, generator_for(seed, "initialise", layer))
@@ -27,9 +30,10 @@ def initialize(
 
 
 def _fit_to(x: Tensor, model: nn.Sequential, last: nn.Conv2d) -> None:
-    """Krähenbühl et al. (2016): every channel of every convolution leaves with mean 0 and standard deviation 1.
+    """Scale every convolution such that each output channel has mean 0 and standard deviation 1 on the sample `x`.
 
-    The class scores get mean and deviation 0.5: rectified and centered at 0, all ten would start half dead.
+    This follows Krähenbühl et al. (2016). The class scores get mean and standard deviation 0.5 instead: a ReLU follows
+    them, and with mean 0 it would set half of them to zero.
     """
     was_training = model.training
     model.eval()
@@ -49,13 +53,13 @@ def _bias(conv: nn.Conv2d) -> Tensor:
 
 
 def _xavier(conv: nn.Conv2d, generator: torch.Generator) -> None:
-    """Caffe's: uniform with variance 1 / fan_in."""
+    """Caffe's "xavier": uniform with variance 1 / fan_in."""
     limit = (3 / conv.weight[0].numel()) ** 0.5
     conv.weight.uniform_(-limit, limit, generator=generator)
 
 
 def _glorot(conv: nn.Conv2d, generator: torch.Generator) -> None:
-    """Uniform with variance 2 / (fan_in + fan_out), as Graham's code has it: a stride lowers the fan-out."""
+    """Uniform with variance 2 / (fan_in + fan_out), with fan_out divided by the squared stride as in Graham's code."""
     fan_out = conv.weight[:, 0].numel() / conv.stride[0] ** 2
     limit = (6 / (conv.weight[0].numel() + fan_out)) ** 0.5
     conv.weight.uniform_(-limit, limit, generator=generator)
@@ -67,7 +71,7 @@ def _he(conv: nn.Conv2d, generator: torch.Generator) -> None:
 
 
 def _normal(conv: nn.Conv2d, generator: torch.Generator) -> None:
-    """Deviation 0.05 in every layer, whatever its size, as two reproductions have it."""
+    """Normal with standard deviation 0.05 in every layer, as in two public reproductions."""
     conv.weight.normal_(0, 0.05, generator=generator)
 
 

@@ -1,4 +1,8 @@
-"""A data set on the device, the order in which training walks through it, and what becomes of its images on the way."""
+"""Batches for training and evaluation: sources of images, the order of each epoch, augmentation, preprocessing.
+
+Shapes: N images in the data set, E positions in an epoch, B images in a batch, K random numbers per image. A position
+counts the images of an epoch in the order in which they are trained on; an index says where an image is in the source.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,33 +17,33 @@ from pipeline.numerics.random_streams import generator_for
 from pipeline.paper.augmentations import Augment
 from pipeline.paper.recipes import Recipe
 
-Batch = tuple[Tensor, Tensor]  # images (B, C, H, W) float32 as the network sees them, labels (B,) int64
+Batch = tuple[Tensor, Tensor]  # images (B, C, H, W), float32 or, as a source may hold them, uint8; labels (B,) int64
 
 
 class Source(Protocol):
-    """Labelled images by index."""
+    """Labeled images that can be read by index."""
 
     def __len__(self) -> int: ...
 
     def order(self, seed: int, passage: int, streams: int) -> Tensor:
-        """The indices (N,) of one pass over the data, shuffled as a function of (seed, passage, streams).
+        """The indices (N,) of pass number `passage` over the data, shuffled as a function of (seed, passage, streams).
 
-        Place p belongs to stream p % streams. Of a source in pieces, each stream has pieces of its own.
+        Position p belongs to stream p % streams. In a source of several shards, each stream has a fixed part of them.
         """
         ...
 
     def expect(self, begin: int, end: int) -> None:
-        """These images will be taken next, in their own order: nothing beyond them need be read ahead."""
+        """Announce that images `begin` to `end` - 1 will be taken next, in order, so that they can be read ahead."""
         ...
 
     def take(self, index_B: Tensor) -> Batch:
-        """These images (B, C, H, W), unsigned bytes or float32, with their labels, on the device."""
+        """Images (B, C, H, W), uint8 or float32, and labels (B,) int64 at these indices, on the source's device."""
         ...
 
 
 @dataclass(frozen=True)
 class Images:
-    """A source held in memory: images (N, C, H, W), unsigned bytes or float32, with their classes (N,) int64."""
+    """A source in memory: images (N, C, H, W), uint8 or float32, and their labels (N,) int64."""
 
     images: Tensor
     labels: Tensor
@@ -54,55 +58,59 @@ class Images:
         return torch.randperm(len(self), generator=generator_for(seed, "order", passage))
 
     def expect(self, begin: int, end: int) -> None:
-        """All of them are here."""
+        """Nothing to do: all images are in memory."""
 
     def take(self, index_B: Tensor) -> Batch:
         index_B = index_B.to(self.labels.device)
         return self.images[index_B], self.labels[index_B]
 
 
-@lru_cache(maxsize=4)  # runs on the same data share what lies on the device
+@lru_cache(maxsize=4)  # runs on the same data set share one copy on the device
 def _moved(images: Images, device: str) -> Images:
     return Images(images.images.to(device, memory_format=torch.channels_last), images.labels.to(device))
 
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """One epoch as it will be walked, on the CPU: a function of (seed, epoch)."""
+    """The order and the random numbers of one epoch, on the CPU: a function of (seed, epoch)."""
 
-    index_E: Tensor  # which image comes when; above N it is the mirrored copy of an image
-    how: Augment | None
-    draws_EK: Tensor | None  # the random numbers of `how`, a row an image
-    stream_E: Tensor | None = None  # the stream that each image comes from, where there are several
+    index_E: Tensor  # the image at each position; N and above: the mirrored copy of image index - N
+    how: Augment | None  # None: the epoch is not augmented
+    draws_EK: Tensor | None  # the random numbers of `how`, one row per position
+    stream_E: Tensor | None = None  # the stream of each position; None: there is only one
     streams: int = 1
 
     def __len__(self) -> int:
         return len(self.index_E)
 
     def batches(self, batch: int, rank: int = 0, workers: int = 1) -> Iterator[Tensor]:
-        """The places of every batch, or of a worker's share of it."""
+        """The positions of each batch, or of the share of it that belongs to worker `rank` of `workers`."""
         place_E = torch.arange(len(self))
         return (place_E[self.share(at, at + batch, rank, workers)] for at in range(0, len(self), batch))
 
     def share(self, begin: int, end: int, rank: int, workers: int) -> slice | Tensor:
-        """Of these places of one batch, a worker's: those of its streams, or, where as many workers have not as many
-        streams each, one place in `workers`."""
+        """The positions of the batch `begin` to `end` - 1 that belong to worker `rank` of `workers`.
+
+        If the streams divide evenly among the workers, worker r has the streams s with s % workers == r, and with them
+        their positions. Otherwise it has every position begin + r + i * workers.
+        """
         if workers == 1 or self.stream_E is None or self.streams % workers:
             return slice(begin + rank, end, workers)
         return begin + (self.stream_E[begin:end] % workers == rank).nonzero().view(-1)
 
 
 def unchanged(images: Tensor) -> Tensor:
+    """The images as they are: no preprocessing remains to be done."""
     return images
 
 
 @dataclass(frozen=True)
 class Loader:
-    """A source's images as a recipe wants them: varied for training or not for evaluation, then finished."""
+    """Batches of a source, prepared as a recipe says: augmented for training but not for evaluation, then finished."""
 
     source: Source
     recipe: Recipe
-    finish: Callable[[Tensor], Tensor] = unchanged  # what is left of preprocessing after augmentation
+    finish: Callable[[Tensor], Tensor] = unchanged  # the part of the preprocessing that follows augmentation
 
     def __len__(self) -> int:
         return len(self.source)
@@ -110,17 +118,17 @@ class Loader:
     def training_batches(
         self, seed: int, epoch: int, rank: int = 0, workers: int = 1
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The batches of an epoch, or the share of them that worker `rank` of several sees; the last may be smaller.
+        """Yield the batches of an epoch, or the share of each that belongs to worker `rank` of `workers`.
 
-        A batch is images, labels and the images' places in the epoch, (B,). An epoch may be less or more than a pass
-        over the data, and an image is varied otherwise in every pass.
+        Each is images (B, C, H, W) float32, labels (B,) and positions in the epoch (B,); the last may be smaller. An
+        epoch may be shorter or longer than a pass over the data; every pass is shuffled and augmented anew.
         """
         plan = self.epoch_plan(seed, epoch)
         for place_B in plan.batches(self.recipe.batch, rank, workers):
             yield *self.batch_at(plan, place_B), place_B
 
     def batch_at(self, plan: EpochPlan, place_B: Tensor) -> Batch:
-        """The images at these places of an epoch, as training sees them."""
+        """Images (B, C, H, W) float32, augmented and preprocessed, and labels (B,) at these positions of an epoch."""
         index_B = plan.index_E[place_B]
         images, labels = self.source.take(index_B % len(self))
         if plan.how is None or plan.draws_EK is None:
@@ -129,7 +137,10 @@ class Loader:
         return self._ready(augmentation.augment(images, plan.how, plan.draws_EK[place_B], mirrored)), labels
 
     def evaluation_batches(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
-        """Every image once, as it lies, not varied; or the batches that fall to one of several workers, neighbors."""
+        """Yield every image once, in the source's order and without augmentation, `batch` images at a time.
+
+        Of several workers, each gets a contiguous part of the batches.
+        """
         batches = torch.arange(len(self)).split(batch)
         begin, end = (len(batches) * number // workers for number in (rank, rank + 1))
         self.source.expect(begin * batch, min(end * batch, len(self)))
@@ -137,14 +148,14 @@ class Loader:
             yield self.eval_batch(index)
 
     def eval_batch(self, index_B: Tensor) -> Batch:
-        """These images as they are evaluated."""
+        """Images (B, C, H, W) float32, preprocessed but not augmented, and labels (B,) at these indices."""
         images, labels = self.source.take(index_B)
         return self._ready(augmentation.eval_transform(images, self.recipe.augment)), labels
 
     def epoch_plan(self, seed: int, epoch: int) -> EpochPlan:
-        """The epoch, drawn before it begins."""
+        """Draw the order and the random numbers of an epoch, counted from 0."""
         how = self.recipe.augment_at(epoch)
-        copies = augmentation.copies(self.recipe.augment)  # in epochs that vary nothing, too: they are as long
+        copies = augmentation.copies(self.recipe.augment)  # the recipe's, not this epoch's: all epochs are equally long
         a_pass = len(self) * copies
         images = self.recipe.epoch_images or a_pass
         at, end = epoch * images, (epoch + 1) * images

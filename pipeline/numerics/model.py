@@ -1,4 +1,7 @@
-"""From the paper's table of layers to a live model. Every ReLU is a module of its own: saliency must reach it."""
+"""PyTorch models built from the paper's tables of layers (Tables 1, 2, 5 and 6).
+
+Every ReLU is a separate module, so that saliency methods can replace its backward pass.
+"""
 
 from collections import OrderedDict
 
@@ -11,14 +14,18 @@ from pipeline.paper.networks import Network
 
 
 class GlobalAverage(nn.Module):
-    """The mean over all positions: (N, C, H, W) -> (N, C)."""
+    """Global average pooling: (N, C, H, W) -> (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
 
 def build(network: Network) -> nn.Sequential:
-    """The model of a network: images (N, channels, side, side) -> class scores (N, classes). Weights are not set."""
+    """Build the model of a network: float32 images (N, channels, side, side) -> class scores (N, classes).
+
+    Modules are named by kind and by row of the table, from 1: conv1, relu1, drop2, pool3; the last is `average`.
+    Weights are torch's defaults until `initialize` sets them. The memory format is channels_last.
+    """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     channels = network.channels
     for number, layer in enumerate(network.layers, 1):
@@ -38,7 +45,11 @@ def build(network: Network) -> nn.Sequential:
 
 @torch.no_grad()
 def transplant(source: nn.Module, target: nn.Module) -> None:
-    """Copy the convolutions of `source`, in order, into a model that differs in other layers alone."""
+    """Copy weights and biases of all convolutions of `source`, in order, to those of `target`.
+
+    The models may differ in all other layers. RuntimeError where the shapes of two convolutions differ; ValueError
+    where one model has more convolutions.
+    """
     pairs = zip(_convs(source), _convs(target), strict=True)
     for from_, to in pairs:
         to.load_state_dict(from_.state_dict())
@@ -49,4 +60,5 @@ def _convs(model: nn.Module) -> list[nn.Conv2d]:
 
 
 def count_parameters(model: nn.Module) -> int:
+    """The number of weights and biases."""
     return sum(p.numel() for p in model.parameters())

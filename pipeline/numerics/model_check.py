@@ -1,4 +1,4 @@
-"""The gate before training: a live model held against the table it claims to be, layer by layer."""
+"""The check before training that a model computes what its network's table of layers says."""
 
 from typing import NamedTuple
 
@@ -13,26 +13,26 @@ from pipeline.paper.networks import Network
 from pipeline.paper.shapes import Step, steps
 
 KINDS = {Conv: nn.Conv2d, Pool: nn.MaxPool2d, Dropout: KeyedDropout}
-NEAR = 1e-3  # of the largest value: what two ways to compute one layer may differ by
+NEAR = 1e-3  # largest difference between a layer's output and its expected output, as a share of the largest value
 
 
 class Leaf(NamedTuple):
-    """A module without children, as it was called."""
+    """One call of a module without children."""
 
     name: str
     module: nn.Module
-    shape: tuple[int, ...]  # of what left it, without the batch
-    out: Tensor
+    shape: tuple[int, ...]  # of the output, without the batch dimension
+    out: Tensor  # with the batch dimension
 
 
 def check_model(model: nn.Module, network: Network) -> None:
-    """Refused, naming the layer, unless the model computes what the network's table says.
+    """Raise a UserError that names the layer unless the model computes what the network's table says.
 
-    Held against the table: parameters and output shape of every convolution, no weights used twice, a rectifier (of
-    the right slope) behind every convolution that has one, pools and dropout in their places, the maps averaged to
-    one score a class, and two evaluation passes equal bit for bit. What leaves each layer, in training and in
-    evaluation, is computed again as the table says from what left the one before it: nothing may come between them
-    that is no module. The model comes back as it was.
+    Compared are the number of parameters and the output shape of every layer, kernel sizes and strides, dropout
+    probabilities, and the ReLU with its slope after each convolution that has one. No weights may be shared or unused.
+    Two evaluation passes over a random image must be equal bit for bit. In evaluation and in training mode, each
+    layer's output is compared with what the table's layer computes from the previous layer's output, which also finds
+    operations between the modules; the class scores must be the averages of the last maps. The model is left as it was.
     """
     was_training = model.training
     model.eval()
@@ -57,7 +57,7 @@ def check_model(model: nn.Module, network: Network) -> None:
 
 @torch.no_grad()
 def _walk(model: nn.Module, image: Tensor) -> tuple[list[Leaf], Tensor]:
-    """Every module without children, in the order of a forward pass."""
+    """The calls of all modules without children, in the order of one forward pass, and the model's output."""
     seen: list[Leaf] = []
     names = {module: name for name, module in model.named_modules()}
 
@@ -73,7 +73,7 @@ def _walk(model: nn.Module, image: Tensor) -> tuple[list[Leaf], Tensor]:
 
 
 def _layers(leaves: list[Leaf], network: Network) -> None:
-    """The table's rows against the modules that were called, one after the other."""
+    """Compare the rows of the table with the modules that were called, in order."""
     called = iter(leaves)
     for number, step in enumerate(steps(network), 1):
         row = f"layer {number} of the table ({_words(step)})"
@@ -94,12 +94,12 @@ def _layers(leaves: list[Leaf], network: Network) -> None:
 
 
 def _values(leaves: list[Leaf], scores: Tensor, network: Network, image: Tensor) -> None:
-    """What left each layer against what its row makes of what left the one before."""
+    """Compare each layer's output with what its row of the table computes from the previous layer's output."""
     called, x = iter(leaves), image
     for number, step in enumerate(steps(network), 1):
         leaf = next(called)
         where = f"behind layer {number} of the table ({_words(step)}), {leaf.name!r},"
-        _near(leaf.out, _made(step.layer, leaf, x), network, where)
+        _near(leaf.out, _expected(step.layer, leaf, x), network, where)
         x = leaf.out
         if isinstance(step.layer, Conv) and step.layer.relu:
             leaf = next(called)
@@ -108,8 +108,8 @@ def _values(leaves: list[Leaf], scores: Tensor, network: Network, image: Tensor)
     _near(scores, x.mean((2, 3)), network, "for the scores, the average of the last maps,")
 
 
-def _made(layer: Layer, leaf: Leaf, x: Tensor) -> Tensor:
-    """What a row makes of its input, with the weights of its module and what its dropout kept."""
+def _expected(layer: Layer, leaf: Leaf, x: Tensor) -> Tensor:
+    """What a row of the table computes from `x`, with its module's weights and the values that its dropout kept."""
     match layer:
         case Conv():
             assert isinstance(leaf.module, nn.Conv2d)
@@ -126,7 +126,7 @@ def _near(found: Tensor, expected: Tensor, network: Network, where: str) -> None
 
 
 def _differs(leaf: Leaf, step: Step) -> str:
-    """What sets the module apart from the row; nothing when they agree."""
+    """How the module differs from its row of the table, in words; empty if it does not."""
     module, shape = leaf.module, leaf.shape
     if not isinstance(module, KINDS[type(step.layer)]):
         return f"it is a {type(module).__name__}"
@@ -139,7 +139,7 @@ def _differs(leaf: Leaf, step: Step) -> str:
 
 
 def _setting(module: nn.Module, step: Step) -> str:
-    """Size and stride, which neither shape nor count show for sure."""
+    """How kernel size and stride, or the dropout probability, differ: shapes and parameters need not show it."""
     layer = step.layer
     if isinstance(layer, Dropout):
         return "" if module.p == layer.p else f"it drops {module.p}, the table {layer.p}"
@@ -148,7 +148,7 @@ def _setting(module: nn.Module, step: Step) -> str:
 
 
 def _distinct(model: nn.Module, leaves: list[Leaf], network: Network) -> None:
-    """As many weights as convolutions: none is called twice, and none shares its memory."""
+    """Check that no module with weights is called twice, and that no weights are shared or unused."""
     owner: dict[int, str] = {}
     called: set[int] = set()
     for name, module, *_ in leaves:

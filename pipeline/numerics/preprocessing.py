@@ -1,4 +1,7 @@
-"""Global contrast normalization and ZCA whitening (section 3.1, after Goodfellow et al. 2013)."""
+"""Global contrast normalization and ZCA whitening (section 3.1, after Goodfellow et al. 2013).
+
+Shapes: N images of D = C * H * W values each.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +14,13 @@ from pipeline.numerics.loader import unchanged
 from pipeline.paper.augmentations import Shift
 from pipeline.paper.recipes import Recipe, Scale, Whiten
 
-CHUNK = 1000  # images that are worked on at a time
-STRIP = 384  # columns of the covariance that are worked on at a time
+CHUNK = 1000  # images processed at a time
+STRIP = 384  # columns of the covariance computed at a time
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """What was fitted on the training images: x -> (x - mean) @ matrix."""
+    """A fitted ZCA whitening of flattened images: x -> (x - mean) @ matrix."""
 
     mean_D: Tensor  # float32
     matrix_DD: Tensor  # float32, symmetric
@@ -27,19 +30,20 @@ class Whitening:
 
 
 def contrast_normalized(pixels_ND: Tensor, scale: float) -> Tensor:
-    """Each image minus its own mean, brought to L2 norm `scale`; unsigned bytes or floats in, float32 out."""
+    """Subtract each image's own mean and scale it to L2 norm `scale`: (N, D) uint8 or float -> (N, D) float32."""
     x_ND = pixels_ND.to(torch.float32)
     x_ND = x_ND - x_ND.mean(1, keepdim=True)
     norm_N1 = x_ND.norm(dim=1, keepdim=True)
-    # the published script divides an image of one color by 1 rather than by 0
+    # an image of one constant value has norm 0; Goodfellow's script divides it by 1
     return x_ND * (scale / torch.where(norm_N1 < 1e-8, 1.0, norm_N1))
 
 
 def fit(x_ND: Tensor, ridge: float) -> Whitening:
-    """ZCA of N flattened images: V diag((e + ridge)^-1/2) V' for the eigenvalues e of their covariance, in float64.
+    """Fit ZCA whitening to flattened images (N, D) float32; computed in float64.
 
-    With fewer images than values the covariance has at most N eigenvalues that are not 0, so the N x N products of
-    the images are decomposed instead; every other direction is scaled by ridge^-1/2.
+    The matrix is V diag((e + ridge)^-1/2) V', with the eigenvalues e and the eigenvectors V of the images' covariance.
+    If N < D, at most N eigenvalues are not 0: they are found from the N x N matrix of inner products of the images,
+    which is cheaper, and all other directions are scaled by ridge^-1/2.
     """
     n, d = x_ND.shape
     mean_D = sum((part.double().sum(0) for part in x_ND.split(CHUNK)), torch.zeros(d, dtype=torch.float64)) / n
@@ -58,9 +62,10 @@ def fit(x_ND: Tensor, ridge: float) -> Whitening:
 
 
 def _covariance(x_ND: Tensor, mean_D: Tensor) -> Tensor:
-    """X'X / N of the centered images, in float64, a chunk at a time: 50,000 images whole would be 1.2 GB.
+    """The covariance X'X / N of the centered images: (D, D) float64.
 
-    Of the symmetric sum only the strips right of the diagonal are computed, which halves the work.
+    It is summed over chunks of images, since 50,000 of them in float64 would take 1.2 GB. Only strips on and right of
+    the diagonal of this symmetric matrix are computed, which halves the work.
     """
     d = len(mean_D)
     total_DD = torch.zeros(d, d, dtype=torch.float64)
@@ -73,12 +78,12 @@ def _covariance(x_ND: Tensor, mean_D: Tensor) -> Tensor:
 
 
 def apply(x_ND: Tensor, whitening: Whitening) -> Tensor:
-    """The images whitened: (N, D) -> (N, D)."""
+    """Whiten contrast-normalized images: (N, D) float32 -> (N, D) float32."""
     return (x_ND - whitening.mean_D) @ whitening.matrix_DD
 
 
 def whiten(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
-    """Raw pixels, unsigned bytes or floats, contrast-normalized and whitened; float32 (N, C, H, W)."""
+    """Contrast-normalize and whiten raw pixels: (N, C, H, W) uint8 or float -> (N, C, H, W) float32."""
     out_NCHW = torch.empty(pixels_NCHW.shape, dtype=torch.float32, device=pixels_NCHW.device)
     for pixels, out in zip(pixels_NCHW.split(CHUNK), out_NCHW.split(CHUNK), strict=True):
         x_ND = apply(contrast_normalized(pixels.flatten(1), how.gcn_scale), whitening)
@@ -87,7 +92,7 @@ def whiten(pixels_NCHW: Tensor, whitening: Whitening, how: Whiten) -> Tensor:
 
 
 def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
-    """The whitening of contrast-normalized images, fitted on these, which are the training images, alone."""
+    """Fit the whitening to raw pixels (N, C, H, W) of the training images, after contrast normalization."""
     pixels_ND = train_NCHW.flatten(1)
     x_ND = torch.empty(pixels_ND.shape, dtype=torch.float32)
     for pixels, out in zip(pixels_ND.split(CHUNK), x_ND.split(CHUNK), strict=True):
@@ -96,13 +101,16 @@ def fit_to(train_NCHW: Tensor, how: Whiten) -> Whitening:
 
 
 def scaled(pixels_NCHW: Tensor, how: Scale) -> Tensor:
-    """Raw pixels, unsigned bytes or floats, to (value - subtract) / divide, color by color; float32."""
+    """Raw pixels (N, C, H, W), uint8 or float, as (value - subtract) / divide for each color; float32."""
     subtract_C11 = torch.tensor(how.subtract, device=pixels_NCHW.device)[:, None, None]
     return (pixels_NCHW.to(torch.float32) - subtract_C11) / how.divide
 
 
 def last_step(recipe: Recipe, whitening: Whitening | None) -> Callable[[Tensor], Tensor]:
-    """What is left of preprocessing after augmentation: all of it where raw pixels are varied, else nothing."""
+    """The preprocessing that follows augmentation: all of it if raw pixels are augmented, else none.
+
+    The result maps images (N, C, H, W) to images of that shape. ValueError where it needs a whitening and gets None.
+    """
     how = recipe.preprocess
     if isinstance(how, Scale):
         return partial(scaled, how=how)

@@ -1,4 +1,4 @@
-"""The processes that train one experiment together, each on its share of every batch."""
+"""Communication between the workers (processes) that train one experiment together, each on a share of every batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 class PeerLost(ConnectionError):
-    """Another worker of the group has ended, or its machine is gone: no fault of what is trained."""
+    """Another worker of the group has ended, or its machine is unreachable; the experiment is not the cause."""
 
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """Inside, the workers talk to each other; torch says of a lost one only RuntimeError."""
+    """Raise PeerLost in place of the RuntimeError by which torch.distributed reports a lost worker."""
     try:
         yield
     except RuntimeError as error:
@@ -23,16 +23,16 @@ def _together() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """Of `count` processes, this one is number `rank`; one alone needs no process group.
+    """Worker `rank` of `count`. With a count of 1 all methods work without torch.distributed.
 
-    All methods raise PeerLost where another worker does not answer any more.
+    All methods raise PeerLost when another worker no longer answers.
     """
 
     rank: int = 0
     count: int = 1
 
     def all_reduce(self, value: Tensor) -> None:
-        """Replace a tensor on every worker by the sum over all of them."""
+        """Replace the tensor, in place on every worker, by its sum over all workers."""
         if self.count > 1:
             from torch.distributed import all_reduce
 
@@ -40,7 +40,7 @@ class ProcessGroup:
                 all_reduce(value)
 
     def broadcast(self, value: Tensor) -> None:
-        """Replace a tensor on every worker by that of the first."""
+        """Replace the tensor, in place on every worker, by that of worker 0."""
         if self.count > 1:
             from torch.distributed import broadcast
 
@@ -48,13 +48,13 @@ class ProcessGroup:
                 broadcast(value, src=0)
 
     def all_reduce_int(self, count: int, device: str | torch.device = "cpu") -> int:
-        """The sum of a whole number over all workers."""
+        """The sum of an integer over all workers."""
         held = torch.tensor([count], device=device)
         self.all_reduce(held)
         return int(held.item())
 
     def broadcast_int(self, value: int, device: str | torch.device = "cpu") -> int:
-        """The first worker's number, on every worker."""
+        """Worker 0's integer, on every worker."""
         held = torch.tensor([value], device=device)
         self.broadcast(held)
         return int(held.item())

@@ -1,4 +1,7 @@
-"""The training loop, plain: it yields a row after each epoch, and its caller decides what to keep."""
+"""The training loop in plain PyTorch, written to be read.
+
+Runs are trained by the faster loop in fast/loop.py; tests compare its numbers with those of this one.
+"""
 
 import math
 import time
@@ -14,52 +17,54 @@ from pipeline.numerics.evaluate import count_wrong
 from pipeline.numerics.loader import Loader
 from pipeline.paper.recipes import Recipe
 
-DEAD_EPOCHS = 10  # in a row without a gradient, after which a run ends
-DEAD_LOSS = 1e-5  # how near ln(classes) the loss of such an epoch is, in nats
-SHORT = 50  # epochs of a recipe whose every epoch is evaluated
+DEAD_EPOCHS = 10  # consecutive flat epochs (`is_flat`) after which a run without a gradient ends as dead
+DEAD_LOSS = 1e-5  # nats; a flat epoch's mean loss differs from ln(classes) by less
+SHORT = 50  # recipes of up to so many epochs are evaluated after every epoch
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch as it went; counted from 0."""
+    """The results of one epoch of training."""
 
-    epoch: int
+    epoch: int  # counted from 0
     lr: float
-    train_loss: float  # mean over images, dropout on
-    train_wrong: int
-    train_seen: int
-    test_wrong: int | None  # None: not evaluated after this one
-    test_seen: int | None
-    seconds: float  # its share of the time, where several runs are trained together
+    train_loss: float  # mean over images, in nats, with dropout
+    train_wrong: int  # misclassified training images, with dropout
+    train_seen: int  # images trained on
+    test_wrong: int | None  # misclassified test images; None: not evaluated after this epoch
+    test_seen: int | None  # test images
+    seconds: float  # wall-clock time; of training, this run's share where several runs are trained together
 
 
 @dataclass(frozen=True)
 class PartialEpoch:
-    """What the first steps of an epoch have counted; training goes on behind them with the same numbers."""
+    """The counts of the first steps of an epoch, from which training resumes inside the epoch."""
 
-    seen: int  # images trained on
-    loss: float  # summed over them
-    wrong: int
-    seconds: float
+    seen: int  # images trained on so far
+    loss: float  # summed over these images
+    wrong: int  # of these images, misclassified
+    seconds: float  # wall-clock time
 
 
 class Momentum:
-    """Stochastic gradient descent with momentum and weight decay on every parameter, biases included, as Caffe had it.
+    """Stochastic gradient descent with momentum and weight decay on all parameters, biases included, as in Caffe.
 
-    The same numbers as torch.optim.SGD, whose constructor alone imports the compiler, 8 seconds in every process.
+    It gives the same weights as torch.optim.SGD, which is not used because its constructor imports torch's compiler:
+    8 seconds in every process.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe):
         self.parameters = dict(model.named_parameters())
         self.velocities = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
         self.momentum, self.nesterov, self.weight_decay = recipe.momentum, recipe.nesterov, recipe.weight_decay
-        self.moved = False  # whether any gradient of the last update was not zero
+        self.moved = False  # whether the last update had a gradient that was not zero
 
     @torch.no_grad()
     def update(self, lr: float) -> None:
-        """v <- momentum v + (gradient + decay w);  w <- w - lr v;  and the gradients are dropped.
+        """Update all parameters w and their velocities v, and clear the gradients.
 
-        Nesterov's: w <- w - lr (gradient + decay w + momentum v).
+        v <- momentum * v + (gradient + weight_decay * w);  w <- w - lr * v.
+        With Nesterov momentum: w <- w - lr * (gradient + weight_decay * w + momentum * v).
         """
         self.moved = any(p.grad is not None and bool(p.grad.any()) for p in self.parameters.values())
         for name, weight in self.parameters.items():
@@ -71,12 +76,12 @@ class Momentum:
 
 
 def is_flat(loss: float, classes: int) -> bool:
-    """Whether an epoch's mean loss is that of equal scores for every class, ln(classes): nothing was told apart."""
+    """Whether an epoch's mean loss, in nats, is ln(classes): the network gives every class the same score."""
     return abs(loss - math.log(classes)) < DEAD_LOSS
 
 
 def flat_epochs(losses: Sequence[float], classes: int) -> int:
-    """How many of the last epochs were flat without a break, from the mean losses of all epochs so far."""
+    """The number of consecutive flat epochs at the end of `losses`, the mean losses of all epochs so far."""
     count = 0
     while count < len(losses) and is_flat(losses[-1 - count], classes):
         count += 1
@@ -84,7 +89,10 @@ def flat_epochs(losses: Sequence[float], classes: int) -> int:
 
 
 def is_evaluated(recipe: Recipe, epoch: int) -> bool:
-    """Whether the test images are counted after this epoch: every one of a short recipe, every tenth of a long one."""
+    """Whether the test set is evaluated after this epoch, counted from 0.
+
+    Always with recipes of up to SHORT epochs; with longer ones after every tenth epoch and the last.
+    """
     return recipe.epochs <= SHORT or (epoch + 1) % 10 == 0 or epoch + 1 == recipe.epochs
 
 
@@ -97,10 +105,10 @@ def epochs(
     seed: int,
     start: int = 0,
 ) -> Iterator[Epoch]:
-    """Train from epoch `start` to the recipe's end, or until the loss is not finite, which the last row then shows, or
-    the network is dead: equal scores in DEAD_EPOCHS epochs in a row, and no gradient.
+    """Train `model` from epoch `start` to the recipe's last one; yields an `Epoch` after each.
 
-    fast/loop.py does the same for jobs; this one is for reading, and what that one is held against.
+    Training ends early when the loss becomes NaN or infinite, as the last `Epoch` then shows, or when the network is
+    dead: DEAD_EPOCHS consecutive flat epochs, and only zeros in the last gradient.
     """
     images = recipe.images_an_epoch(len(train))
     classes = [module for module in model.modules() if isinstance(module, nn.Conv2d)][-1].out_channels
@@ -128,7 +136,10 @@ def epochs(
 
 
 def step(model: nn.Module, optimizer: Momentum, lr: float, images: Tensor, labels: Tensor) -> Tensor:
-    """One update; returns (summed loss, wrong) as float64, left on the device."""
+    """Update the model once, from images (B, C, H, W) and labels (B,).
+
+    Returns the loss summed over the batch and the number of misclassified images: (2,) float64, on the device.
+    """
     scores = model(images)
     loss = cross_entropy(scores, labels)
     loss.backward()

@@ -1,2 +1,2 @@
-"""The training loop again, fast; tests compare its numbers with reference_loop.py's within stated tolerances.
-What both loops share is in `numerics`."""
+"""The fast training loop, which trains all runs. Tests compare its results with those of reference_loop.py, within
+stated tolerances; code that both loops use is in `pipeline.numerics`."""

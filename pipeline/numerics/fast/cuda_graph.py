@@ -1,6 +1,6 @@
-"""Steps recorded as one CUDA graph, a branch for every trainer; replayed, they cost the host one call.
+"""Capture of training steps as one CUDA graph with a parallel branch for each trainer; a replay is one host call.
 
-Nothing here runs without a GPU: execution.py is tested with branches called one after the other instead.
+This file needs a GPU. Without one, tests give execution.py a `Record` that calls the branches one after the other.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,14 @@ import torch
 from pipeline.numerics.fast.execution import Branch
 from pipeline.numerics.fast.trainer import Trainer
 
-WARM_UP = 2  # calls before recording: kernels are chosen, and compiled, in them
+WARM_UP = 2  # calls before capture, in which kernels are compiled and chosen
 
 
 def record(trainers: Sequence[Trainer], branches: Sequence[Branch]) -> Branch:
-    """Record the branches on streams of their own; the trainers' weights and counts come out as they went in."""
+    """Capture the branches, one per trainer, on a CUDA stream each; the function returned replays them all.
+
+    Warm-up runs the branches, so the trainers' weights, velocities and counts are restored afterwards.
+    """
     before = [[tensor.clone() for tensor in trainer.state] for trainer in trainers]
     streams = [torch.cuda.Stream() for _ in branches]
     aside = torch.cuda.Stream()
@@ -34,14 +37,14 @@ def record(trainers: Sequence[Trainer], branches: Sequence[Branch]) -> Branch:
 
 
 def _forked(branches: Sequence[Branch], streams: Sequence[torch.cuda.Stream]) -> None:
-    """Every branch on a stream of its own, between two points of the current one."""
+    """Run each branch on its own stream; the current stream waits for all of them."""
     here = torch.cuda.current_stream()
-    for stream in streams:  # all of them first: one of torch's few streams may be `here` itself
+    for stream in streams:  # all before any branch: torch has few streams, and one of these may be `here` itself
         stream.wait_stream(here)
     try:
         for branch, stream in zip(branches, streams, strict=True):
             with torch.cuda.stream(stream):
                 branch()
-    finally:  # a recording that ends with a stream outside would hide what went wrong in it
+    finally:  # a capture that ends with unjoined streams fails with an error that would hide the branch's own
         for stream in streams:
             here.wait_stream(stream)

@@ -1,6 +1,9 @@
-"""Training images that lie on the device as the network wants them: cut and mirrored by one indexed copy.
+"""Batches for the fast loop. Images in memory are padded once on the device; one indexed copy shifts and mirrors them.
 
-Other augmentation than shifts of finished images, and images that do not lie in memory, go by way of the loader.
+This covers shifts of preprocessed images and no augmentation. For everything else, `Loader` makes the batches.
+
+Shapes: N images in the data set, E positions in an epoch, B in a batch, Q pixels of all padded images, P pixels of a
+window, F = 2 for unmirrored and mirrored.
 """
 
 from dataclasses import dataclass
@@ -17,36 +20,39 @@ from pipeline.paper.augmentations import Shift
 
 @dataclass(frozen=True)
 class Padded:
-    """Images with a margin, one row of channels a pixel."""
+    """All images with a margin on every side, as one table with a row of channels for each pixel."""
 
     pixels_QC: Tensor
-    labels_N: Tensor
-    margin: int
-    high: int
+    labels_N: Tensor  # int64
+    margin: int  # pixels
+    high: int  # pixels, without the margin
     wide: int
 
     @property
     def stride(self) -> int:
-        """Pixels a row of the padded image."""
+        """Pixels per row of a padded image."""
         return self.wide + 2 * self.margin
 
     @property
     def each(self) -> int:
-        """Pixels an image."""
+        """Pixels per padded image."""
         return (self.high + 2 * self.margin) * self.stride
 
 
 @dataclass(frozen=True)
 class Tables:
-    """An epoch on the device: which pixel each image begins at, whether it is mirrored, what it shows."""
+    """The order and the augmentation of an epoch, on the device."""
 
-    start_E: Tensor
-    mirrored_E: Tensor | None
-    image_E: Tensor
+    start_E: Tensor  # row of `Padded.pixels_QC` at which the window begins
+    mirrored_E: Tensor | None  # int64, 1: mirrored; None: no image is
+    image_E: Tensor  # index of the image
 
 
 class DeviceLoader:
-    """Batches of one epoch after the other."""
+    """Batches of images (B, `channels`, H, W) in `dtype` on `device`, epoch by epoch.
+
+    If `channels` is more than the images have, the further ones are zero.
+    """
 
     def __init__(self, loader: Loader, device: str, dtype: torch.dtype, channels: int = 3):
         self.loader, self.device, self.dtype, self.channels = loader, device, dtype, channels
@@ -54,14 +60,14 @@ class DeviceLoader:
         self.plan: EpochPlan | None = None
 
     def begin(self, plan: EpochPlan) -> None:
-        """Upload what the epoch has drawn."""
+        """Copy the order and the random numbers of an epoch to the device."""
         self.plan = plan
         if self.padded is not None:
             self.tables = _tables(self.padded, plan, len(self.loader), self.device)
             self.offsets_FP = _offsets(self.padded).to(self.device)
 
     def batch(self, places: slice | Tensor) -> Batch:
-        """The images at these places of the epoch, channels last."""
+        """Images (B, C, H, W), channels_last, and labels (B,) at these positions of the epoch; after `begin`."""
         assert self.plan is not None
         if self.padded is None:
             if isinstance(places, slice):
@@ -91,9 +97,9 @@ def _padded(loader: Loader, device: str, dtype: torch.dtype, channels: int) -> P
     return None
 
 
-@lru_cache(maxsize=2)  # experiments that are trained together, or one after the other, share it
+@lru_cache(maxsize=2)  # shared by experiments that are trained together or one after the other
 def _laid_out(source: Images, margin: int, fill: str, device: str, dtype: torch.dtype, channels: int) -> Padded:
-    """By parts: whole, the padded float32 images would be there twice."""
+    """Pad 2,000 images at a time: all at once, the padded float32 images would be in memory twice."""
     high, wide = source.images.shape[-2:]
     shape = (len(source), high + 2 * margin, wide + 2 * margin, channels)
     out_NHWC = torch.zeros(shape, dtype=dtype, device=device)
@@ -109,7 +115,7 @@ def _tables(padded: Padded, plan: EpochPlan, images: int, device: str) -> Tables
     top = left = torch.full_like(image_E, padded.margin)
     mirrored = None
     if isinstance(how, Shift) and plan.draws_EK is not None:
-        # the arithmetic of augment._windows: a float32 uniform times a whole number rounds to less than that number
+        # as in augmentation._windows: a float32 uniform number times an integer n always rounds to less than n
         top, left = (plan.draws_EK[:, 1] * span).long(), (plan.draws_EK[:, 2] * span).long()
         flips = {"random": plan.draws_EK[:, 0] < 0.5, "copies": plan.index_E >= images, "none": None}
         mirrored = flips[how.flip]
@@ -118,7 +124,7 @@ def _tables(padded: Padded, plan: EpochPlan, images: int, device: str) -> Tables
 
 
 def _offsets(padded: Padded) -> Tensor:
-    """Pixels of a window from its first one, as they come and mirrored: (2, high * wide)."""
+    """Distances of a window's pixels from its first, in rows of `pixels_QC`: unmirrored and mirrored; (F, P)."""
     rows_H1, along_W = torch.arange(padded.high)[:, None] * padded.stride, torch.arange(padded.wide)
     return torch.stack([(rows_H1 + along_W).view(-1), (rows_H1 + along_W.flip(0)).view(-1)])
 

@@ -1,4 +1,4 @@
-"""Whether training has diverged, asked inside an epoch without waiting for the device."""
+"""Detection of divergence inside an epoch, without waiting for the device."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,18 @@ from pipeline.numerics.fast.trainer import Trainer
 
 
 class DivergenceMonitor:
-    """Tells when no trainer's loss is finite any more; on a GPU some steps later, once their copy has arrived."""
+    """Tells when the losses of all trainers are NaN or infinite.
+
+    On a GPU it finds out some steps later, when an asynchronous copy of the losses has arrived.
+    """
 
     def __init__(self, trainers: Sequence[Trainer]):
-        # the workers of one experiment would have to stop at the same step: it is left out
+        # not with several workers per experiment, which would have to stop at the same step
         self.trainers = [trainer for trainer in trainers if trainer.workers.count == 1]
         self._copy: tuple[Tensor, torch.cuda.Event] | None = None
 
     def all_diverged(self) -> bool:
-        """Whether the losses summed so far in this epoch are NaN or infinite for every trainer."""
+        """Whether the loss summed over the epoch so far is NaN or infinite for every trainer; False if unknown yet."""
         if not self.trainers:
             return False
         if self.trainers[0].device.type == "cpu":

@@ -1,7 +1,8 @@
-"""Ways to make the steps of a chunk: one call after the other, or recorded once and replayed without the host.
+"""Two ways to run the training steps of a chunk: one by one, or captured once as a CUDA graph and then replayed.
 
-A recorded chunk reads its images, labels and keys from buffers that are filled before every replay. So the host is
-needed once in STEPS steps, and nothing inside an epoch waits for the device.
+A chunk is a `StepBatch`, several consecutive steps. A captured chunk reads its images, labels and dropout keys from
+buffers that are filled before every replay. The host thus acts once in up to STEPS steps, and nothing inside an epoch
+waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,22 +10,24 @@ from typing import Protocol
 
 from pipeline.numerics.fast.trainer import StepBatch, Trainer
 
-STEPS = 30  # of a recorded chunk, at most
+STEPS = 30  # per captured chunk, at most
 
-Branch = Callable[[], None]  # the steps of one trainer
-Record = Callable[[Sequence[Trainer], Sequence[Branch]], Branch]  # branches side by side, ready to be replayed
+Branch = Callable[[], None]  # runs the steps of one trainer
+Record = Callable[[Sequence[Trainer], Sequence[Branch]], Branch]  # captures one branch per trainer; returns the replay
 
 
 class Stepper(Protocol):
-    """Makes the steps of trainers side by side."""
+    """Runs the steps of several trainers, which all have the same chunks."""
 
-    most: int  # steps a chunk
+    most: int  # steps per chunk, at most
 
-    def run(self, chunk: StepBatch) -> None: ...
+    def run(self, chunk: StepBatch) -> None:
+        """Run the chunk's steps for every trainer; on a GPU this returns before the device has finished."""
+        ...
 
 
 class EagerSteps:
-    """One step of one trainer after the other."""
+    """Runs one step at a time, trainer by trainer, without capture."""
 
     most = 1
 
@@ -37,7 +40,11 @@ class EagerSteps:
 
 
 class CapturedSteps:
-    """A recording for every kind of chunk: full ones, what is left of the full batches, and the last, smaller batch."""
+    """Captures each kind of chunk at its first use and replays it from then on.
+
+    An epoch has up to three kinds: chunks of `most` steps, one with the remaining full batches, and the smaller last
+    batch.
+    """
 
     def __init__(self, trainers: Sequence[Trainer], record: Record, most: int = STEPS):
         self.trainers, self.record, self.most = trainers, record, most
@@ -51,7 +58,7 @@ class CapturedSteps:
 
 
 class _Recording:
-    """The buffers of one kind of chunk, and what reads them."""
+    """A captured kind of chunk, with the buffers that it reads."""
 
     def __init__(self, trainers: Sequence[Trainer], chunk: StepBatch, record: Record):
         self.trainers = trainers

@@ -1,7 +1,9 @@
-"""All weights of a model as one vector, updated at once; the model's own parameters become views of it.
+"""All parameters of a model in one vector, updated by one call; the model's own parameters become views of it.
 
-Convolution weights lie in it as (out, row, column, in), which is channels last, and every slot begins at a multiple
-of 64 values, so that the fastest kernels can read it.
+Convolution weights are stored as (out, row, column, in), the channels_last layout, and each parameter begins at a
+multiple of 64 values, which the fastest kernels require.
+
+Shapes: P values of all parameters together, with padding.
 """
 
 from collections.abc import Sequence
@@ -18,37 +20,43 @@ ALIGNED = 64  # values
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one parameter lies."""
+    """The part of the vector that holds one parameter."""
 
     name: str
-    begin: int
-    shape: tuple[int, ...]  # as it lies: (out, row, column, in), or (out,)
-    real: int  # of the last dimension: what lies behind is zero and stays zero
+    begin: int  # index of its first value
+    shape: tuple[int, ...]  # as stored: (out, row, column, in) or, for a bias, (out,)
+    real: int  # entries of the last dimension that the model has; the others are padding, zero throughout
 
     @property
     def size(self) -> int:
+        """Values, with padded input channels."""
         return torch.Size(self.shape).numel()
 
     @property
     def padded_size(self) -> int:
+        """Values up to the beginning of the next slot."""
         return -(-self.size // ALIGNED) * ALIGNED
 
     def view_of(self, flat_P: Tensor) -> Tensor:
-        """The parameter in the vector, with what pads it."""
+        """A view of the parameter in the vector, with padded input channels: (out, in, row, column) or (out,)."""
         view = flat_P[self.begin : self.begin + self.size].view(self.shape)
         return view.permute(0, 3, 1, 2) if len(self.shape) == 4 else view
 
     def parameter_of(self, flat_P: Tensor) -> Tensor:
-        """The parameter in the vector, as the model has it."""
+        """A view of the parameter in the vector, in the shape that it has in the model."""
         return self.view_of(flat_P)[:, : self.real] if len(self.shape) == 4 else self.view_of(flat_P)
 
     def to_layout(self, gradient: Tensor) -> Tensor:
-        """A gradient in the order in which the parameter lies."""
+        """The gradient of `view_of`'s result, flattened in the order in which the vector stores it: (size,)."""
         return (gradient.permute(0, 2, 3, 1) if len(self.shape) == 4 else gradient).reshape(-1)
 
 
 class FlatParameters:
-    """Momentum's update on one vector; `leaves` are what the forward pass uses, in its precision."""
+    """The parameters, velocities and gradient of a model as one vector each, with one update for all.
+
+    `master_P` and `velocity_P` are float32. `compute_P` is the copy in the precision of the forward pass, in float32
+    `master_P` itself, and `compute_params` are views of it, one per parameter, that require gradients.
+    """
 
     def __init__(
         self,
@@ -58,7 +66,10 @@ class FlatParameters:
         channels: int = 3,
         summed: torch.dtype | None = None,
     ):
-        """`channels` pads the image's: kernels like multiples of 8. Gradients lie in `summed`, else in `dtype`."""
+        """`dtype` is that of the forward pass, `summed` that of the gradient (None: `dtype`).
+
+        The first layer's input channels are padded to `channels`: a GPU's kernels are fastest with multiples of 8.
+        """
         named = dict(model.named_parameters())
         device = next(iter(named.values())).device
         self.recipe = recipe
@@ -76,18 +87,21 @@ class FlatParameters:
         self._pads = [torch.zeros(p.padded_size - p.size, dtype=dtype, device=device) for p in self.slots]
 
     def refresh_compute(self) -> None:
-        """The model's parameters were set from outside: the forward pass shall use them."""
+        """Copy the master weights to the compute weights, after the model's parameters were set from outside."""
         if self.compute_P is not self.master_P:
             self.compute_P.copy_(self.master_P)
 
     def gather(self, gradients: Sequence[Tensor]) -> None:
-        """The gradients of the leaves, side by side."""
+        """Copy the gradients of `compute_params` into `gradient_P`."""
         laid = [slot.to_layout(gradient) for slot, gradient in zip(self.slots, gradients, strict=True)]
         torch.cat([part for pair in zip(laid, self._pads, strict=True) for part in pair], out=self.gradient_P)
 
     @torch.no_grad()
     def update(self, lr: Tensor) -> None:
-        """As train.Momentum has it; `lr` is a value on the device, which a graph reads anew at every replay."""
+        """One update as by reference_loop.Momentum, from `gradient_P`.
+
+        `lr` is a scalar on the device, because a CUDA graph reads it again at every replay.
+        """
         shadow = None if self.compute_P is self.master_P else self.compute_P
         pointwise.update(self.master_P, self.velocity_P, self.gradient_P, shadow, lr, self.recipe)
 

@@ -1,4 +1,7 @@
-"""A network's table computed directly: the numbers of network.build's model, from weights in any precision."""
+"""The forward pass of a network in training, computed from its table of layers and from weights in any precision.
+
+It gives the same class scores as `model.build`'s model, up to rounding.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,16 +18,16 @@ from pipeline.paper.networks import Network
 
 @dataclass(frozen=True)
 class Row:
-    """A convolution with the pool and the dropout behind it; or one of these where no convolution is before it."""
+    """A convolution with the pooling and the dropout that follow it, or one of these if no convolution precedes it."""
 
     layer: Layer
     pool: Pool | None = None
-    drop: float = 0.0
-    number: int = -1  # of the dropout among all
+    drop: float = 0.0  # probability
+    number: int = -1  # of the dropout among all dropout layers of the network, from 0; -1: no dropout
 
 
 def rows(network: Network) -> list[Row]:
-    """The table with what can be computed together in one row."""
+    """The network's layers, with those that can be computed together in one row."""
     out: list[Row] = []
     number = 0
     for layer in network.layers:
@@ -43,7 +46,11 @@ def rows(network: Network) -> list[Row]:
 
 
 def logits(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: Tensor, real: int = 3) -> Tensor:
-    """Class scores (B, classes) of images (B, C, H, W) as in training, float32; `real` of the channels hold colors."""
+    """Class scores (B, classes), float32, of images (B, C, H, W), with dropout.
+
+    `leaves` are weight and bias of every convolution in order (`FlatParameters.compute_params`), in the dtype of the
+    images. `keys_LB` are the dropout keys. Of the C channels the first `real` are the image's, the others padding.
+    """
     weights = iter(leaves)
     for row in table:
         keys = keys_LB[row.number] if row.drop else None
@@ -58,8 +65,8 @@ def logits(table: Sequence[Row], leaves: Sequence[Tensor], x: Tensor, keys_LB: T
 
 
 def _convolved(row: Row, layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None) -> Tensor:
-    """Pooled before it is rectified: the largest of a window is the same either way, and there are fewer to rectify."""
-    later = pointwise.has_kernels(x)  # on a CPU oneDNN adds the bias in passing
+    """Pooling comes before the ReLU: the result is the same, and the ReLU has fewer values to process."""
+    later = pointwise.has_kernels(x)  # on a CPU, oneDNN adds the bias as part of the convolution
     x = conv2d(x, weight, None if later else bias, layer.stride, layer.padding)
     if row.pool:
         x = _pooled(x, row.pool)
@@ -67,7 +74,7 @@ def _convolved(row: Row, layer: Conv, x: Tensor, weight: Tensor, bias: Tensor, k
 
 
 def _pooled(x: Tensor, pool: Pool) -> Tensor:
-    if x.is_cuda and torch.backends.cudnn.deterministic:  # channels last, its backward pass adds in any order
+    if x.is_cuda and torch.backends.cudnn.deterministic:  # with channels_last its backward pass sums in varying order
         x = x.contiguous()
         return max_pool2d(x, pool.size, pool.stride, ceil_mode=True).contiguous(memory_format=torch.channels_last)
     return max_pool2d(x, pool.size, pool.stride, ceil_mode=True)

@@ -1,4 +1,7 @@
-"""Several experiments trained side by side in one process; for each the epochs of reference_loop.epochs."""
+"""The fast training loop, for one experiment or for several side by side in one process.
+
+Each experiment gets the same epochs as from reference_loop.epochs, within the tolerances that tests state.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -9,40 +12,41 @@ from pipeline.numerics.fast.execution import STEPS, CapturedSteps, EagerSteps, S
 from pipeline.numerics.fast.trainer import CHANNELS, Trainer
 from pipeline.numerics.reference_loop import Epoch, PartialEpoch
 
-CHUNK_BYTES = 2**28  # of the images that one recording reads
+CHUNK_BYTES = 2**28  # memory of the images of one captured chunk, at most
 
 
 @dataclass(frozen=True)
 class Pause:
-    """A moment between two steps of an epoch, at which a trainer can be saved."""
+    """A point between two steps of an epoch at which the trainer's state can be saved."""
 
     trainer: Trainer
-    seen: int  # images of the epoch that lie behind
-    seconds: float
+    seen: int  # images of the epoch trained on so far
+    seconds: float  # wall-clock time of the epoch so far, this trainer's share
 
     def part(self) -> PartialEpoch:
-        """What the epoch has counted so far; the host waits for the device."""
+        """The counts of the epoch so far; waits for the device."""
         loss, wrong = self.trainer.totals_so_far()
         return PartialEpoch(self.seen, loss, wrong, self.seconds)
 
 
 def epochs(trainers: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch]]:
-    """Train every trainer to its end, or until it diverges or is dead; yields (trainer, Epoch) after each epoch.
+    """Train all trainers until each has finished, diverged or died; yields (trainer, Epoch) after each epoch.
 
-    They make the same steps, each in an epoch of its own, for one may have been stopped earlier than another.
+    Trainers run their steps side by side but count epochs separately, so that runs resumed at different epochs can be
+    trained together.
     """
     return ((trainer, row) for trainer, row in chunks(trainers) if isinstance(row, Epoch))
 
 
 def chunks(trainers: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch | Pause]]:
-    """As `epochs`, and a Pause of every trainer after every chunk of steps, at which it can be saved.
+    """As `epochs`, and a `Pause` of each trainer after every chunk of steps, except with several workers.
 
-    ValueError where batch, images an epoch or mode of the experiments differ.
+    ValueError if batch size, images per epoch or mode differ between the trainers.
     """
     if len({(trainer.recipe.batch, trainer.images, trainer.mode) for trainer in trainers}) > 1:
         raise ValueError("experiments that are trained together need the same batch, images an epoch and mode")
     for trainer in trainers:
-        if trainer.part and not trainer.finished:  # stopped inside an epoch, each at a place of its own
+        if trainer.part and not trainer.finished:  # stopped inside an epoch: it finishes that epoch alone
             yield from _epoch([trainer], stepper([trainer]))
     while active := [trainer for trainer in trainers if not trainer.finished]:
         steps = stepper(active)
@@ -51,7 +55,10 @@ def chunks(trainers: Sequence[Trainer]) -> Iterator[tuple[Trainer, Epoch | Pause
 
 
 def stepper(trainers: Sequence[Trainer]) -> Stepper:
-    """Captured steps where the mode says so; not with several workers, which wait for each other in every step."""
+    """The way to run the trainers' steps: captured if the mode says so, else one by one.
+
+    Steps of several workers are never captured, because the workers wait for each other in every step.
+    """
     if not trainers[0].mode.graph or trainers[0].workers.count > 1:
         return EagerSteps(trainers)
     from pipeline.numerics.fast.cuda_graph import record
@@ -60,7 +67,7 @@ def stepper(trainers: Sequence[Trainer]) -> Stepper:
 
 
 def recorded_steps(trainer: Trainer) -> int:
-    """Steps of one recording: at most STEPS, and as many as CHUNK_BYTES hold the images of."""
+    """Steps per captured chunk: at most STEPS, and no more than CHUNK_BYTES of images; at least 1."""
     step = trainer.recipe.batch * trainer.network.side**2 * CHANNELS * trainer.mode.dtype.itemsize
     return max(1, min(STEPS, CHUNK_BYTES // step))
 
@@ -76,10 +83,10 @@ def _epoch(trainers: Sequence[Trainer], steps: Stepper) -> Iterator[tuple[Traine
         seen += chunk.steps * chunk.batch
         if monitor.all_diverged():
             break
-        if trainers[0].workers.count == 1:  # several would have to stop at the same step
+        if trainers[0].workers.count == 1:  # several would have to be saved at the same step
             now = before + (time.perf_counter() - began) / len(trainers)
             yield from ((trainer, Pause(trainer, seen, now)) for trainer in trainers)
-    counts = [trainer.totals_so_far() for trainer in trainers]  # here alone, and where a pause is used, the host waits
+    counts = [trainer.totals_so_far() for trainer in trainers]  # waits for the device; besides, only Pause.part does
     seconds = before + (time.perf_counter() - began) / len(trainers)
     for trainer, count in zip(trainers, counts, strict=True):
         yield trainer, trainer.end_epoch(*count, seen, seconds)

@@ -1,5 +1,7 @@
-"""The gate before training, second half: what trains is the table computed directly, and must be the model that
-numerics/model_check.py has held against the table."""
+"""The check before training that the fast forward pass gives the same class scores as the model.
+
+numerics/model_check.py compares the model with the paper's table. Together they ensure that this network is trained.
+"""
 
 import torch
 from torch import Tensor
@@ -9,13 +11,16 @@ from pipeline.numerics.dropout import begin_batch, dropouts, epoch_keys
 from pipeline.numerics.fast.forward import logits
 from pipeline.numerics.fast.trainer import Trainer
 
-NEAR = {"float32": 1e-3, "bfloat16": 0.1}  # of the largest score: rounding in every layer comes to less
+NEAR = {"float32": 1e-3, "bfloat16": 0.1}  # largest difference, as a share of the largest score; rounding stays below
 IMAGES = 2
 
 
 @torch.no_grad()
 def check_parity(trainer: Trainer) -> None:
-    """Refused unless the trainer scores an image as its model does, dropout on, on this device and in this mode."""
+    """Raise a UserError unless the trainer's forward pass and its model give the same class scores, up to rounding.
+
+    Compared are random images with dropout, on the trainer's device and in its mode. The model is left as it was.
+    """
     model, keys_LB = trainer.model, epoch_keys(0, 0, trainer.dropped, IMAGES).to(trainer.device)
     side, channels = trainer.network.side, trainer.network.channels
     image = torch.randn(IMAGES, channels, side, side, generator=torch.Generator().manual_seed(0)).to(trainer.device)
@@ -39,7 +44,7 @@ def check_parity(trainer: Trainer) -> None:
 
 
 def _padded(image: Tensor, first: Tensor) -> Tensor:
-    """The image as the first layer's weights want it."""
+    """The image with the dtype and the number of channels of the first layer's weights."""
     wide = image.new_zeros(len(image), first.shape[1], *image.shape[2:], dtype=first.dtype)
     wide[:, : image.shape[1]] = image
     return wide.contiguous(memory_format=torch.channels_last)

@@ -1,6 +1,7 @@
-"""Pointwise work in as few passes as the device allows: plain torch here, one Triton kernel each on a GPU.
+"""Elementwise operations, each in as few passes over memory as the device allows.
 
-What stands here in torch is the meaning of the kernels in triton_kernels.py, and what a CPU runs.
+On a GPU each is one Triton kernel (triton_kernels.py). The torch code here runs on a CPU and is the reference that
+tests compare the kernels with.
 """
 
 from typing import Any
@@ -14,16 +15,18 @@ from pipeline.paper.recipes import Recipe
 
 
 def has_kernels(x: Tensor) -> bool:
-    """Whether the tensor lies where the Triton kernels run; a test in Triton's interpreter says yes for a CPU."""
+    """Whether the Triton kernels run on the tensor's device; tests with Triton's interpreter replace this function."""
     return x.is_cuda
 
 
 def update(
     master_P: Tensor, velocity_P: Tensor, gradient_P: Tensor, shadow_P: Tensor | None, lr: Tensor, recipe: Recipe
 ) -> None:
-    """v <- momentum v + (gradient + decay w);  w <- w - lr v; the shadow, if any, follows in its own precision.
+    """Update master weights w and velocities v in place, all (P,) float32, with the scalar tensor `lr`.
 
-    Nesterov's: w <- w - lr (gradient + decay w + momentum v).
+    v <- momentum * v + (gradient + weight_decay * w);  w <- w - lr * v.
+    With Nesterov momentum: w <- w - lr * (gradient + weight_decay * w + momentum * v).
+    `shadow_P`, if given, gets a copy of w in its own dtype; the gradient may have any floating-point dtype.
     """
     if has_kernels(master_P):
         from pipeline.numerics.fast import triton_kernels
@@ -40,9 +43,10 @@ def update(
 def activate(
     x_NCHW: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, p: float, real: int | None = None
 ) -> Tensor:
-    """Bias, ReLU and dropout of what a convolution left, in its place; no keys, no dropout.
+    """Apply bias, ReLU and dropout to a convolution's output (N, C, H, W), which may be overwritten.
 
-    A slope of 1 is no ReLU. Of the channels the first `real` are dropped from; None: all.
+    No bias if it is None, no ReLU if `slope` is 1 (0: plain, between: leaky), no dropout if the keys (N,) are None.
+    Dropout with probability `p` applies to the first `real` channels; None: all.
     """
     if has_kernels(x_NCHW):
         return _Activation.apply(x_NCHW, bias, slope, keys_N, p, real)
@@ -52,10 +56,10 @@ def activate(
 def activate_reference(
     x: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, p: float, real: int | None = None
 ) -> Tensor:
-    """The same by torch alone."""
+    """As `activate`, in torch operations."""
     if bias is not None:
         x = x + bias[:, None, None]
-    if slope < 1:  # in place: no backward pass of a convolution or a sum looks at what left it
+    if slope < 1:  # in place: the backward pass of a convolution or a sum does not need its output
         x = leaky_relu(x, slope, inplace=True) if slope else relu(x, inplace=True)
     if keys_N is None:
         return x
@@ -65,7 +69,7 @@ def activate_reference(
 
 
 class _Activation(torch.autograd.Function):
-    """What left the layer tells what came in: whether it was kept, and its sign."""
+    """`activate` by Triton kernels. Only the output is saved: it shows each input's sign and whether it was dropped."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor | None, slope: float, keys: Tensor | None, p: float, real):

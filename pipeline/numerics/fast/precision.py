@@ -1,4 +1,7 @@
-"""How numbers are computed: a fact of a run, no part of its identity. Loss, update and evaluation stay float32."""
+"""The numerical mode of a run: precision, determinism, CUDA graphs. It is recorded with a run, but not part of its id.
+
+Loss, weight update and evaluation are float32 in every mode.
+"""
 
 import time
 from collections.abc import Callable
@@ -12,18 +15,18 @@ from pipeline.errors import UserError
 from pipeline.paper.networks import Network
 
 PRECISIONS = ("float32", "bfloat16")
-GAIN = 1.3  # what bfloat16 must win in the probe: about 2 where the processor has it, below 1 where it has not
-NARROW = 16  # channels; below, conversions and small calls cost a CPU more than bfloat16 saves
-PROBE_SECONDS = 0.4
+GAIN = 1.3  # speedup by bfloat16 from which a CPU uses it: about 2 where it is native, below 1 where it is emulated
+NARROW = 16  # channels; in narrower networks, conversions and small calls cost a CPU more than bfloat16 saves
+PROBE_SECONDS = 0.4  # for each precision
 
 
 @dataclass(frozen=True)
 class Mode:
-    """How a run's numbers are computed."""
+    """The numerical mode of a run."""
 
-    precision: str = "float32"  # of activations, their gradients and the weights that meet them
-    deterministic: bool = True  # the same bits again on the same device; a CPU always is
-    graph: bool = False  # whole steps are replayed as CUDA graphs
+    precision: str = "float32"  # of activations, their gradients and the copy of the weights in the forward pass
+    deterministic: bool = True  # bit for bit the same results again on the same device; a CPU always gives them
+    graph: bool = False  # training steps are captured and replayed as CUDA graphs
 
     def __str__(self) -> str:
         words = [
@@ -41,7 +44,11 @@ class Mode:
 def choose_mode(
     network: Network, device: str, precision: str | None = None, deterministic: bool = False, graph: bool = True
 ) -> Mode:
-    """The mode for training this network on this device; `precision` overrides the probe."""
+    """The mode for training this network on `device`, "cpu" or "cuda".
+
+    With `precision` None it is bfloat16 where the device computes it faster, which a CPU is measured for, else
+    float32. On a CPU `deterministic` and `graph` are ignored. UserError for a precision that is not in PRECISIONS.
+    """
     if precision is not None and precision not in PRECISIONS:
         raise UserError(f"the precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if device == "cpu":
@@ -52,7 +59,7 @@ def choose_mode(
 
 
 def set_backend_flags(mode: Mode) -> None:
-    """Tell the GPU's library what the mode allows; evaluation is float32 in either."""
+    """Set torch's global CUDA flags for this mode. TF32 is off in all, so that float32 is not rounded to it."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.deterministic = mode.deterministic
@@ -61,7 +68,10 @@ def set_backend_flags(mode: Mode) -> None:
 
 @lru_cache(maxsize=1)
 def bfloat16_gain() -> float:
-    """How much faster this process trains a convolution of the paper in bfloat16; measured once, in a second."""
+    """Speedup of a convolution, forward and backward, by bfloat16 over float32 on this CPU; measured once per process.
+
+    The first call takes about a second.
+    """
     return _seconds(_convolution(torch.float32)) / _seconds(_convolution(torch.bfloat16))
 
 
@@ -77,7 +87,7 @@ def _convolution(dtype: torch.dtype) -> Callable[[], None]:
 
 
 def _seconds(call: Callable[[], None]) -> float:
-    """CPU time of one call: the least of several, so that a busy neighbor changes nothing."""
+    """CPU seconds of one call: the least of several, which other processes on the machine affect least."""
     call()
     least, until = float("inf"), time.monotonic() + PROBE_SECONDS
     while time.monotonic() < until:

@@ -1,7 +1,7 @@
-"""Checks of the fast path that only a GPU can pass or fail, each a function that raises AssertionError.
+"""Checks of the fast loop that need a GPU. Each is a function that raises AssertionError if it fails.
 
-They need no test library: infra/gpu_slice.py runs them on hosts that have none, tests/numerics/fast/test_gpu.py on
-others. The small experiments at the top also serve tests on a CPU.
+They need no test library: infra/gpu_slice.py runs them where pytest is not installed, tests/numerics/fast/test_gpu.py
+where it is. Tests on a CPU use the small experiments at the top too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,24 +32,26 @@ POOLED = Network(
 )
 LEAKY = Network("leaky", 8, (Conv(2, 8, pad=0, slope=0.3), Dropout(0.1), Conv(3, 4, 2, relu=False)))
 RECIPE = Recipe(lr=0.05, epochs=3, lr_drops=(2,), batch=16, weight_decay=0.01)
-FIFTY_STEPS = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # of five steps each, the last one smaller
+FIFTY_STEPS = replace(RECIPE, epochs=10, lr_drops=(7,), augment=Shift(2))  # 5 steps an epoch, the last one smaller
 
 EXACT = Mode("bfloat16", deterministic=True, graph=True)
 FAST = Mode("bfloat16", deterministic=False, graph=True)
 
 
 def small_images(count: int = 70, seed: int = 0) -> Images:
-    """Noise of 8 x 8 pixels in four classes."""
+    """Random images (count, 3, 8, 8), float32, with random labels of four classes."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(count, 3, 8, 8, generator=generator)
     return Images(pixels, torch.randint(4, (count,), generator=generator))
 
 
 def small_loader(recipe: Recipe = RECIPE, count: int = 70, seed: int = 0) -> Loader:
+    """A loader of `small_images`."""
     return Loader(small_images(count, seed), recipe)
 
 
 def small_model(network: Network = POOLED, seed: int = 0) -> nn.Sequential:
+    """An initialized model of the network, on the CPU."""
     model = build(network)
     initialize(model, "he", seed)
     return model
@@ -63,18 +65,18 @@ def small_trainer(
     device: str = "cpu",
     **more: Any,
 ) -> Trainer:
-    """70 training and 20 test images on the device; `more` as Trainer has it."""
+    """A trainer with 70 training and 20 test images on the device; `more` are further arguments of Trainer."""
     train, test = (Loader(images.to(device), recipe) for images in (small_images(70), small_images(20, 1)))
     return Trainer(small_model(network, seed).to(device), network, recipe, train, test, seed, mode or Mode(), **more)
 
 
 def weights_of(model: nn.Module) -> Tensor:
-    """All parameters in one vector."""
+    """All parameters as one vector."""
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def without_seconds(rows: Sequence[Epoch]) -> list[Epoch]:
-    """The rows of epochs, which else differ by the time they took."""
+    """The epochs with `seconds` set to 0, so that they can be compared."""
     return [replace(row, seconds=0) for row in rows]
 
 
@@ -88,11 +90,12 @@ def _backend_flags(mode: Mode) -> Iterator[None]:
 
 
 def _train(*trainers: Trainer) -> list[Epoch]:
-    """Train one after the other to the end."""
+    """Train to the end, one trainer after the other."""
     return [row for one in trainers for _, row in epochs([one])]
 
 
 def a_mask_is_the_same_on_either_device() -> None:
+    """Dropout masks are equal on CPU and GPU."""
     keys = epoch_keys(0, 0, 1, 20)[0]
     shape = torch.Size([20, 7, 5, 6])
     for dtype in (torch.float32, torch.bfloat16):
@@ -100,12 +103,13 @@ def a_mask_is_the_same_on_either_device() -> None:
 
 
 def kernels_are_their_meaning_in_torch() -> None:
+    """The Triton kernels give the outputs and gradients of the torch code in pointwise.py."""
     from pipeline.numerics.fast import triton_kernels
 
     keys = epoch_keys(0, 0, 1, 40)[0].cuda()
     for channels, slope, p, real in ((96, 0.0, 0.5, None), (12, 0.3, 0.2, None), (8, 1.0, 0.2, 3)):
         x = torch.randn(40, channels, 9, 8, device="cuda").contiguous(memory_format=torch.channels_last)
-        x[:, :, :2] = 0  # what the borders of moved images leave while biases are zero
+        x[:, :, :2] = 0  # as at the zero borders of shifted images while biases are zero
         bias = None if slope == 1 else torch.randn(channels, device="cuda")
         if bias is not None:
             bias[: channels // 2] = 0
@@ -121,6 +125,7 @@ def kernels_are_their_meaning_in_torch() -> None:
 
 
 def recorded_steps_equal_steps_made_one_by_one() -> None:
+    """Training with CUDA graphs gives bit for bit the results of training without, in deterministic mode."""
     with _backend_flags(EXACT):
         graph, eager = (small_trainer(mode=replace(EXACT, graph=on), device="cuda") for on in (True, False))
         assert without_seconds(_train(graph)) == without_seconds(_train(eager))
@@ -128,6 +133,7 @@ def recorded_steps_equal_steps_made_one_by_one() -> None:
 
 
 def side_by_side_equals_one_after_the_other() -> None:
+    """Two experiments trained side by side get bit for bit the weights of each trained alone."""
     with _backend_flags(EXACT):
 
         def pair() -> list[Trainer]:
@@ -144,6 +150,7 @@ def side_by_side_equals_one_after_the_other() -> None:
 
 
 def stopped_and_resumed_equals_never_stopped() -> None:
+    """Training resumed after the first epoch ends bit for bit with the weights of uninterrupted training."""
     with _backend_flags(EXACT):
         whole, first, second = (small_trainer(mode=EXACT, device="cuda") for _ in range(3))
         _train(whole)
@@ -157,9 +164,10 @@ def stopped_and_resumed_equals_never_stopped() -> None:
 
 
 def fifty_steps_are_those_of_the_reference_loop() -> None:
+    """After 50 steps the weights differ from the reference loop's, on a CPU, by a small share of their total change."""
     train, test = small_loader(FIFTY_STEPS), small_loader(FIFTY_STEPS, 20, 1)
     for network in (POOLED, LEAKY):
-        # float32 differs too: a GPU's library may multiply by way of transforms, off by 1e-5 in a layer
+        # float32 differs too: cuDNN may convolve by Winograd or Fourier transforms, off by 1e-5 per layer
         for mode, tolerance in ((replace(EXACT, precision="float32"), 1e-2), (FAST, 0.15)):
             with _backend_flags(mode):
                 model = small_model(network)
@@ -172,6 +180,7 @@ def fifty_steps_are_those_of_the_reference_loop() -> None:
 
 
 def nothing_inside_an_epoch_waits_for_the_device() -> None:
+    """The steps of an epoch run while torch raises an error at every synchronization with the device."""
     with _backend_flags(FAST):
         one = small_trainer(mode=FAST, device="cuda")
         steps = stepper([one])
@@ -187,6 +196,7 @@ def nothing_inside_an_epoch_waits_for_the_device() -> None:
 
 
 def divergence_ends_a_run() -> None:
+    """With a learning rate of 1e30, training ends after one epoch, whose loss is NaN or infinite."""
     with _backend_flags(FAST):
         [row] = _train(small_trainer(recipe=replace(RECIPE, lr=1e30), mode=FAST, device="cuda"))
         assert not torch.tensor(row.train_loss).isfinite()

@@ -1,12 +1,12 @@
-"""The pointwise passes of pointwise.py as Triton kernels, for CUDA tensors that lie channels last and dense.
+"""The operations of pointwise.py as Triton kernels, for dense CUDA tensors in channels_last format.
 
-Masks are those of dropout.py bit for bit. A dropped value is written as -0.0 and a kept zero as 0.0, so that the way
-back needs no mask: weights that are zero, or a border of zeros, leave zeros that pass something on. TRITON_INTERPRET=1
-runs these kernels on a CPU, where tests hold them against torch.
+Dropout masks are those of dropout.py, bit for bit. A dropped value is stored as -0.0 and a kept zero as 0.0, so that
+the backward pass can tell them apart without a mask: a kept value that is zero, such as at a zero border, still passes
+its gradient on. With TRITON_INTERPRET=1 the kernels run on a CPU, where tests compare them with torch.
 """
 
 # pyright: reportArgumentType=false
-# (Triton's constexpr parameters are given plain numbers)
+# (Triton's constexpr parameters get plain numbers)
 
 import torch
 import triton
@@ -16,23 +16,23 @@ from torch import Tensor
 from pipeline.numerics.dropout import MIX, PER_WORD, hash_words, threshold
 from pipeline.paper.recipes import Recipe
 
-BLOCK = 1024  # values a program
+BLOCK = 1024  # values per program
 ROWS = 32  # pixels that a program of the backward pass reads at a time
-LARGE = 2**31 - BLOCK  # values that 32 bits no longer number
-PROGRAMS = 1024  # of the backward pass, at most; each leaves one row of partial sums
+LARGE = 2**31 - BLOCK  # values from which a 32-bit index would overflow
+PROGRAMS = 1024  # of the backward pass, at most; each writes one row of partial sums
 
 
 def activate(
     x_NCHW: Tensor, bias: Tensor | None, slope: float, keys_N: Tensor | None, p: float, real: int | None = None
 ) -> Tensor:
-    """As pointwise.activate."""
+    """As pointwise.activate, in a new tensor; ValueError unless `x_NCHW` is dense and channels_last."""
     _dense(x_NCHW)
     channels, values = x_NCHW.shape[1], x_NCHW[0].numel()
     real = real or channels
     out = torch.empty_like(x_NCHW)
     count = x_NCHW.numel()
     drop = keys_N is not None
-    keys_N = keys_N.contiguous() if drop else x_NCHW  # a worker takes every n-th: not contiguous
+    keys_N = keys_N.contiguous() if drop else x_NCHW  # a worker's share is every n-th key: not contiguous
     table = hash_words(-(-(values // channels * real) // PER_WORD), str(x_NCHW.device)) if drop else x_NCHW
     _activate[(triton.cdiv(count, BLOCK),)](
         x_NCHW, x_NCHW if bias is None else bias, keys_N, table, out,
@@ -45,9 +45,10 @@ def activate(
 def activate_backward(
     above_NCHW: Tensor, out_NCHW: Tensor, slope: float, scale: float, dropped: bool
 ) -> tuple[Tensor, Tensor]:
-    """What passes on below the layer, and the gradient of its bias; the same bits every time.
+    """The gradients of `activate`'s input (N, C, H, W) and of its bias (C,), bit for bit the same in every call.
 
-    `out_NCHW` is what `activate` left, `dropped` whether it was given keys.
+    `above_NCHW` is the gradient of its output `out_NCHW`, `scale` is 1 / (1 - p), or 1 without dropout, and `dropped`
+    says whether it was called with keys. ValueError unless `out_NCHW` is dense and channels_last.
     """
     above_NCHW = above_NCHW.contiguous(memory_format=torch.channels_last)
     _dense(out_NCHW)

@@ -1,2 +1,2 @@
-"""Saliency maps: attribution, rules for the way back through a ReLU, top patches, crops, randomized networks.
-Pictures and files are made in `pipeline.visualization`."""
+"""Saliency maps (section 3.4): attribution, backward rules of ReLU and max-pooling, strongest patches, crops, and
+randomized networks for sanity checks. Pictures and files are made in `pipeline.visualization`."""

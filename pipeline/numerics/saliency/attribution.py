@@ -1,7 +1,7 @@
-"""Which pixels speak for a unit (section 3.4): backpropagation, deconvnet and guided backpropagation, image by image.
+"""Saliency maps of single units (section 3.4) by backpropagation, deconvnet or guided backpropagation.
 
-The signal starts as 1 at one unit of every image and goes back to the pixels; all three rules pass on a multiple of the
-signal as that multiple of the map. Of a unit behind a ReLU, its own ReLU is part of the way.
+The backward pass starts with 1 at one unit of each image and ends at the pixels. All three rules are positively
+homogeneous: a start of 2 would double the map. If the unit is an output of a ReLU, the rule applies to that ReLU too.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from pipeline.paper.relu_rules import RULES
 
 @dataclass(frozen=True)
 class Target:
-    """What is explained: of each image one unit of one layer."""
+    """The units to explain: one unit of one layer for each of N images."""
 
-    channels_N: Tensor | None = None  # int64; of the model's output the classes. None: each image's strongest
+    channels_N: Tensor | None = None  # int64, classes for the model's output; None: each image's strongest channel
     layer: str | None = None  # a module's name; None: the model's output
-    places_N2: Tensor | None = None  # row and column; None: where the channel is strongest in this image
+    places_N2: Tensor | None = None  # row and column, int64; None: where the channel is strongest in the image
 
 
 def maps(
@@ -34,10 +34,11 @@ def maps(
     switches: bool = True,
     checked: bool = False,
 ) -> Tensor:
-    """Maps (N, C, H, W) of each image's target by one rule; the model comes back as it was.
+    """The saliency maps (N, C, H, W) of each image's target by one rule, in the images' dtype.
 
-    `switches` off: a max-pool sends its value back evenly over its window, not to where the maximum was. A model with
-    rectifiers that the rules do not reach is refused; `checked` says that a call before found none.
+    Without `switches`, max-pooling distributes the signal evenly over its window instead of sending it to the maximum.
+    UserError for an unknown rule or layer, a target out of range, or a model with activations that the rules do not
+    reach; `checked` skips this last check, after an earlier call. The model is left as it was.
     """
     return attributions(model, images, target, (rule,), (switches,), checked)[rule, switches]
 
@@ -50,14 +51,14 @@ def attributions(
     switches: Sequence[bool] = (True,),
     checked: bool = False,
 ) -> dict[tuple[str, bool], Tensor]:
-    """The maps by several rules over one forward pass, by (rule, switches)."""
+    """As `maps`, for several rules with one forward pass: {(rule, switches): maps (N, C, H, W)}."""
     return explained(model, images, target, rules, switches, checked)[0]
 
 
 def explained(
     model: nn.Module, images: Tensor, target: Target, rules: Sequence[str], switches: Sequence[bool], checked: bool
 ) -> tuple[dict[tuple[str, bool], Tensor], Target]:
-    """The maps as `compared` has them, and the target with every channel and place that was left open filled in."""
+    """As `attributions`, and the target with all channels and places filled in that it left as None."""
     for rule in rules:
         if rule not in RULES:
             raise unknown_name("method", rule, RULES)
@@ -76,7 +77,7 @@ def explained(
 
 
 def _found(output: Tensor, target: Target) -> Target:
-    """The target with nothing left open; refused when it is not there."""
+    """The target with all channels and places filled in; UserError where the layer does not have them."""
     channels, places = target.channels_N, target.places_N2
     if channels is None:
         channels = (output if output.dim() == 2 else output.flatten(2).amax(2)).argmax(1)
@@ -95,7 +96,7 @@ def _found(output: Tensor, target: Target) -> Target:
 
 
 def _start(output: Tensor, target: Target) -> Tensor:
-    """1 at every image's unit, 0 elsewhere."""
+    """The signal at the start of the backward pass: 1 at each image's unit, 0 elsewhere."""
     start, each = torch.zeros_like(output), torch.arange(len(output))
     if target.places_N2 is None:
         start[each, target.channels_N] = 1
@@ -105,7 +106,7 @@ def _start(output: Tensor, target: Target) -> Tensor:
 
 
 def top_positions(map_NHW: Tensor) -> Tensor:
-    """Row and column of each map's maximum, the first of equals: (N, 2)."""
+    """Row and column of the maximum of each map (N, H, W), the first of several: (N, 2) int64."""
     flat = map_NHW.flatten(1).argmax(1)
     return torch.stack([flat // map_NHW.shape[2], flat % map_NHW.shape[2]], 1)
 
@@ -117,10 +118,11 @@ def _within(what: str, index: Tensor, size: int) -> None:
 
 
 def patterns(model: nn.Module, layer: str, channels_K: Tensor, place: tuple[int, int], image: Tensor) -> Tensor:
-    """Deconvolution without an image: what one unit of each channel sends down to the pixels, (K, C, H, W).
+    """Deconvolution without an image: the maps (K, C, H, W) of the unit at `place` (row, column) of K channels.
 
-    No rectifier looks at the forward pass and pools send evenly, so of `image` (C, H, W) only the shape counts. Exact
-    for a network without pools; of one with pools it is the pattern averaged over all switches of its windows.
+    The deconvnet rule ignores the forward pass, and max-pooling works without switches here, so of `image` (C, H, W)
+    only the shape, the dtype and the device matter. For a network without max-pooling the maps are exact; with it they
+    are the average over all possible positions of the maxima.
     """
     blank = torch.zeros_like(image).expand(len(channels_K), *image.shape)
     target = Target(channels_K, layer, torch.tensor(place).expand(len(channels_K), 2))

@@ -1,4 +1,4 @@
-"""How a signal goes back through a ReLU and a max-pool (section 3.4, Figure 1), put in the place of a model's own."""
+"""Backward passes of ReLU and max-pooling for saliency maps (section 3.4, Figure 1), in place of autograd's."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,27 +17,30 @@ RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
 
 @dataclass
 class BackwardRule:
-    """The way back. It may change between two backward passes over one forward pass."""
+    """How the signal passes back. Fields may be changed between two backward passes over the same forward pass."""
 
-    rule: str = "guided"
-    switches: bool = True  # a pool sends its value where the maximum was; without, evenly over its window
+    rule: str = "guided"  # one of RULES in paper/relu_rules.py
+    switches: bool = True  # max-pooling sends the signal to the position of the maximum; False: evenly over its window
 
     def through(self, above: Tensor, out: Tensor, slope: float) -> Tensor:
-        """The signal below a rectifier of this slope from the one above it and the rectifier's output."""
+        """The signal below a ReLU, from the signal `above` it and its output `out`, all of one shape.
+
+        `slope` is that of a leaky ReLU, 0 for a plain one. UserError for an unknown rule.
+        """
         match self.rule:
             case "backprop":
                 return _gated(above, out, slope)
             case "deconvnet":
                 return _rectified(above, slope)
             case "guided":
-                # above zero both gates pass it on, below each multiplies by its slope: the product is the order's equal
+                # two factors, each 1 or `slope`: the order of the multiplications does not matter
                 passed = _gated(above, out, slope)
                 return passed.relu_() if slope == 0 else passed * torch.where(above > 0, 1.0, slope).to(passed.dtype)
         raise unknown_name("method", self.rule, RULES)
 
 
 def _gated(signal: Tensor, out: Tensor, slope: float) -> Tensor:
-    """Where the forward pass was positive; times `slope` elsewhere."""
+    """The signal where the forward pass was positive; times `slope` elsewhere."""
     if slope == 0:
         return torch.ops.aten.threshold_backward(signal, out, 0)
     return torch.ops.aten.leaky_relu_backward(signal, out, slope, True)
@@ -48,10 +51,10 @@ def _rectified(x: Tensor, slope: float) -> Tensor:
 
 
 class _Rectify(torch.autograd.Function):
-    """A rectifier whose way back is read when the signal comes back. For a leaky one of slope s, forward f:
+    """A ReLU that reads its rule during the backward pass: from R' above to R below, with slope s and output f,
 
-    backprop R = (f > 0 ? 1 : s) R', deconvnet R = (R' > 0 ? 1 : s) R', guided R = both factors times R': the paper's
-    rules at s = 0, and what the deconvnet does at any s, namely to rectify the signal as the activation was.
+    backprop R = (f > 0 ? 1 : s) R', deconvnet R = (R' > 0 ? 1 : s) R', guided R = both factors times R'. At s = 0 these
+    are the paper's rules (Figure 1c). At any s, deconvnet applies to the signal the same ReLU as to the activation.
     """
 
     @staticmethod
@@ -68,7 +71,7 @@ class _Rectify(torch.autograd.Function):
 
 
 class _Pool(torch.autograd.Function):
-    """Max-pooling that goes back by its switches (to the first of several equal maxima), or evenly."""
+    """Max-pooling that sends the signal back to the maximum (the first of equal ones), or evenly over the window."""
 
     @staticmethod
     def forward(ctx, x: Tensor, pool: nn.MaxPool2d, way: BackwardRule) -> Tensor:
@@ -93,7 +96,7 @@ class _Pool(torch.autograd.Function):
         else:
             below = back.avg_pool2d_backward(
                 above[0], x, _two(size), _two(stride), _two(padding), ceil, False, None
-            )  # divided by the part of the window that lies inside
+            )  # divided by the number of the window's pixels that are inside the map
         return below, None, None
 
 
@@ -107,7 +110,10 @@ def _two(value: int | tuple[int, ...]) -> list[int]:
 
 @contextmanager
 def with_backward_rule(model: nn.Module, way: BackwardRule) -> Iterator[None]:
-    """Inside, every nn.ReLU, nn.LeakyReLU and nn.MaxPool2d goes back by `way`, and is not in place."""
+    """Within the context, every nn.ReLU, nn.LeakyReLU and nn.MaxPool2d passes the signal back as `way` says.
+
+    None of them works in place then. The model is in eval mode, and its parameters require no gradient.
+    """
 
     def of(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
         if isinstance(module, RECTIFIERS):

@@ -1,7 +1,9 @@
-"""Whether the rules reach every rectifier of a model, tried in numbers: where they do not, maps are plain gradients.
+"""A numerical check that the backward rules reach every activation of a model.
 
-With its rectifiers out and its pools' switches held, a model is a straight line through any two images. Whatever bends
-it is an activation that no rule reaches: a functional one, or one inside an operation of the user's own.
+Where they do not, a map would be a plain gradient and not what its name says. With its ReLU modules replaced by the
+identity and the positions of its max-pools' maxima fixed, a model must be an affine function: on the line through two
+images its output changes linearly. If it does not, the model has an activation that the rules do not reach, such as a
+functional ReLU or a custom autograd operation.
 """
 
 import copy
@@ -15,16 +17,18 @@ from pipeline.numerics.random_streams import generator_for
 from pipeline.numerics.saliency.backward_rules import RECTIFIERS, BackwardRule, with_backward_rule
 from pipeline.numerics.saliency.module_hooks import output_of, replace_modules
 
-SCALES = (1.0, 100.0, 1e6)  # of the images' own, or of 1: the larger ones outweigh numbers that hold an activation open
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # of a layer's largest value
-HALF = (torch.float16, torch.bfloat16)  # too coarse and, at the larger scales, too short for a probe
+# Factors of the random images; the larger ones outweigh constants that would keep an activation on one side of zero.
+SCALES = (1.0, 100.0, 1e6)
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}  # as a share of a layer's largest value
+HALF = (torch.float16, torch.bfloat16)  # too few digits and, at the larger scales, too small a range for this check
 
 
 def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
-    """Refused, naming the layer, unless up to `layer` all that is not linear are modules that the rules know.
+    """Raise a UserError with the layer's name if the model, up to `layer`, has an activation that no rule reaches.
 
-    One image of the given ones' shape is enough; a few forward passes of a few images are made, in float32 where the
-    model is of 16 bits. The images are refused where the model cannot take them, or where they hold NaN.
+    Of `images` (N, C, H, W) the shape, the dtype and the overall scale are used; the model runs a few times on a few
+    random images, as a float32 copy if it has 16 bits. UserError too for images that the model cannot take, and for
+    NaN or infinity in images or weights. A `layer` of None is the model's output.
     """
     _check_images(model, images)
     if images.dtype in HALF:
@@ -45,7 +49,7 @@ def check(model: nn.Module, images: Tensor, layer: str | None = None) -> None:
 
 
 def _check_images(model: nn.Module, images: Tensor) -> None:
-    """Refused unless these are finite images of the model's own number format."""
+    """Raise a UserError unless these are finite images (N, C, H, W) of the model's dtype, with finite weights."""
     if not isinstance(images, Tensor):
         found = f"a {type(images).__name__}" + (f" of {len(images)}" if isinstance(images, tuple | list) else "")
         raise UserError(f"images must be one tensor (N, channels, height, width), not {found}")
@@ -73,20 +77,20 @@ def _short(kind: torch.dtype) -> str:
 
 
 def _offsets(model: nn.Module) -> dict[str, Tensor]:
-    """Zeros for every bias and running mean: without them an activation bends the line however far it is held open."""
+    """Zeros for all biases and running means, which could keep an activation on one side of zero at every scale."""
     named = [*model.named_parameters(), *model.named_buffers()]
     return {name: torch.zeros_like(value) for name, value in named if name.endswith(("bias", "running_mean"))}
 
 
 def _probes(images: Tensor) -> Tensor:
-    """Two random images at each scale, and the point of their line that lies as far again behind the first."""
+    """At each scale, two random images a and b and the image 2a - b on the line through them: (3 * scales, C, H, W)."""
     draws = torch.randn(2, *images.shape[1:], generator=generator_for(0, "saliency check")).to(images)
     one, two = draws * images.detach().float().std(correction=0).clamp(min=1).to(images)
     return torch.stack([image * scale for scale in SCALES for image in (one, two, 2 * one - two)])
 
 
 def _bent(value: object) -> bool:
-    """Whether a tensor over the probes leaves the line."""
+    """Whether a tensor of values for the probes is not linear on the line: f(2a - b) differs from 2 f(a) - f(b)."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2:
         return False
     if len(value) != 3 * len(SCALES):
@@ -94,16 +98,16 @@ def _bent(value: object) -> bool:
     one, two, far = value.reshape(len(SCALES), 3, -1).unbind(1)
     size = value.reshape(len(SCALES), -1).abs().amax(1)
     off = (far - (2 * one - two)).abs().amax(1)
-    return not bool((off <= TOLERANCE.get(value.dtype, 1e-3) * size).all())  # NaN is no line either
+    return not bool((off <= TOLERANCE.get(value.dtype, 1e-3) * size).all())  # NaN counts as nonlinear
 
 
 def _straight(model: nn.Module, probes: Tensor, layer: str | None, instead: dict[str, Tensor]) -> None:
-    """Refused where the model, with the parameters `instead`, is no line."""
+    """Raise a UserError where the model, with the parameters `instead`, is nonlinear on the probes."""
     walk = _Walk(model)
     try:
         with replace_modules(model, _linear):
             output = output_of(model, probes, layer, instead)
-    except (RuntimeError, TypeError) as error:  # torch's own words about shapes, which its operations choose
+    except (RuntimeError, TypeError) as error:  # what torch's operations raise for shapes that do not fit
         said = str(error).splitlines()[0]
         raise UserError(f"the model does not take images (N, {_times(probes.shape[1:])}): {said}") from error
     finally:
@@ -117,7 +121,7 @@ def _straight(model: nn.Module, probes: Tensor, layer: str | None, instead: dict
 
 
 def _calls(model: nn.Module, image: Tensor, layer: str) -> int:
-    """How often a whole forward pass calls the layer."""
+    """How often one forward pass calls the layer."""
     seen = []
     hook = model.get_submodule(layer).register_forward_hook(lambda *_: seen.append(layer))
     try:
@@ -137,7 +141,7 @@ def _linear(module: nn.Module):
 
 
 def _held(x: Tensor, pool: nn.MaxPool2d) -> Tensor:
-    """Pooling with the first image's switches for all of them."""
+    """Max-pooling that takes, in every image, the positions of the first image's maxima."""
     _, switches = F.max_pool2d(
         x[:1], pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode, return_indices=True
     )
@@ -146,7 +150,7 @@ def _held(x: Tensor, pool: nn.MaxPool2d) -> Tensor:
 
 
 class _Walk:
-    """Follows a forward pass from module to module until the line is left, and says where that was."""
+    """Hooks that follow a forward pass over the probes and describe the first place where it is nonlinear."""
 
     def __init__(self, model: nn.Module):
         self.problem = ""
@@ -184,7 +188,7 @@ class _Walk:
 
 
 def _check_width(module: nn.Module, name: str, given: tuple) -> None:
-    """Refused where a layer gets another number of channels or values than it has weights for."""
+    """Raise a UserError where a layer gets another number of channels or values than it has weights for."""
     x = given[0] if given and isinstance(given[0], Tensor) else None
     if isinstance(module, nn.Conv2d) and x is not None and x.dim() == 4 and x.shape[1] != module.in_channels:
         raise UserError(f"layer {name!r} takes {module.in_channels} channels, and gets {x.shape[1]}")
@@ -211,7 +215,7 @@ def _says(where: str, *around: str) -> str:
 
 
 def _equal(one: Tensor, two: Tensor) -> bool:
-    """Whether two passes over the probes agree at every scale."""
+    """Whether the outputs of two passes over the probes agree at every scale."""
     one, two = (output.reshape(len(SCALES), -1) for output in (one, two))
     size = one.abs().amax(1).clamp(min=1e-12)
     return bool(((one - two).abs().amax(1) <= TOLERANCE.get(one.dtype, 1e-3) * size).all())

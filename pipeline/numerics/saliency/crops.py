@@ -1,4 +1,4 @@
-"""Where a live model and its images hold the units of a network."""
+"""The modules and the image regions that belong to a network's units."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,12 +7,12 @@ from pipeline.paper.receptive_fields import ReceptiveField
 
 
 def output_name(layer: ReceptiveField) -> str:
-    """The module of `network.build`'s model that the layer's units leave: its ReLU, or the convolution without one."""
+    """The module of `model.build`'s model that computes the layer's units: its ReLU, or its convolution without one."""
     return f"{'relu' if layer.conv.relu else 'conv'}{layer.number}"
 
 
 def crop(image: Tensor, box: tuple[int, int, int], outside: float = 0.0) -> Tensor:
-    """What lies in the box (top, left, side) of an image (..., H, W); `outside` where it reaches beyond."""
+    """The box (top, left, side), in pixels, of an image (..., H, W): (..., side, side), padded with `outside`."""
     top, left, side = box
     height, width = image.shape[-2:]
     rows, columns = slice(max(top, 0), max(top + side, 0)), slice(max(left, 0), max(left + side, 0))

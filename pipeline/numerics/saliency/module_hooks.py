@@ -1,4 +1,4 @@
-"""Looking into a model, and leaving it as it was."""
+"""Temporary changes to a model's modules, and the output of a layer by name. The model is left as it was."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +11,10 @@ from pipeline.errors import UserError, unknown_name
 
 @contextmanager
 def replace_modules(model: nn.Module, of: Callable[[nn.Module], Callable | None]) -> Iterator[None]:
-    """Inside, a module computes what `of` gives for it; dropout is off and no parameter asks for a gradient.
+    """Within the context, `of(module)` replaces the forward function of each module for which it is not None.
 
-    The model is as it was afterwards, also after an error: every module's own mode, hooks and forward included.
+    The model is in eval mode then, and no parameter requires a gradient. Afterwards, also after an error, each module
+    has its own mode and forward again and each parameter its own `requires_grad`.
     """
     modules, parameters = list(model.modules()), list(model.parameters())
     modes, wanted = [m.training for m in modules], [p.requires_grad for p in parameters]
@@ -37,7 +38,7 @@ def replace_modules(model: nn.Module, of: Callable[[nn.Module], Callable | None]
 
 
 class _Reached(Exception):
-    """Carries a layer's output out of a forward pass that need not go on."""
+    """Ends a forward pass at the wanted layer and carries the layer's output."""
 
     def __init__(self, output: Tensor):
         self.output = output
@@ -46,9 +47,10 @@ class _Reached(Exception):
 def output_of(
     model: nn.Module, images: Tensor, layer: str | None, instead: Mapping[str, Tensor] | None = None
 ) -> Tensor:
-    """What leaves the module of that name, the first time it is called; of None: the model's own output.
+    """The output of the module named `layer` at its first call, or of the whole model if `layer` is None.
 
-    `instead` are parameters and buffers to compute with in place of the model's. UserError unless one tensor leaves.
+    The output is one tensor, (N, C) or (N, C, H, W); UserError for any other, and for a layer that the model does not
+    have or call. `instead` holds parameters and buffers, by name, to use in place of the model's.
     """
     if layer is None:
         return _one_tensor(functional_call(model, dict(instead or {}), (images,)), "the model")
@@ -70,7 +72,7 @@ def output_of(
 
 
 def _one_tensor(output: object, what: str) -> Tensor:
-    """The output; UserError where it is a tuple, a dictionary or anything else than class scores or maps."""
+    """The output; UserError unless it is one tensor of class scores (N, C) or maps (N, C, H, W)."""
     if not isinstance(output, Tensor):
         parts = f" of {len(output)}" if isinstance(output, tuple | list | dict) else ""
         raise UserError(

@@ -1,4 +1,4 @@
-"""Sanity checks for saliency maps (Adebayo et al. 2018): the network forgets, layer by layer, what it has learned."""
+"""Randomized networks for the sanity checks of saliency maps by Adebayo et al. (2018)."""
 
 import copy
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from pipeline.numerics.random_streams import generator_for
 
 
 def randomize_cascade(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
-    """Copies of the model with its weighted layers made random one after the other, from the scores down to the pixels.
+    """Yield (layer's name, copy of the model), with one more layer randomized each time, from the last to the first.
 
-    Each comes with the name of the layer that was made random last. A layer's weights, and its biases, are shuffled:
-    their distribution stays, what was learned goes.
+    The name is that of the layer randomized last. The weights of a layer are shuffled, and so are its biases, which
+    keeps their distributions. Equal seeds give equal copies.
     """
     random = copy.deepcopy(model)
     weighted = [(name, module) for name, module in random.named_modules() if list(module.parameters(recurse=False))]

@@ -1,4 +1,4 @@
-"""The patches that excite a unit most, found in one pass over a data set."""
+"""The strongest activations of each channel, found in one pass over a data set."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,23 +12,26 @@ from pipeline.numerics.saliency.backward_rules import BackwardRule, with_backwar
 
 @dataclass(frozen=True)
 class TopPatches:
-    """For each of C channels, strongest first, the k images that excite one of its units most, each counted once."""
+    """For each of C channels the K images with its largest activations, largest first; all tensors on the CPU.
 
-    values_CK: Tensor  # activations
-    images_CK: Tensor  # index in the data set
-    places_CK2: Tensor  # row and column of the unit
-    mean_C: Tensor  # activation, over all images and places
+    Of each image only the unit with the largest activation counts.
+    """
+
+    values_CK: Tensor  # activations, float32
+    images_CK: Tensor  # index of the image in the data set, int64
+    places_CK2: Tensor  # row and column of the unit, int64
+    mean_C: Tensor  # mean activation over all images and positions, float32
 
     def most_active(self, count: int) -> Tensor:
-        """The channels with the highest mean activation, highest first."""
+        """The `count` channels with the highest mean activation, highest first: (count,) int64."""
         return self.mean_C.sort(descending=True, stable=True).indices[:count]
 
 
 def top_patches(model: nn.Module, batches: Iterable[Tensor], layers: Sequence[str], k: int) -> dict[str, TopPatches]:
-    """The strongest patches of every channel of the modules named, from batches of images (B, C, H, W) in order.
+    """The k strongest images of every channel of the modules `layers`, by the module's name.
 
-    A list of k stays in memory for each channel, and the maps of one batch. Of equal activations the earlier image
-    and the first place count.
+    `batches` are images (B, C, H, W) in the order of the data set. In memory are the maps of one batch and k entries
+    per channel. Among equal activations, those of earlier images and positions come first.
     """
     lists: dict[str, _List] = {}
     begin = 0
@@ -42,7 +45,7 @@ def top_patches(model: nn.Module, batches: Iterable[Tensor], layers: Sequence[st
 
 
 class _List:
-    """The k best so far of every channel."""
+    """The k strongest images so far of every channel of a layer."""
 
     def __init__(self, k: int):
         self.k, self.sum, self.seen = k, torch.zeros(()), 0
@@ -67,7 +70,7 @@ class _List:
 
 @contextmanager
 def _outputs(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Inside, what left the modules named in the last forward pass."""
+    """Within the context, the outputs of these modules in the latest forward pass, by name."""
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str):
