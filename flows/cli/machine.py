@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 
 @answered
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Measure less: 2 minutes on two cores instead of 8.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure less, in a quarter of the time.")] = False,
     requests: Annotated[
         str | None,
         typer.Option(

@@ -103,11 +103,11 @@ def _measured(
         say(HEAD.format(width, "second" if device == "cuda" else "CPU-second"))
         for name in plan.networks[width]:
             thin = narrow(TWELVE[name], by) if by > 1 else TWELVE[name]
-            pair = compare(slow, fast, thin, width, plan.work[width], rates["bfloat16"])
+            pair = compare(slow, fast, thin, width, plan.work[width], rates)
             table += pair
             say(_line(pair[1]))
         say(f"all {len(plan.networks[width])} networks: {_ratio(table, width):.2f} times as fast as the plain loop")
-    beside = _on_a_gpu(plan, fast, rates["bfloat16"], say) if device == "cuda" else []
+    beside = _on_a_gpu(plan, fast, rates, say) if device == "cuda" else []
     quarter = [cost for cost in table if cost.path == "fast" and cost.width == "1/4"]
     points = scaling.networks(quarter) + scaling.images(fast, plan.images) + scaling.width(fast, plan.work["1"])
     crowded: dict = {}
@@ -134,16 +134,16 @@ def _measured(
     }
 
 
-def _on_a_gpu(plan: Plan, fast: BenchProcess, rate: float, say: Callable[[str], None]) -> list[Cost]:
+def _on_a_gpu(plan: Plan, fast: BenchProcess, rates: dict[str, float], say: Callable[[str], None]) -> list[Cost]:
     """Measurements for a GPU alone: several networks side by side, and the plain loop with a loader on every core."""
     out, tuned = [], BenchProcess("tuned", "cuda")
     try:
         for name in plan.packed:
             network = TWELVE[name]
-            out.append(alone(tuned, [network], "1", plan.work["1"], rate))
+            out.append(alone(tuned, [network], "1", plan.work["1"], rates))
             say(f"plain loop, tuned   {_line(out[-1])}")
             for together in PACKS:
-                out.append(alone(fast, [network] * together, "1", plan.work["1"], rate))
+                out.append(alone(fast, [network] * together, "1", plan.work["1"], rates))
                 say(f"{together} side by side      {_line(out[-1])}")
     finally:
         tuned.close()
@@ -161,7 +161,7 @@ def _ratio(table: list[Cost], width: str) -> float:
 
 HEAD = (
     "\nWidth {} (share of the paper's). Columns: network; mode; images per {}, median (slowest, fastest); "
-    "share of the matrix rate in bfloat16; times as fast as the plain loop, median (lowest)"
+    "share of the matrix rate in the mode's precision; times as fast as the plain loop, median (lowest)"
 )
 
 

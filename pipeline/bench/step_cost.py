@@ -3,6 +3,7 @@
 Taking turns lets changes of the machine's speed affect both equally.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -44,33 +45,45 @@ def compare(
     network: Network,
     width: str,
     work: Workload,
-    rate: float,
+    rates: Mapping[str, float],
     mode: Mode | None = None,
 ):
     """Measure the plain loop (`slow`) and the fast loop in turns: (cost of the plain loop, cost of the fast loop).
 
-    `rate` is that of matrix products, in FLOP per second of work.
+    `rates` are those of matrix products in each precision, in FLOP per second of work.
     """
     modes = [process.prepare([network], work, mode) for process in (slow, fast)]
     pairs = [(slow.run().work, fast.run().work) for _ in range(work.repeats)]
     ratios = [one / other for one, other in pairs]
     plain_cost, fast_cost = (
-        cost([network], width, path, mode_used, work, [pair[number] for pair in pairs], rate)
+        cost([network], width, path, mode_used, work, [pair[number] for pair in pairs], rates)
         for number, (path, mode_used) in enumerate(zip(("plain", "fast"), modes, strict=True))
     )
     return plain_cost, replace(fast_cost, ratio=median(ratios), least_ratio=min(ratios))
 
 
-def alone(process: BenchProcess, networks: list[Network], width: str, work: Workload, rate: float) -> Cost:
+def alone(
+    process: BenchProcess, networks: list[Network], width: str, work: Workload, rates: Mapping[str, float]
+) -> Cost:
     """Measure one process by itself, with one network or with several side by side."""
     mode = process.prepare(networks, work)
-    return cost(networks, width, process.path, mode, work, [process.run().work for _ in range(work.repeats)], rate)
+    return cost(networks, width, process.path, mode, work, [process.run().work for _ in range(work.repeats)], rates)
 
 
 def cost(
-    networks: list[Network], width: str, path: str, mode: str, work: Workload, seconds: list[float], rate: float
+    networks: list[Network],
+    width: str,
+    path: str,
+    mode: str,
+    work: Workload,
+    seconds: list[float],
+    rates: Mapping[str, float],
 ) -> Cost:
-    """The cost from the seconds of work, in each repeat, for one image through all networks."""
+    """The cost from the seconds of work, in each repeat, for one image through all networks.
+
+    `mode` begins with the precision whose rate of matrix products the speed is compared with.
+    """
+    rate = rates[mode.split()[0]]
     middle, flops = median(seconds), sum(training_flops(network) for network in networks)
     together = len(networks)
     return Cost(

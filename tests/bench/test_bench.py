@@ -44,17 +44,20 @@ def test_costs_by_hand():
 
     A machine that multiplies matrices twice as fast as that is used by half.
     """
-    rate = 2 * training_flops(THIN) / 0.01
-    found = cost([THIN, THIN], "1/12", "fast", "float32", WORK, [0.02, 0.01, 0.05], rate)
+    rates = {"float32": 2 * training_flops(THIN) / 0.01, "bfloat16": 1.0}
+    found = cost([THIN, THIN], "1/12", "fast", "float32", WORK, [0.02, 0.01, 0.05], rates)
     assert (found.images_per_second, found.slowest, found.fastest) == pytest.approx((100, 40, 200))
     assert found.us_per_step == pytest.approx(80_000)
     assert (found.share_of_matrix_rate, found.time_over_floor) == pytest.approx((0.5, 2))
     assert found.flops_per_second == pytest.approx(100 * training_flops(THIN))
+    in_bfloat16 = {"bfloat16": rates["float32"], "float32": 1.0}
+    again = cost([THIN, THIN], "1/12", "fast", "bfloat16 graph", WORK, [0.02, 0.01, 0.05], in_bfloat16)
+    assert again.share_of_matrix_rate == pytest.approx(0.5)
 
 
 def test_one_image_through_all_networks_costs_the_sum():
     def at(speed: float) -> Cost:
-        return cost([THIN], "1/4", "fast", "float32", WORK, [1 / speed], 1e9)
+        return cost([THIN], "1/4", "fast", "float32", WORK, [1 / speed], {"float32": 1e9})
 
     points = scaling.networks([at(100), at(1000), at(50)])
     assert [point.at for point in points] == [1, 2, 3]
