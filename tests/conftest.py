@@ -12,6 +12,9 @@ import pytest
 from support import real_data  # noqa: F401  takes STRIVE_DATA_DIR away from all other tests
 from support.processes import free_port, wait_for
 
+# a process that may keep no bytecode compiles torch, Ray and Prefect anew, and tests start hundreds
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"  # of every process that a test starts, too: the cores are busy with other tests

@@ -31,6 +31,7 @@ from flows.cli.training import retry, run, work
 from pipeline.errors import UserError
 from pipeline.plan.studies import study
 from pipeline.plan.study import Study
+from pipeline.runtime.bytecode import keep_bytecode
 from pipeline.runtime.environment import bypass_proxies_on_loopback
 from pipeline.runtime.limits import limit_threads
 from pipeline.runtime.settings import settings
@@ -191,6 +192,7 @@ for command, examples in COMMANDS.items():
 
 def main() -> None:
     """Entry point of the command."""
+    keep_bytecode()
     app()
 
 
