@@ -28,7 +28,7 @@ from pipeline.store.paths import StudyFolder
 from pipeline.training.fleet import Fleet
 from pipeline.training.progress import Progress, results
 
-END_SECONDS = 15.0  # for the tasks of a study that is cancelled to say so; Prefect kills its process after 30
+END_SECONDS = 22.0  # for the tasks of a study that is cancelled to say so; Prefect kills its process after 30
 
 
 @task(name="fleet", task_run_name="fleet of {study}", cache_policy=NO_CACHE)

@@ -32,11 +32,19 @@ ON_A_CLUSTER = (
     "tests/evaluation/test_verification.py",
     "tests/data/test_preparation.py",
 )
+# These share a Prefect server.
+WITH_PREFECT = ("tests/flows/test_flows.py", "tests/flows/test_other_flows.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first."""
-    items.sort(key=lambda item: _file(item.nodeid) not in ON_A_CLUSTER)
+    longest = (ON_A_CLUSTER, WITH_PREFECT)
+    items.sort(key=lambda item: next((n for n, files in enumerate(longest) if _file(item.nodeid) in files), 2))
+
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """One more than cores: tests on a cluster wait half of their time."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 7) + 1
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -45,7 +53,8 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "on a cluster" if _file(nodeid) in ON_A_CLUSTER else _file(nodeid)
+            shared = {"on a cluster": ON_A_CLUSTER, "with Prefect": WITH_PREFECT}
+            return next((name for name, files in shared.items() if _file(nodeid) in files), _file(nodeid))
 
     return Files(config, log)
 

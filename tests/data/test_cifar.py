@@ -151,6 +151,7 @@ def test_other_images_than_pinned_are_refused(published):
         read(replace(SMALL, sha256="0" * 64), published)
 
 
+@pytest.mark.slow
 def test_the_published_test_images_of_cifar_10(pytestconfig):
     """A thousand of each class, and the first is the cat that everybody knows."""
     folder = real_data(pytestconfig, "cifar-10-batches-py/test_batch") / "cifar-10-batches-py"

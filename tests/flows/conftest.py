@@ -36,9 +36,9 @@ def reproduced(tmp_path_factory) -> tuple[Path, Answer]:
     return store, answer
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def harness():
-    """A Prefect server on a database of its own, for the flows that a module calls."""
+    """A Prefect server on a database of its own, for the flows that tests call."""
     from prefect.testing.utilities import prefect_test_harness
 
     with ExitStack() as stack:

@@ -98,6 +98,11 @@ def test_a_second_call_trains_nothing_starts_no_ray_and_keeps_the_table(reproduc
     assert table.strip() in again.out
 
 
+def test_its_prefect_server_was_ours_and_not_the_one_that_settings_name(reproduced):
+    """The fixture names a database that is not there, a password and proxies."""
+    assert list(reproduced[0].parent.glob("cache/strive/prefect-*/prefect.db"))
+
+
 def test_no_process_is_left(reproduced):
     left = [p for p in psutil.process_iter(["cmdline", "environ"]) if _ours(p, str(reproduced[0].parent))]
     assert left == []

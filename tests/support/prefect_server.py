@@ -40,7 +40,7 @@ class Server:
 
     @contextmanager
     def api(self) -> Iterator[httpx.Client]:
-        with httpx.Client(base_url=f"{self.url}/api", timeout=30, auth=("strive", "secret")) as client:
+        with httpx.Client(base_url=f"{self.url}/api", timeout=60, auth=("strive", "secret")) as client:
             yield client
 
 

@@ -111,6 +111,7 @@ def overfit(network, cifar, lr, batch, most_epochs):
     return next((row.epoch for row in rows if row.test_wrong == 0), None)
 
 
+@pytest.mark.slow
 def test_all_cnn_c_at_a_quarter_of_its_width_learns_256_real_images_by_heart(cifar):
     # a batch of 32 makes four times the updates of the paper's 128 in the same time
     assert overfit(narrow(TWELVE["all-cnn-c"], 4), cifar, lr=0.01, batch=32, most_epochs=150)
