@@ -42,11 +42,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, files in enumerate(longest) if _file(item.nodeid) in files), 2))
 
 
-def pytest_xdist_auto_num_workers(config) -> int:
-    """One more than cores: tests on a cluster wait half of their time."""
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 7) + 1
-
-
 def pytest_xdist_make_scheduler(config, log):
     """Every file is one piece of work: what its tests share is built once."""
     from xdist.scheduler import LoadScopeScheduling
