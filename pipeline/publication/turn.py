@@ -20,6 +20,7 @@ from pipeline.training.owners import SILENCE_SECONDS, owner_exited, this_process
 
 BEAT_SECONDS = 10.0
 LOOK_SECONDS = 0.1  # between looks at the turn of another
+_random = random.Random()
 
 
 class Turn:
@@ -93,7 +94,7 @@ def _taken(store: Store, study: str) -> Turn:
             for number in numbers:
                 store.delete(f"{held.top}/{number}.json")
             return held
-        time.sleep(LOOK_SECONDS * (0.5 + random.random()))
+        time.sleep(LOOK_SECONDS * (0.5 + _random.random()))
 
 
 def _is_dead(store: Store, path: str, seen: dict[int, tuple[bytes | None, float]], number: int) -> bool:
