@@ -5,10 +5,9 @@
     python3 infra/evidence.py stop [--checkpoint RUN]  # one command before you stop: then commit results/
 
 `start` makes a checkout of its own of a commit, with its own environment, so that your edits never touch what trains;
-one process for every CPU works through PLAN at the lowest priority. On a processor that has no bfloat16 of its own,
-which takes days at full width, only the networks at a quarter of the width are trained. `stop` ends the processes (they
-save their state first), verifies what has finished, copies it into results/, weights in half precision, and makes
-tables and pages there.
+one process for every CPU works through PLAN at the lowest priority. Without bfloat16 instructions, training at full
+width takes days: there only the study `quarter` is trained. `stop` ends the processes (they save their state first),
+verifies what has finished, copies it into results/, weights in half precision, and makes tables and pages there.
 Nothing is lost by either: the next `start` goes on from the last checkpoint, and on another machine from results/. A
 checkpoint (7 MB at full width) goes to results/ only for runs named with --checkpoint, where losing it would cost more
 than an hour; git ignores checkpoints there, so `git add -f` it.
@@ -41,9 +40,7 @@ PLAN = (  # in the order of their worth; process n begins at entry n, and all co
     ("table-3", "--network", "model-a", "--without-validation"),
     ("table-3", "--network", "all-cnn-a", "--without-validation"),
 )
-NARROW = tuple(
-    words for words in PLAN if words[0] == "quarter"
-)  # what a processor without bfloat16 can finish in hours
+WITHOUT_BFLOAT16 = tuple(words for words in PLAN if words[0] == "quarter")  # what finishes in hours there
 NOT_KEPT = ("checkpoint", "model.safetensors", "claims", "damaged")  # of a finished run, in results/
 WITHOUT_WEIGHTS = ("readings",)  # studies of minutes, whose networks are of no use afterwards; nor are they verified
 STOP_SECONDS = 120
@@ -58,7 +55,7 @@ def start(commit: str, data_dir: str | None, workers: int) -> None:
     check_out(commit)
     take_from_results()
     environment = os.environ | {"STRIVE_STORE": str(STORE)} | ({"STRIVE_DATA_DIR": data_dir} if data_dir else {})
-    plan = PLAN if has_bfloat16() else NARROW
+    plan = PLAN if has_bfloat16() else WITHOUT_BFLOAT16
     for number in range(workers):
         first = number % len(plan)
         turn = plan[first:] + plan[:first]
@@ -70,8 +67,8 @@ def start(commit: str, data_dir: str | None, workers: int) -> None:
             )  # fmt: skip
         (PIDS / str(number)).write_text(str(child.pid))
     print(f"{workers} processes train in {HOME}; their words are in {LOGS}")
-    if plan is NARROW:
-        print("this processor has no bfloat16 of its own: only the study quarter is trained here")
+    if plan is WITHOUT_BFLOAT16:
+        print("this processor has no bfloat16 instructions: only the study quarter is trained here")
 
 
 def stop(unfinished: list[str]) -> None:
@@ -149,9 +146,9 @@ def git(*words: str) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself, as Linux tells it; elsewhere it is taken to."""
-    told = Path("/proc/cpuinfo")
-    return not told.exists() or "bf16" in told.read_text()
+    """Whether the processor has bfloat16 instructions, as /proc/cpuinfo says; True where there is none."""
+    flags = Path("/proc/cpuinfo")
+    return not flags.exists() or "bf16" in flags.read_text()
 
 
 def running() -> list[int]:

@@ -12,9 +12,9 @@ import pytest
 from support import real_data  # noqa: F401  takes STRIVE_DATA_DIR away from all other tests
 from support.processes import free_port, wait_for
 
-# a process that may keep no bytecode compiles torch, Ray and Prefect anew, and tests start hundreds
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+from pipeline.runtime.bytecode import keep_bytecode
+
+keep_bytecode()  # tests start hundreds of processes, each of which would compile torch, Ray and Prefect
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"  # of every process that a test starts, too: the cores are busy with other tests
@@ -32,14 +32,11 @@ ON_A_CLUSTER = (
     "tests/evaluation/test_verification.py",
     "tests/data/test_preparation.py",
 )
-# These share a Prefect server.
-WITH_PREFECT = ("tests/flows/test_flows.py", "tests/flows/test_other_flows.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first."""
-    longest = (ON_A_CLUSTER, WITH_PREFECT)
-    items.sort(key=lambda item: next((n for n, files in enumerate(longest) if _file(item.nodeid) in files), 2))
+    items.sort(key=lambda item: _file(item.nodeid) not in ON_A_CLUSTER)
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -48,8 +45,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            shared = {"on a cluster": ON_A_CLUSTER, "with Prefect": WITH_PREFECT}
-            return next((name for name, files in shared.items() if _file(nodeid) in files), _file(nodeid))
+            return "on a cluster" if _file(nodeid) in ON_A_CLUSTER else _file(nodeid)
 
     return Files(config, log)
 

@@ -181,7 +181,7 @@ def _provenance(runs: list[Run]) -> dict[str, Any]:
         "commits": " ".join(sorted({commit_of(origin) for origin in origins} - {""})),
         "raw_sha256": _each(facts, "raw_sha256"),
         "revision": facts[0].revision if facts else None,
-        "whitening_sha256": _each(facts, "whitening_sha256"),
+        "whitening_sha256": _each(origins, "whitening_sha256"),
     }
 
 

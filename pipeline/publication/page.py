@@ -226,7 +226,7 @@ def _conditions(proved: Sequence[Evaluation | None]) -> list[tuple[str, int]]:
 
 def _facts(study: Study, results: Mapping[str, Result]) -> list[tuple[str, list[tuple[str, int]]]]:
     """What the results rest on: every value of every fact, with the number of runs that have it; a run that went on
-    from the checkpoint of another machine or another version has two."""
+    from the checkpoint of another machine or another version may have several."""
     facts = [Run(e, results[e.id]).facts for e in study.read if e.id in results]
     counted = [(label, Counter(v for fact in facts for v in _fact(fact, name))) for name, label in FACTS.items()]
     return [(label, sorted((v, n) for v, n in values.items() if v)) for label, values in counted if any(values)]

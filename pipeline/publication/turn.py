@@ -20,7 +20,7 @@ from pipeline.training.owners import SILENCE_SECONDS, owner_exited, this_process
 
 BEAT_SECONDS = 10.0
 LOOK_SECONDS = 0.1  # between looks at the turn of another
-_random = random.Random()
+_random = random.SystemRandom()
 
 
 class Turn:

@@ -64,6 +64,15 @@ class AttemptEnd(Record):
     at: str
 
 
+@dataclass(frozen=True)
+class Continued:
+    """The checkpoint that an attempt continues."""
+
+    attempt: int  # that wrote it
+    epochs: int  # done
+    part_seconds: float = 0.0  # of training in the next epoch, where it was written inside one
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance(Record):
     """The code, versions and machine an attempt ran on."""
@@ -86,10 +95,11 @@ class Provenance(Record):
     mode: str = "float32"  # number format of the computation
     threads: int = 1
     experiment_id: str = ""
+    continues: Continued | None = None  # None: the attempt began anew, or was made by earlier code, which did not say
 
     def plain(self) -> dict[str, Any]:
-        whole = super().plain()
-        return whole if self.experiment_id else {n: v for n, v in whole.items() if n != "experiment_id"}
+        absent = {n for n in ("experiment_id", "continues") if not getattr(self, n)}
+        return {n: v for n, v in super().plain().items() if n not in absent}
 
 
 @dataclass(frozen=True, kw_only=True)

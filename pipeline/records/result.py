@@ -36,6 +36,7 @@ class Origin:
     device: str | None = None
     torch: str | None = None
     mode: str | None = None  # number format of the computation
+    whitening_sha256: str | None = None  # of the whitening as computed
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,10 @@ class Summary(Origin):
     seed: int | None = None
     revision: int | None = None  # of the numerics
     raw_sha256: str | None = None  # of the raw data
-    whitening_sha256: str | None = None  # of the whitening as computed
     devices: int | None = None
     device_seconds: float | None = None  # devices x seconds of training
     wasted_seconds: float = 0.0  # device-seconds of attempts whose work was lost
-    earlier: tuple[Origin, ...] = ()  # other origins, of earlier attempts whose training is a part of the run
+    earlier: tuple[Origin, ...] = ()  # other than this one, of earlier attempts that trained a part of the run
 
     @property
     def origins(self) -> tuple[Origin, ...]:

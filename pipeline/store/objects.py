@@ -22,7 +22,7 @@ Buffer = bytearray | mmap  # bytes that may be changed in memory; the object in 
 AT_ONCE = 32  # objects that are read in parallel where many are wanted
 WAITS = (0.1, 0.4, 1.6, 6.4)  # seconds between the tries of one call; the last is repeated while a store is away
 VARIED = 0.25  # share by which these differ from call to call: a thousand that were refused at once come back scattered
-_random = random.Random()  # a caller's seeded `random` gives the same numbers, however often a store was away
+_random = random.SystemRandom()  # unlike `random`, no caller seeds it and no forked process copies its state
 LOOK_SECONDS = 30.0  # that a look waits for a store; with the timeout of the last try it gives up within 60
 BRIEF_SECONDS = 10.0  # that something waits which can be done later
 

@@ -60,12 +60,6 @@ def save(
         store.delete(f"{folder}/{old}.safetensors")
 
 
-def inside_epochs(store: Store, run: RunFolder) -> set[int]:
-    """The attempts that left a checkpoint inside an epoch."""
-    found = (re.fullmatch(r"(\d+)/checkpoint/\d+-\d+\.json", name) for name in store.names(run.attempts))
-    return {int(name[1]) for name in found if name}
-
-
 def newest(store: Store, run: RunFolder) -> Checkpoint | None:
     """The whole checkpoint that is furthest in training, of any attempt; damaged ones are logged and left out."""
     names = [name.split("/") for name in store.names(run.attempts)]

@@ -1,5 +1,6 @@
-"""Which attempts a run's final weights come from: an attempt may go on from the checkpoint of an earlier one."""
+"""Which attempts a run's weights come from, and how long each trained them: an attempt may continue an earlier one."""
 
+from collections import defaultdict
 from dataclasses import fields
 
 from pipeline.numerics.reference_loop import Epoch
@@ -7,15 +8,35 @@ from pipeline.records.attempt import Provenance
 from pipeline.records.result import Origin
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder
-from pipeline.training import checkpoint, history
+from pipeline.training import history
 
 
-def trained_by(store: Store, run: RunFolder, last: int, rows: list[Epoch]) -> list[int]:
-    """For every epoch in `rows`, the number of the attempt that trained it, or that ended it; `last` ended the run."""
+def shares(store: Store, run: RunFolder, last: int, rows: list[Epoch]) -> dict[int, float]:
+    """Seconds of training in the run of every attempt that its weights come from; attempt `last` ended the run.
+
+    `rows` are all epochs of the run. Of an epoch that one attempt began and another finished, each has its part.
+    """
+    found: dict[int, float] = defaultdict(float)
+    number, end, after = last, len(rows), 0.0  # the attempt trained up to epoch `end`, and `after` seconds of that one
+    while True:
+        made = store.find_record(Provenance, run.provenance(number))
+        source = made.continues if made else None
+        if source is None:
+            break
+        found[number] += sum(row.seconds for row in rows[source.epochs : end]) + after - source.part_seconds
+        number, end, after = source.attempt, source.epochs, source.part_seconds
+    found[number] += after
+    for attempt, row in zip(_inferred(store, run, number, rows[:end]), rows[:end], strict=True):
+        found[attempt] += row.seconds
+    return dict(found)
+
+
+def _inferred(store: Store, run: RunFolder, last: int, rows: list[Epoch]) -> list[int]:
+    """For each epoch the attempt that finished it, by the histories: earlier code did not record what it continued."""
     found = [last] * len(rows)
-    for attempt in range(last - 1, 0, -1):  # the earliest that has an epoch trained it: later ones copied its row
+    for attempt in range(last - 1, 0, -1):  # the earliest with the same row trained the epoch, the others copied it
         for epoch, (theirs, kept) in enumerate(zip(history.find(store, run, attempt), rows, strict=False)):
-            if theirs != kept:  # trained again from an older checkpoint, and so were all that followed
+            if theirs != kept:  # this epoch and all after it were trained again
                 break
             found[epoch] = attempt
     return found
@@ -27,13 +48,8 @@ def origin_of(made: Provenance) -> Origin:
     return Origin(torch=made.versions.get("torch"), **copied)
 
 
-def earlier_origins(store: Store, run: RunFolder, last: int, trained: list[int]) -> tuple[Origin, ...]:
-    """The origins of earlier attempts that the weights come from, each once, without that of `last`.
-
-    `trained` is from `trained_by`. An attempt that was stopped inside an epoch may have trained a part of it only: its
-    checkpoint says so.
-    """
-    attempts = sorted({*trained, *checkpoint.inside_epochs(store, run), last})
-    found = {number: store.find_record(Provenance, run.provenance(number)) for number in attempts if number <= last}
+def earlier_origins(store: Store, run: RunFolder, last: int, attempts: list[int]) -> tuple[Origin, ...]:
+    """The origins of `attempts`, each once, without that of attempt `last`."""
+    found = {number: store.find_record(Provenance, run.provenance(number)) for number in sorted({*attempts, last})}
     origins = {number: origin_of(made) for number, made in found.items() if made}
     return tuple(one for one in dict.fromkeys(origins.values()) if one != origins.get(last))

@@ -5,12 +5,12 @@ Each step is called by job.py.
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.errors import StoreAway
 from pipeline.numerics.fast.trainer import Trainer
 from pipeline.numerics.reference_loop import Epoch, PartialEpoch, flat_epochs
-from pipeline.records.attempt import Provenance
+from pipeline.records.attempt import Continued, Provenance
 from pipeline.store.objects import BRIEF_SECONDS, Store
 from pipeline.training import checkpoint, history
 from pipeline.training.leases import Lease, Released
@@ -46,15 +46,25 @@ def resume(training: Training) -> None:
             "the checkpoint of attempt %s on %s is of another model; the run starts anew", found.attempt, run.id
         )
         return
-    made = training.store.find_record(Provenance, run.provenance(found.attempt))
-    if made and made.mode != str(trainer.mode):  # the processor has no fast bfloat16, or a setting says so
-        log.warning(
-            "attempt %s on %s trained in %s, and it goes on in %s: its numbers will be of both, as its page will say",
-            found.attempt, run.id, made.mode, trainer.mode,
-        )  # fmt: skip
+    _record_source(training, found)
     checkpoint.restore(found, trainer.model, trainer.weights)
     training.rows, trainer.epoch, trainer.part = rows, len(rows), found.part
     trainer.flat = flat_epochs([row.train_loss for row in rows], trainer.network.classes)
+
+
+def _record_source(training: Training, found: checkpoint.Checkpoint) -> None:
+    """Write into the attempt's provenance what it continues; tell of a change of the number format."""
+    store, run, attempt = training.store, training.lease.run, training.lease.attempt
+    source = Continued(found.attempt, found.epochs_done, found.part.seconds if found.part else 0.0)
+    own = store.find_record(Provenance, run.provenance(attempt))
+    if own:
+        store.write_record(run.provenance(attempt), replace(own, continues=source))
+    theirs = store.find_record(Provenance, run.provenance(found.attempt))
+    if own and theirs and own.mode.split()[0] != theirs.mode.split()[0]:  # another kind of processor, or a setting
+        log.warning(
+            "run %s was trained in %s by attempt %s and continues in %s; its page will name both",
+            run.id, theirs.mode, found.attempt, own.mode,
+        )  # fmt: skip
 
 
 def is_due(training: Training, seconds: float) -> bool:

@@ -36,9 +36,9 @@ def reproduced(tmp_path_factory) -> tuple[Path, Answer]:
     return store, answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def harness():
-    """A Prefect server on a database of its own, for the flows that tests call."""
+    """A Prefect server on a database of its own, for the flows that a module calls."""
     from prefect.testing.utilities import prefect_test_harness
 
     with ExitStack() as stack:

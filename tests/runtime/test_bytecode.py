@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+SET = ("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")  # by a developer, or not
 CODE = """
 import subprocess, sys
 from pipeline.runtime import bytecode
@@ -24,10 +25,9 @@ def seen(tmp_path):
     source.write_text("x = 1\n")
 
     def run(**more):
+        env = {name: value for name, value in os.environ.items() if name not in SET}
         ours = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), **more}
-        done = subprocess.run(
-            [sys.executable, "-c", CODE], env=os.environ | ours, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", CODE], env=env | ours, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     return run
@@ -54,3 +54,12 @@ def test_a_folder_of_the_users_own_stays(seen, tmp_path):
 def test_without_the_variable_python_keeps_it_as_always(seen, tmp_path):
     assert os.path.exists(tmp_path / "__pycache__") is False
     assert seen() == str(next(tmp_path.glob("__pycache__/large*.pyc")))
+
+
+def test_without_a_folder_that_can_be_written_nothing_changes(seen, tmp_path):
+    """A file is in the way of the cache; and a user without a home."""
+    (tmp_path / "cache").write_text("")
+    beside = str(tmp_path / "__pycache__")
+    assert seen(PYTHONDONTWRITEBYTECODE="1").startswith(beside)
+    assert seen(PYTHONDONTWRITEBYTECODE="1", XDG_CACHE_HOME="", HOME="/proc/nowhere").startswith(beside)
+    assert not (tmp_path / "__pycache__").exists()

@@ -96,8 +96,15 @@ def test_a_released_process_has_saved_what_others_go_on_with_bit_for_bit(prepare
         run = RunFolder(experiment.id)
         end = prepared.read_json(run.attempt_end(1))
         assert end["how"] == "released"
-        assert checkpoint.newest(prepared, run).part.seen > 0
+        left = checkpoint.newest(prepared, run)
+        assert left.part.seen > 0
     assert [train(prepared, e).digests.model for e in runs] == [result.digests.model for result in whole]
+    assert prepared.read_json(run.provenance(2))["continues"] == {
+        "attempt": 1, "epochs": left.epochs_done, "part_seconds": left.part.seconds,
+    }  # fmt: skip
+    result = prepared.read_record(Result, run.result)
+    assert result.device_seconds == pytest.approx(sum(row.seconds for row in history.read(prepared, run, 2)), abs=0.01)
+    assert result.summary.earlier == ()  # one machine
 
 
 def test_a_run_that_is_killed_inside_an_epoch_goes_on_there_with_the_same_numbers(prepared, monkeypatch):

@@ -56,18 +56,30 @@ BF16 = {"at": FACTS["at"], "versions": {"torch": "2"}, "processor": "Xeon", "mod
 
 
 def test_a_run_of_several_machines_names_each_that_trained_a_part(store):
-    """Attempt 1 trained epochs 0 and 1 on four devices and an epoch 2 that was lost; attempt 2 stopped inside epoch 2;
-    attempt 3 trained the rest on two. Device-seconds: 4 x 24 + 2 x 20, by hand."""
+    """By hand, of 4 epochs of 12 s: attempt 1 has 2 epochs on four devices, attempt 2 the first 5 s of the next on one,
+    attempt 3 the other 7 s and the last epoch on two. Attempt 2 also trained 3 s that no checkpoint holds."""
+    store.write_json(RUN.provenance(1), BF16 | {"devices": 4})
+    store.write_json(RUN.heartbeat(1), {"at": "2026-01-01T00:00:24+00:00"})
+    store.write_json(
+        RUN.provenance(2),
+        BF16 | {"mode": "float32", "processor": "EPYC", "continues": {"attempt": 1, "epochs": 2, "part_seconds": 0.0}},
+    )
+    store.write_json(RUN.heartbeat(2), {"at": "2026-01-01T00:00:08+00:00"})
+    store.write_json(RUN.provenance(3), FACTS | {"continues": {"attempt": 2, "epochs": 2, "part_seconds": 5.0}})
+    said = summary(store, ONE, 3, ROWS)
+    assert [(one.processor, one.mode) for one in said.earlier] == [("Xeon", "bfloat16"), ("EPYC", "float32")]
+    assert said.device_seconds == 4 * 24 + 1 * 5 + 2 * 19
+    assert said.wasted_seconds == 3
+    assert len(said.origins) == 3
+
+
+def test_attempts_of_earlier_code_are_known_by_their_histories(store):
+    """Epoch 2 of attempt 1 was trained again by attempt 3, from the checkpoint before it."""
     store.write_json(RUN.provenance(1), BF16 | {"devices": 4})
     history.write(store, RUN, 1, [*ROWS[:2], replace(ROWS[2], train_loss=9.9)])
-    store.write_json(RUN.provenance(2), BF16 | {"mode": "float32", "processor": "EPYC"})
-    history.write(store, RUN, 2, ROWS[:2])
-    store.write_json(f"{RUN.attempt(2)}/checkpoint/2-640.json", {})
-    own = [replace(row, seconds=10.0) for row in ROWS[2:]]
-    said = summary(store, ONE, 3, ROWS[:2] + own)
-    assert [(one.processor, one.mode) for one in said.earlier] == [("Xeon", "bfloat16"), ("EPYC", "float32")]
-    assert said.device_seconds == 4 * 24 + 2 * 20
-    assert len(said.origins) == 3
+    said = summary(store, ONE, 3, ROWS)
+    assert [one.mode for one in said.earlier] == ["bfloat16"]
+    assert said.device_seconds == 4 * 24 + 2 * 24
 
 
 def test_attempts_on_one_machine_have_one_origin(store):
@@ -77,6 +89,14 @@ def test_attempts_on_one_machine_have_one_origin(store):
 
 
 def test_an_attempt_whose_work_was_lost_is_not_named(store):
+    """It has a history, and a checkpoint inside an epoch that the last attempt did not continue."""
     store.write_json(RUN.provenance(1), BF16)
     history.write(store, RUN, 1, [replace(ROWS[0], train_loss=9.9)])
+    store.write_json(f"{RUN.attempt(1)}/checkpoint/1-640.json", {})
     assert summary(store, ONE, 3, ROWS).earlier == ()
+
+
+def test_the_seconds_of_an_attempt_without_provenance_count(store):
+    """Provenance that was damaged may be deleted: its devices are then taken to be as many as the last attempt's."""
+    store.write_json(RUN.provenance(3), FACTS | {"continues": {"attempt": 1, "epochs": 2, "part_seconds": 0.0}})
+    assert summary(store, ONE, 3, ROWS).device_seconds == 2 * 48
