@@ -92,6 +92,7 @@ class Provenance(Record):
     processor: str | None = None
     device: str | None = None
     devices: int = 1
+    together: int = 1  # runs that the attempt's process trained side by side, which shared the devices
     mode: str = "float32"  # number format of the computation
     threads: int = 1
     experiment_id: str = ""

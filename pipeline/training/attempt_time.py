@@ -10,7 +10,10 @@ ENDED_ITSELF = ("released", "failed")  # how attempts end that write their end t
 
 
 def attempt_seconds(store: Store, run: RunFolder, attempt: int) -> float:
-    """Seconds from the beginning of an attempt to its last heartbeat, or to its end where it wrote that itself."""
+    """Seconds from the beginning of an attempt to its last heartbeat, or to its end where it wrote that itself.
+
+    Of runs that were trained side by side each has its share.
+    """
     origin = store.find_record(Provenance, run.provenance(attempt))
     if origin is None:  # it ended before its training began
         return 0.0
@@ -19,7 +22,8 @@ def attempt_seconds(store: Store, run: RunFolder, attempt: int) -> float:
     signs = [origin.at, *([beat.at] if beat else [])]
     if end and end.how in ENDED_ITSELF:
         signs.append(end.at)
-    return (max(map(datetime.fromisoformat, signs)) - datetime.fromisoformat(origin.at)).total_seconds()
+    whole = max(map(datetime.fromisoformat, signs)) - datetime.fromisoformat(origin.at)
+    return whole.total_seconds() / origin.together
 
 
 def device_seconds(store: Store, run: RunFolder, attempt: int) -> float:

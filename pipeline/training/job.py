@@ -89,7 +89,8 @@ def train(
     released: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
     """From lease to result; several leases are on experiments that make the same steps."""
-    trainings = {training.trainer: training for training in [begin(lease, store, workers) for lease in leases]}
+    begun = [begin(lease, store, workers, len(leases)) for lease in leases]
+    trainings = {training.trainer: training for training in begun}
     for trainer, event in chunks([*trainings]):
         training = trainings[trainer]
         if isinstance(event, Pause):
@@ -110,8 +111,10 @@ def train(
         yield finish(training)
 
 
-def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
+def begin(lease: Lease, store: Store, workers: ProcessGroup, together: int) -> Training:
     """Load the data, note what the attempt runs on, build and check the model, and go on from the newest checkpoint.
+
+    `together` runs are trained side by side, this one included.
 
     Raises UserError where the data are not prepared or damaged.
     """
@@ -119,7 +122,8 @@ def begin(lease: Lease, store: Store, workers: ProcessGroup) -> Training:
     data = prepare.load(store, this.dataset, this.recipe.preprocess)
     store.create_json(lease.run.experiment, this.plain())
     origin = provenance(device(), data.manifest_sha256, data.whitening_sha256, str(mode_of(this)), workers.count)
-    store.write_record(lease.run.provenance(lease.attempt), replace(origin, experiment_id=this.id))
+    origin = replace(origin, experiment_id=this.id, together=together, continues=lease.continues)
+    store.write_record(lease.run.provenance(lease.attempt), origin)
     training = Training(lease, store, _trainer(this, data, workers), data.manifest_sha256, [])
     resume(training)
     training.trainer.broadcast_state()

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pipeline.errors import StoreAway, UserError
 from pipeline.plan.experiment import Experiment
-from pipeline.records.attempt import Heartbeat, LeaseRecord, Owner
+from pipeline.records.attempt import Continued, Heartbeat, LeaseRecord, Owner
 from pipeline.records.result import Result
 from pipeline.store.objects import BRIEF_SECONDS, Store, to_json
 from pipeline.store.paths import RunFolder
@@ -47,6 +47,7 @@ class Lease:
         self.store, self.experiment, self.attempt, self.owner = store, experiment, attempt, owner
         self.run = RunFolder(experiment.id)
         self.finished = False  # set once the run has its result
+        self.continues: Continued | None = None  # the checkpoint of an earlier attempt that this one began from
         self._brief = store.within(BRIEF_SECONDS)  # for what a later try does as well
         self._lost = False  # as the heartbeats' thread has seen
         self._progress: dict[str, Any] = {}  # fields of the heartbeat

@@ -21,7 +21,7 @@ def shares(store: Store, run: RunFolder, last: int, rows: list[Epoch]) -> dict[i
     while True:
         made = store.find_record(Provenance, run.provenance(number))
         source = made.continues if made else None
-        if source is None:
+        if source is None or source.attempt >= number:
             break
         found[number] += sum(row.seconds for row in rows[source.epochs : end]) + after - source.part_seconds
         number, end, after = source.attempt, source.epochs, source.part_seconds

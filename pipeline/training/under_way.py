@@ -54,13 +54,14 @@ def resume(training: Training) -> None:
 
 def _record_source(training: Training, found: checkpoint.Checkpoint) -> None:
     """Write into the attempt's provenance what it continues; tell of a change of the number format."""
-    store, run, attempt = training.store, training.lease.run, training.lease.attempt
-    source = Continued(found.attempt, found.epochs_done, found.part.seconds if found.part else 0.0)
-    own = store.find_record(Provenance, run.provenance(attempt))
-    if own:
-        store.write_record(run.provenance(attempt), replace(own, continues=source))
+    store, run, lease = training.store, training.lease.run, training.lease
+    own = store.find_record(Provenance, run.provenance(lease.attempt))
+    if own is None or found.attempt >= lease.attempt:  # its own: a group failed, and its runs are trained one by one
+        return
+    lease.continues = Continued(found.attempt, found.epochs_done, found.part.seconds if found.part else 0.0)
+    store.write_record(run.provenance(lease.attempt), replace(own, continues=lease.continues))
     theirs = store.find_record(Provenance, run.provenance(found.attempt))
-    if own and theirs and own.mode.split()[0] != theirs.mode.split()[0]:  # another kind of processor, or a setting
+    if theirs and own.mode.split()[0] != theirs.mode.split()[0]:  # another kind of processor, or a setting
         log.warning(
             "run %s was trained in %s by attempt %s and continues in %s; its page will name both",
             run.id, theirs.mode, found.attempt, own.mode,

@@ -96,6 +96,15 @@ def test_an_attempt_whose_work_was_lost_is_not_named(store):
     assert summary(store, ONE, 3, ROWS).earlier == ()
 
 
+def test_runs_side_by_side_share_the_time_of_their_process(store):
+    """Four runs were released after 400 s, this one with two epochs of 50 s: nothing was lost."""
+    slow = [replace(row, seconds=50.0) for row in ROWS]
+    store.write_json(RUN.provenance(1), FACTS | {"together": 4})
+    store.write_json(RUN.heartbeat(1), {"at": "2026-01-01T00:06:40+00:00"})
+    store.write_json(RUN.provenance(3), FACTS | {"continues": {"attempt": 1, "epochs": 2, "part_seconds": 0.0}})
+    assert summary(store, ONE, 3, slow).wasted_seconds == 0
+
+
 def test_the_seconds_of_an_attempt_without_provenance_count(store):
     """Provenance that was damaged may be deleted: its devices are then taken to be as many as the last attempt's."""
     store.write_json(RUN.provenance(3), FACTS | {"continues": {"attempt": 1, "epochs": 2, "part_seconds": 0.0}})
