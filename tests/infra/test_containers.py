@@ -16,7 +16,7 @@ from support.engine import ENDED, Containers
 
 pytestmark = [
     pytest.mark.containers,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(3600),  # with digits on two slow cores more than half an hour
     pytest.mark.skipif(not shutil.which("docker-compose"), reason="run it through .ci/containers"),
 ]
 STUDY = os.environ.get("STRIVE_CONTAINERS_STUDY", "smoke")
