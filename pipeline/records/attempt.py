@@ -99,8 +99,8 @@ class Provenance(Record):
     continues: Continued | None = None  # None: the attempt began anew, or was made by earlier code, which did not say
 
     def plain(self) -> dict[str, Any]:
-        absent = {n for n in ("experiment_id", "continues") if not getattr(self, n)}
-        return {n: v for n, v in super().plain().items() if n not in absent}
+        usual = {"experiment_id": "", "continues": None, "together": 1}  # left out, as earlier code wrote it
+        return {n: v for n, v in super().plain().items() if n not in usual or getattr(self, n) != usual[n]}
 
 
 @dataclass(frozen=True, kw_only=True)
