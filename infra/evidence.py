@@ -66,7 +66,7 @@ def start(commit: str, data_dir: str | None, workers: int) -> None:
                 env=environment, cwd=HOME, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         (PIDS / str(number)).write_text(str(child.pid))
-    print(f"{workers} processes train in {HOME}; their words are in {LOGS}")
+    print(f"{workers} processes train in {HOME}; their logs are in {LOGS}")
     if plan is WITHOUT_BFLOAT16:
         print("this processor has no bfloat16 instructions: only the study quarter is trained here")
 

@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 
 @answered
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Measure less: 3 minutes on two cores, not 10.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer networks and fewer repeats, for a first look.")] = False,
     requests: Annotated[
         str | None,
         typer.Option(
