@@ -1,13 +1,17 @@
-"""Prefect's runner, which goes on seeing that runs are to be cancelled after the server was away."""
+"""Prefect's runner, which goes on seeing that runs are to be cancelled after the server was away, and which runs have
+lost their runner."""
 
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
 from prefect.runner import Runner
+
+from flows.dead_runners import BEAT_SECONDS, RunnerObserver
 
 LOOK_SECONDS = 5.0
 OVERLOOKED = timedelta(seconds=10)  # in state Cancelling so long, and its process has not been told
@@ -20,11 +24,12 @@ class PatientRunner(Runner):
         await super().__aenter__()
         assert self._cancelling_observer, "the runner has just made it"
         self._cancelling_observer.on_failure = None  # called outside the event loop, it fails itself
-        self._watch = asyncio.create_task(self._watch_cancelling())
+        self._watches = [asyncio.create_task(self._watch_cancelling()), asyncio.create_task(self._watch_runners())]
         return self
 
     async def __aexit__(self, *exc_info: Any) -> None:
-        self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         await super().__aexit__(*exc_info)
 
     async def _watch_cancelling(self) -> None:
@@ -37,10 +42,22 @@ class PatientRunner(Runner):
                         told.add(run.id)
                         self._runs_task_group.start_soon(self._cancel_run, run.id)
 
+    async def _watch_runners(self) -> None:
+        observer = RunnerObserver()
+        while True:
+            with suppress(Exception):  # as above
+                await observer.beat(self._client, self._ours())
+                await observer.end_orphans(self._client)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _ours(self) -> list[UUID]:
+        """The runs that this runner has started and that have not ended."""
+        assert self._cancelling_observer, "a runner that watches has one"
+        return list(self._cancelling_observer._in_flight_flow_run_ids)
+
     async def _cancelling(self) -> list:
         """Our runs whose state says that they are to be cancelled."""
-        assert self._cancelling_observer, "a runner that watches has one"
-        ours = list(self._cancelling_observer._in_flight_flow_run_ids)
+        ours = self._ours()
         if not ours:
             return []
         state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CANCELLING]))
