@@ -12,7 +12,7 @@ import psutil
 import pytest
 from support.browser import CHROMIUM, Page, browser
 from support.postgres import programs
-from support.prefect_server import PASSWORD, PREFECT, Server, ended, prefect_server, sent, serving
+from support.prefect_server import PASSWORD, PREFECT, Server, ended, orphaned, prefect_server, sent, serving
 from support.prefect_ui import click, log_in, open_menu, shows, will_show
 from support.webhook import webhook
 
@@ -36,6 +36,7 @@ def served(server):
     with server.api() as api:
         with serving(server):
             of_a_user(api)
+        orphaned(api)
         with serving(server):
             yield api
 
@@ -140,6 +141,17 @@ def completed(served, reproduced) -> tuple[str, Path]:
     state = ended(served, run)
     assert state["type"] == "COMPLETED", state
     return run, store
+
+
+def test_runs_of_a_runner_that_died_are_crashed_with_their_subflows_and_tasks(served):
+    """They were seen when `served` was made."""
+    [orphan] = served.post("/flow_runs/filter", json={"flow_runs": {"name": {"any_": ["orphan"]}}}).json()
+    state = ended(served, orphan["id"])
+    assert state["type"] == "CRASHED"
+    assert state["message"].startswith("The runner that started it died")
+    for kind in ("flow_runs", "task_runs"):
+        [below] = served.post(f"/{kind}/filter", json={kind: {"name": {"any_": ["the orphan's"]}}}).json()
+        assert below["state"]["type"] == "CRASHED", kind
 
 
 def test_five_flows_are_served_and_check_their_parameters(served):

@@ -16,6 +16,9 @@ import psutil
 from support.postgres import postgres
 from support.processes import free_port, wait_for
 
+from flows.dead_runners import Sign
+from pipeline.runtime.process_identity import boot_id, host_name, process_started
+
 PASSWORD = "strive:secret"
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -101,3 +104,16 @@ def ended(api: httpx.Client, run: str, seconds: float = 180) -> dict:
         assert time.monotonic() < until, state
         time.sleep(1)
     return state
+
+
+def orphaned(api: httpx.Client) -> None:
+    """A flow run with a task and a subflow, whose runner was a process of this host that has ended."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        runner = Sign(host_name(), boot_id(), process.pid, process_started(process.pid) or "", 1)
+        process.kill()
+    flow = api.get("/deployments/name/reproduce/reproduce").json()["flow_id"]
+    run = {"flow_id": flow, "state": {"type": "RUNNING"}}
+    parent = sent(api, "POST", "/flow_runs/", run | {"name": "orphan", "tags": ["strive"], "labels": runner.labels()})
+    task = {"flow_run_id": parent.json()["id"], "task_key": "a", "dynamic_key": "0", "state": {"type": "RUNNING"}}
+    stands_for = sent(api, "POST", "/task_runs/", task | {"name": "the orphan's"}).json()["id"]
+    sent(api, "POST", "/flow_runs/", run | {"name": "the orphan's", "parent_task_run_id": stands_for})
