@@ -17,12 +17,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
+from flows import prefect_schema
 from pipeline.errors import UserError
 from pipeline.runtime.environment import bypass_proxies_on_loopback, child_environment, without_socks
 from pipeline.runtime.settings import cache
 
-START_SECONDS = 180.0  # a first start migrates an empty database, on a busy machine
+START_SECONDS = 180.0  # a first start may have a database to migrate, on a busy machine
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -100,6 +102,7 @@ class _Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+        self._said.close()
 
 
 def _environment() -> dict[str, str]:
@@ -130,6 +133,7 @@ def _serve(descriptor: int) -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+    prefect_schema.create(Path(os.environ["PREFECT_HOME"]))
     import uvicorn
     from prefect.server.api.server import create_app
 

@@ -1,10 +1,9 @@
 """One real reproduction of the study `smoke`, shared by the tests that look at what it leaves; a server for flows."""
 
+import os
 import subprocess
-from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from support.processes import Answer, strive
 
@@ -37,16 +36,18 @@ def reproduced(tmp_path_factory) -> tuple[Path, Answer]:
 
 
 @pytest.fixture(scope="module")
-def harness():
-    """A Prefect server on a database of its own, for the flows that a module calls."""
-    from prefect.testing.utilities import prefect_test_harness
+def harness(tmp_path_factory):
+    """The embedded Prefect server with a database of its own, for the flows that a module calls."""
+    from flows.local_server import prefect_api
 
-    with ExitStack() as stack:
-        for left in (2, 1, 0):
-            try:
-                stack.enter_context(prefect_test_harness(server_startup_timeout=120))
-                break
-            except httpx.RemoteProtocolError:  # Ray, in another test, took the port that the harness had found free
-                if not left:
-                    raise
-        yield
+    before = dict(os.environ)
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    with prefect_api(loud=True):
+        from prefect.logging.handlers import APILogWorker
+        from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+        with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):  # tests read what tasks say
+            yield
+            APILogWorker.drain_all(timeout=10)  # before the server goes
+    os.environ.clear()
+    os.environ.update(before)
