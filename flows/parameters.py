@@ -47,22 +47,29 @@ def _hours(seconds: float) -> str:
 
 
 def studies_table() -> str:
-    """What each study is and costs, as Markdown: the form's own help is one line."""
+    """What each study is and costs, as Markdown."""
     lines = [_about(study(name)) for name in every_study()]
     head = "| study | question | runs | on a core | on a GPU |\n|---|---|---|---|---|\n"
     return head + "\n".join(lines) + "\n\nTimes are estimates."
 
 
 def _about(this: Study) -> str:
-    core, gpu = sum(map(cpu_seconds, this.wanted)), sum(map(gpu_seconds, this.wanted))
-    return f"| `{this.name}` | {this.question} | {len(this.wanted)} | {_hours(core)} | {_hours(gpu)} |"
+    return "| " + " | ".join([f"`{this.name}`", this.question, str(len(this.wanted)), *_times(this)]) + " |"
 
 
-STUDIES_HELP = (
-    "What to reproduce: digits takes minutes on a laptop, table-3 hours on a GPU. The deployment's page lists them all."
-)
+def _times(this: Study) -> tuple[str, str]:
+    """About how long all its runs take on one CPU core and on one GPU."""
+    return _hours(sum(map(cpu_seconds, this.wanted))), _hours(sum(map(gpu_seconds, this.wanted)))
 
-StudyField = Annotated[StudyName, _field("Study", STUDIES_HELP)]
+
+def studies_help() -> str:
+    """The same in one paragraph, for the form has no other."""
+    each = [f"{this.name}: {this.question} ({'; '.join(_times(this))})" for this in map(study, every_study())]
+    about = "What to reproduce; in brackets about how long it takes on one CPU core and on one GPU."
+    return f"{about} {' · '.join(each)}"
+
+
+StudyField = Annotated[StudyName, _field("Study", studies_help())]
 Seeds = Annotated[
     int | None,
     _field(

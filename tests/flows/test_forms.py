@@ -1,6 +1,7 @@
 """The forms of the deployments: every field with title and help, and refused by the server what no study can take."""
 
 import json
+import re
 
 import pytest
 
@@ -35,9 +36,16 @@ def test_every_field_of_a_form_is_flat_and_has_a_title_and_help(name):
     assert next(iter(schema["properties"])) == "study"
     for field, about in schema["properties"].items():
         assert about["title"][0].isupper(), field
-        assert 20 < len(about["description"]) < 160, field  # the form does not wrap it
+        assert 20 < len(about["description"]) < (160, 1600)[field == "study"], field
         assert "object" not in json.dumps(about), field
     assert schema["required"] == [f for f, about in schema["properties"].items() if about["default"] is not None]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_field_of_studies_says_what_each_is_and_costs(name):
+    said = schema_of(name)["properties"]["study"]["description"]
+    for study in STUDIES:
+        assert re.search(rf"[.·] {study}: [^·]+ \([^()]+; [^()]+\)( ·|$)", said), study
 
 
 def test_a_deployment_says_what_each_study_is_and_costs():
