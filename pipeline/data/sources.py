@@ -1,6 +1,8 @@
 """Where raw images come from: unsigned bytes and labels in the data set's two fixed parts, checked against its pin."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -81,10 +83,9 @@ def reach(dataset: Dataset, data_dir: str | None, digests: bool = False) -> tupl
 
 def digits() -> Raw:
     """Scikit-learn's 1,797 handwritten digits, 8x8 gray -> 32x32 RGB; every fifth of each class is a test image."""
-    from sklearn.datasets import load_digits  # takes seconds to import
-
-    values_NP, classes = (np.asarray(part) for part in load_digits(return_X_y=True))
-    gray_NHW = (values_NP.reshape(-1, 8, 8).astype(np.int64) * 255 + 8) // 16  # 0..16 -> 0..255, rounded
+    table_NV = _digits_table()
+    values_NP, classes = table_NV[:, :-1], table_NV[:, -1]
+    gray_NHW = (values_NP.reshape(-1, 8, 8) * 255 + 8) // 16  # 0..16 -> 0..255, rounded
     large_NHW = gray_NHW.astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     images = np.repeat(large_NHW[:, None], 3, axis=1)
     labels = classes.astype(np.uint8)
@@ -93,6 +94,18 @@ def digits() -> Raw:
         rank[labels == label] = np.arange((labels == label).sum())
     test = rank % 5 == 4
     return Raw(images[~test], labels[~test], images[test], labels[test])
+
+
+def _digits_table() -> np.ndarray:
+    """A row for each digit, 64 pixels from 0 to 16 and the class, as integers: the file that lies in scikit-learn."""
+    spec = find_spec("sklearn")  # importing it takes seconds
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (file := Path(folder, "datasets/data/digits.csv.gz")).exists():
+            return np.loadtxt(file, np.int64, delimiter=",")
+    from sklearn.datasets import load_digits  # a version that keeps it elsewhere
+
+    pixels_NP, classes = load_digits(return_X_y=True)
+    return np.column_stack([pixels_NP, classes]).astype(np.int64)
 
 
 _SOURCES: dict[str, Callable[[], Raw]] = {"digits": digits}

@@ -41,10 +41,14 @@ def test_other_images_than_planned_are_refused(store, monkeypatch):
     assert store.names("") == []
 
 
-def test_digits_are_the_pinned_ones_in_two_disjoint_stratified_parts():
+def test_digits_are_the_pinned_ones_in_two_disjoint_stratified_parts(monkeypatch):
     from sklearn.datasets import load_digits
 
     found, target = sources.digits(), load_digits().target
+    table = np.column_stack(load_digits(return_X_y=True))
+    assert np.array_equal(sources._digits_table(), table)
+    monkeypatch.setattr(sources, "find_spec", lambda _: None)  # as in a version that keeps the file elsewhere
+    assert np.array_equal(sources._digits_table(), table)
     assert (len(found.train_labels), len(found.test_labels)) == (1442, 355)
     share = np.bincount(found.test_labels) / np.bincount(target)
     assert share.min() > 0.19
