@@ -19,7 +19,7 @@ from prefect.schedules import Cron
 from flows import automations
 from flows.explain import explain
 from flows.hosted import TAG, limit_name
-from flows.parameters import studies_table
+from flows.parameters import studies_help, studies_table
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
@@ -53,7 +53,9 @@ def deployment(name: str) -> RunnerDeployment:
     assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
     made.description = _description(flow)
     made.parameters = _defaults(flow)
-    made._parameter_openapi_schema.required = _filled(flow)
+    form = made._parameter_openapi_schema
+    form.required = _filled(flow)
+    form.properties["study"]["description"] = studies_help()  # which takes time, so no command makes it
     return made
 
 

@@ -4,7 +4,9 @@ The order of the fields is that of a flow's arguments. A title and a help text t
 Prefect writes its own into the usual places.
 """
 
+import re
 from enum import Enum
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -48,28 +50,37 @@ def _hours(seconds: float) -> str:
 
 def studies_table() -> str:
     """What each study is and costs, as Markdown."""
-    lines = [_about(study(name)) for name in every_study()]
+    lines = [
+        "| " + " | ".join([f"`{this.name}`", _question(this), str(len(this.wanted)), *_times(this)]) + " |"
+        for this in map(study, every_study())
+    ]
     head = "| study | question | runs | on a core | on a GPU |\n|---|---|---|---|---|\n"
-    return head + "\n".join(lines) + "\n\nTimes are estimates."
-
-
-def _about(this: Study) -> str:
-    return "| " + " | ".join([f"`{this.name}`", this.question, str(len(this.wanted)), *_times(this)]) + " |"
-
-
-def _times(this: Study) -> tuple[str, str]:
-    """About how long all its runs take on one CPU core and on one GPU."""
-    return _hours(sum(map(cpu_seconds, this.wanted))), _hours(sum(map(gpu_seconds, this.wanted)))
+    return head + "\n".join(lines) + "\n\nTimes are estimates, of training alone."
 
 
 def studies_help() -> str:
-    """The same in one paragraph, for the form has no other."""
-    each = [f"{this.name}: {this.question} ({'; '.join(_times(this))})" for this in map(study, every_study())]
-    about = "What to reproduce; in brackets about how long it takes on one CPU core and on one GPU."
+    """Each study's question and estimated times in one paragraph, for the form joins lines."""
+    each = [f"{this.name}: {_question(this)} ({'; '.join(_times(this))})" for this in map(study, every_study())]
+    about = "What to reproduce. In parentheses: about how long it trains on one CPU core; on one GPU."
     return f"{about} {' · '.join(each)}"
 
 
-StudyField = Annotated[StudyName, _field("Study", studies_help())]
+def _times(this: Study) -> tuple[str, str]:
+    """About how long all its runs train on one CPU core and on one GPU."""
+    return _hours(sum(map(cpu_seconds, this.wanted))), _hours(sum(map(gpu_seconds, this.wanted)))
+
+
+def _question(this: Study) -> str:
+    """In one short line, in which Markdown reads no markup: a study may be a user's own."""
+    line = shorten(this.question or "no question given", 120, placeholder="…")
+    return re.sub(r"([\\`*_<>\[\]#|~])", r"\\\1", line)
+
+
+STUDIES_HELP = (
+    "What to reproduce: digits takes minutes on a laptop, table-3 hours on a GPU. The deployment's page lists them all."
+)
+
+StudyField = Annotated[StudyName, _field("Study", STUDIES_HELP)]
 Seeds = Annotated[
     int | None,
     _field(

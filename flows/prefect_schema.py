@@ -1,7 +1,7 @@
 """A new database of the embedded Prefect server, with all its tables at once.
 
 Prefect makes them by more than a hundred migrations, which take seconds of the first command on a machine. What these
-leave behind is `prefect_schema.sql`; where it is of another version of Prefect, the migrations are run as ever.
+leave behind is `prefect_schema.sql`. With another version of Prefect than the file's, the migrations are run.
 """
 
 import os
@@ -19,11 +19,11 @@ DATABASE = "prefect.db"  # in Prefect's home
 
 def create(home: Path) -> None:
     """Make the database in this home, unless there is one or the schema is of another version."""
-    schema = SCHEMA.read_text()
-    if (home / DATABASE).exists() or not schema.startswith(head(version("prefect"))):
-        return
     part = home / f"{DATABASE}.{os.getpid()}"
     with suppress(OSError, sqlite3.Error):  # then the migrations are run, and say what is wrong
+        schema = SCHEMA.read_text()
+        if (home / DATABASE).exists() or not schema.startswith(head(version("prefect"))):
+            return
         try:
             with closing(sqlite3.connect(part)) as database:
                 database.executescript(f"BEGIN; {schema} COMMIT;")
@@ -41,12 +41,8 @@ def migrated() -> str:
     """The schema that Prefect's own migrations make."""
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
-        subprocess.run(
-            command,
-            env=os.environ | {"PREFECT_HOME": home},
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        env = {n: v for n, v in os.environ.items() if not n.startswith("PREFECT_")}  # no database of the user's
+        subprocess.run(command, env=env | {"PREFECT_HOME": home}, cwd=home, check=True, stdout=subprocess.DEVNULL)
         return head(version("prefect")) + dumped(Path(home, DATABASE))
 
 

@@ -2,6 +2,7 @@
 lost their runner."""
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +25,9 @@ class PatientRunner(Runner):
         await super().__aenter__()
         assert self._cancelling_observer, "the runner has just made it"
         self._cancelling_observer.on_failure = None  # called outside the event loop, it fails itself
-        self._watches = [asyncio.create_task(self._watch_cancelling()), asyncio.create_task(self._watch_runners())]
+        self._observer = RunnerObserver()
+        watches = (self._watch_cancelling(), self._show_life(), self._watch_runners())
+        self._watches = [asyncio.create_task(watch) for watch in watches]
         return self
 
     async def __aexit__(self, *exc_info: Any) -> None:
@@ -42,12 +45,21 @@ class PatientRunner(Runner):
                         told.add(run.id)
                         self._runs_task_group.start_soon(self._cancel_run, run.id)
 
+    async def _show_life(self) -> None:
+        """At once on a run that has just begun, and on all of them every BEAT_SECONDS."""
+        shown, last = set(), 0.0
+        while True:
+            now, ours = time.monotonic(), set(self._ours())
+            due = now - last >= BEAT_SECONDS
+            if wanted := ours if due else ours - shown:
+                await self._observer.beat(self._client, wanted)
+            shown, last = ours, now if due else last
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def _watch_runners(self) -> None:
-        observer = RunnerObserver()
         while True:
             with suppress(Exception):  # as above
-                await observer.beat(self._client, self._ours())
-                await observer.end_orphans(self._client)
+                await self._observer.end_orphans(self._client, self._ours())
             await asyncio.sleep(BEAT_SECONDS)
 
     def _ours(self) -> list[UUID]:

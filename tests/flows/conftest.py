@@ -42,12 +42,19 @@ def harness(tmp_path_factory):
 
     before = dict(os.environ)
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-    with prefect_api(loud=True):
-        from prefect.logging.handlers import APILogWorker
-        from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+    changed = {"XDG_CACHE_HOME"}
+    try:
+        with prefect_api(loud=True):
+            from prefect.events.worker import EventsWorker
+            from prefect.logging.handlers import APILogWorker
+            from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-        with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):  # tests read what tasks say
-            yield
-            APILogWorker.drain_all(timeout=10)  # before the server goes
-    os.environ.clear()
-    os.environ.update(before)
+            changed |= {name for name, value in os.environ.items() if before.get(name) != value}
+            with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):  # tests read what tasks say
+                yield
+                APILogWorker.drain_all(timeout=10)  # before the server goes
+                EventsWorker.drain_all(timeout=10)
+    finally:
+        for name in changed:
+            os.environ.pop(name, None)
+            os.environ.update({name: before[name]} if name in before else {})

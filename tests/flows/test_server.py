@@ -140,15 +140,16 @@ def completed(served, reproduced) -> tuple[str, Path]:
     run = sent(served, "POST", f"/deployments/{reproduce}/create_flow_run", parameters).json()["id"]
     state = ended(served, run)
     assert state["type"] == "COMPLETED", state
+    assert served.get(f"/flow_runs/{run}").json()["labels"]["strive.runner.beat"] > 0  # its runner has shown life
     return run, store
 
 
 def test_runs_of_a_runner_that_died_are_crashed_with_their_subflows_and_tasks(served):
-    """They were seen when `served` was made."""
+    """`served` makes the orphan."""
     [orphan] = served.post("/flow_runs/filter", json={"flow_runs": {"name": {"any_": ["orphan"]}}}).json()
     state = ended(served, orphan["id"])
     assert state["type"] == "CRASHED"
-    assert state["message"].startswith("The runner that started it died")
+    assert state["message"].startswith("Its runner shows no sign of life any more")
     for kind in ("flow_runs", "task_runs"):
         [below] = served.post(f"/{kind}/filter", json={kind: {"name": {"any_": ["the orphan's"]}}}).json()
         assert below["state"]["type"] == "CRASHED", kind
