@@ -34,7 +34,7 @@ from pipeline.runtime.process_identity import boot_id, host_name, process_starte
 
 BEAT_SECONDS = 15.0  # between two signs of life of a runner, and between two looks at those of others
 PATIENCE_SECONDS = 10.0  # for an answer of the server; Prefect's client alone would try again for minutes
-GAP_SECONDS = 35.0  # between two looks: no longer ago is known to have missed no outage
+GAP_SECONDS = 35.0  # a longer gap between two looks may hide an outage: the count begins anew
 LOOKS = 5  # without a new sign of life: the runner is gone
 LOOKS_OF_EXITED = 3  # the same where its process is known to have ended: another runner may just have taken the run
 ACTIVE = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -103,7 +103,7 @@ class RunnerObserver:
         for run in self.orphans([run for run in runs if run.id not in own]):
             try:
                 await _end_orphan(client, run)
-            except Exception as error:  # whatever Prefect's client makes of an outage: the others, and again
+            except Exception as error:  # whatever Prefect's client makes of an outage: tried again at the next look
                 getLogger("strive").warning(
                     f"The flow run {run.name} has lost its runner and could not be ended: {error}"
                 )

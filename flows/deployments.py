@@ -55,7 +55,7 @@ def deployment(name: str) -> RunnerDeployment:
     made.parameters = _defaults(flow)
     form = made._parameter_openapi_schema
     form.required = _filled(flow)
-    form.properties["study"]["description"] = studies_help()  # which takes time, so no command makes it
+    form.properties["study"]["description"] = studies_help()  # it plans every study, too slow for an import
     return made
 
 

@@ -2,10 +2,11 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from pipeline.plan.studies import STUDIES
+from pipeline.plan.studies import STUDIES, study
 
 
 def schema_of(name):
@@ -46,6 +47,15 @@ def test_the_field_of_studies_says_what_each_is_and_costs(name):
     said = schema_of(name)["properties"]["study"]["description"]
     for study in STUDIES:
         assert re.search(rf"[.·] {study}: [^·]+ \([^()]+; [^()]+\)( ·|$)", said), study
+
+
+def test_the_question_of_a_study_of_ones_own_breaks_no_form():
+    from flows.parameters import _question
+
+    smoke = study("smoke")
+    assert _question(replace(smoke, question="is *a* | b\n#1?")) == r"is \*a\* \| b \#1?"
+    assert len(_question(replace(smoke, question="why " * 100))) <= 120
+    assert _question(replace(smoke, question="")) == "no question given"
 
 
 def test_a_deployment_says_what_each_study_is_and_costs():
