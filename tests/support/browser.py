@@ -56,11 +56,18 @@ class Page:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 20) -> None:
+    def wait(self, expression: str, seconds: float = 20):
+        """The first value of a JavaScript expression that counts as true; promises are awaited."""
         until = time.monotonic() + seconds
-        while not self.evaluate(expression):
-            assert time.monotonic() < until, expression
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < until, f"{expression}\nnot after {seconds} s; {self.said()}"
             time.sleep(0.05)
+        return value
+
+    def said(self) -> str:
+        """The address, the visible text and the errors of the page, for the message of a test that fails."""
+        text = self.evaluate("document.body ? document.body.innerText : ''")
+        return f"{self.evaluate('location.href')} shows\n{text}\nerrors: {self.errors}"
 
     def fill(self, field: str, text: str) -> None:
         """Type into the field that this JavaScript expression finds, in place of what it holds."""

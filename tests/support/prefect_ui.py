@@ -20,8 +20,15 @@ FIRST = """(text, below, kinds) => {
     if (!found) return null;
     found.scrollIntoView({block: "center"});
     const r = found.getBoundingClientRect();
-    return [r.x + r.width / 2, r.y + r.height / 2];
+    const [x, y] = [r.x + r.width / 2, r.y + r.height / 2];
+    const top = document.elementFromPoint(x, y);
+    return top && (found.contains(top) || top.contains(found)) ? [x, y] : null;  // else something covers it
 }"""
+
+WHERE_IT_STANDS_STILL = """new Promise(done => {
+    const was = WHERE;
+    setTimeout(() => done(was && String(was) === String(WHERE) ? was : null), 200);
+})"""
 
 
 def log_in(page: Page, url: str, password: str) -> None:
@@ -31,12 +38,10 @@ def log_in(page: Page, url: str, password: str) -> None:
     click(page, "Login")
 
 
-def click(page: Page, text: str, below: str | None = None, kinds: str = CAN_BE_CLICKED) -> None:
+def click(page: Page, text: str, below: str | None = None, kinds: str = CAN_BE_CLICKED, seconds: float = 20) -> None:
     """Click the first that says exactly this, of the elements `kinds` (CSS); below the label `below`, if given."""
     where = f"({FIRST})({json.dumps(text)}, {json.dumps(below)}, {json.dumps(kinds)})"
-    page.wait(f"!!{where}")
-    page.evaluate("new Promise(done => setTimeout(done, 200))")  # what has just opened still moves
-    page.press(*page.evaluate(where))
+    page.press(*page.wait(WHERE_IT_STANDS_STILL.replace("WHERE", where), seconds))
 
 
 def shows(page: Page, text: str, seconds: float = 20) -> None:
