@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.plan.study import Relation, Study
 
-WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "damaged", "not run", "refused")
+WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "damaged", "unfinished", "not run", "refused")
 
 
 def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> str:
@@ -44,7 +44,7 @@ def _best_reading(rows: Sequence[dict[str, Any]]) -> str:
 
 def _learned(planned: int, lacking: Counter, errors: Sequence[float | None]) -> str:
     known = [error for error in errors if error is not None]
-    if lacking["not run"] == planned:
+    if lacking["unfinished"] + lacking["not run"] == planned:
         return "not known yet: every network lacks runs"
     said = f"{len(known)} of {planned} networks learned" if planned != 1 else f"{len(known)} of 1 network learned"
     if lacking:

@@ -49,7 +49,8 @@ CELLS = (
            "+.2f", end="difference_high"),
     Column("difference_high", "number", "upper end"),
     Column("verdict", "text", "reproduced, better, worse, inconclusive, did not learn, diverged, crashed, damaged "
-           "(a file of the store is not what it was), not run, refused, not comparable, or no number", "verdict"),
+           "(a file of the store is not what it was), unfinished (runs that choose the learning rate are missing), not "
+           "run, refused, not comparable, or no number", "verdict"),
     Column("because", "text", "the verdict in a sentence"),
     Column("interval", "text", "what the interval measures: 't over seeds' how training scatters, 'Wilson, one run' "
            "how test images were drawn", "interval"),

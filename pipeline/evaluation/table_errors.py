@@ -94,7 +94,7 @@ def _row(
     if refusal := inconsistent(runs) or inconsistent(tried):
         return row | {"verdict": "refused", "because": refusal}
     if not runs:
-        verdict, because = _no_rate(blocked_by(study, this, rule, results), rule)
+        verdict, because = _no_rate(blocked_by(study, this, rule, results), tried, rule)
         return row | {"verdict": verdict, "because": because}
     return row | _measured(study, claim, runs) | _cost(runs, price) | _provenance(runs)
 
@@ -122,10 +122,11 @@ def _intent(this: Cell, rule: str, runs: list[Run], example: Experiment) -> dict
     }
 
 
-def _no_rate(blocked_by: list[Run], rule: str) -> tuple[str, str]:
-    """Why there is no learning rate."""
+def _no_rate(blocked_by: list[Run], tried: list[Run], rule: str) -> tuple[str, str]:
+    """Why there is no learning rate, from the runs that hinder the choice and all among which the rule chooses."""
     if not blocked_by:
-        return "not run", f"the rule {rule_words(rule)!r} cannot choose a learning rate yet"
+        verdict = "unfinished" if any(run.result for run in tried) else "not run"
+        return verdict, f"the rule {rule_words(rule)!r} cannot choose a learning rate yet: {counted(tried)}"
     if all(run.outcome == "diverged" for run in blocked_by):
         return "diverged", f"the loss was not finite at any of {len(blocked_by)} learning rates"
     if all(run.outcome in ("diverged", "dead") for run in blocked_by):

@@ -24,7 +24,7 @@ from pipeline.training.progress import Progress, RunStatus
 
 GATHERED = ("all",)  # studies that only gather others
 OUTCOME_WORDS = {"dead": "did not learn"}
-UNDECIDED = ("not run", "no number", "not comparable")
+UNDECIDED = ("unfinished", "not run", "no number", "not comparable")
 
 
 @dataclass(frozen=True)

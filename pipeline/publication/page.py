@@ -33,7 +33,7 @@ PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
 VERDICTS = (  # in this order, good news no sooner than bad
     "reproduced", "better", "worse", "inconclusive", "did not learn", "diverged", "crashed", "damaged", "refused",
-    "not run", "not comparable", "no number",
+    "unfinished", "not run", "not comparable", "no number",
 )  # fmt: skip
 FACTS = {
     "commit": "commit", "lock_sha256": "uv.lock", "raw_sha256": "raw data", "whitening_sha256": "whitening as computed",

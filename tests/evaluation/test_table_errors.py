@@ -215,7 +215,7 @@ def test_a_network_is_called_diverged_when_all_its_rates_are():
     for e in tried[:-1]:
         have[e.id] = result(e, 90.0, outcome="diverged")
     found = tables.make(TABLE_3, have)
-    assert (cell_of(found)["verdict"], claims(found)[3]) == ("not run", "not run")
+    assert (cell_of(found)["verdict"], claims(found)[3]) == ("unfinished", "not run")
     assert cell_of(found)["outcomes"] == "3 diverged, 1 not run"
     found = tables.make(TABLE_3, have | {tried[-1].id: result(tried[-1], 90.0, outcome="diverged")})
     assert (cell_of(found)["verdict"], claims(found)[3]) == ("diverged", "inconclusive")

@@ -46,9 +46,11 @@ def harness(tmp_path_factory):
     try:
         with prefect_api(loud=True):
             from prefect.events.worker import EventsWorker
+            from prefect.logging.configuration import setup_logging
             from prefect.logging.handlers import APILogWorker
             from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
+            setup_logging()  # now, as it takes pytest's handlers away: else the first flow of the process does it
             changed |= {name for name, value in os.environ.items() if before.get(name) != value}
             with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):  # tests read what tasks say
                 yield
