@@ -22,12 +22,11 @@ for name in ("STRIVE_STORE", "STRIVE_WORKERS", "STRIVE_DATA_MIRROR", "RAY_ADDRES
     os.environ.pop(name, None)
 
 # Files of tests on a cluster run in one process, one after the other: two clusters on two cores only wait for each
-# other, and all but the last four share one reproduction.
+# other, and the first two use one reproduction.
 ON_A_CLUSTER = (
     "tests/flows/test_reproduce.py",
     "tests/flows/test_server.py",
     "tests/training/test_ray_train.py",
-    "tests/docs/test_docs.py",
     "tests/visualization/test_render.py",
     "tests/evaluation/test_verification.py",
     "tests/data/test_preparation.py",

@@ -205,6 +205,7 @@ Preparation(Dataset("tiny", 16, 3, 50, 14, None, shard=4), Scale(), sys.argv[1],
 
 
 @pytest.mark.ray
+@pytest.mark.ci
 def test_a_host_without_the_folder_is_named_before_anything_is_decoded(tmp_path, folder, monkeypatch):
     """A head in a mount namespace of its own, in which an empty folder lies over that of the photographs."""
     inside = ["unshare", "--mount", "--map-root-user"] if os.getuid() else ["unshare", "--mount"]

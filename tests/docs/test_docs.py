@@ -75,6 +75,7 @@ def run(line):
 @pytest.mark.ray
 @pytest.mark.prefect
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.ci
 def test_every_command_of_a_page_does_what_it_says(page, place):
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]
     assert lines

@@ -30,6 +30,7 @@ def test_the_first_five_troubles_are_told():
 
 
 @pytest.mark.ray
+@pytest.mark.ci
 def test_on_a_cluster_what_proves_nothing_is_told_and_all_others_are_verified(tmp_path, monkeypatch):
     monkeypatch.setitem(sources._SOURCES, "noise", raw)
     store, runs = open_store(str(tmp_path)), [experiment("strided-cnn-a", seed=n) for n in range(3)]

@@ -78,7 +78,7 @@ def test_a_study_has_a_limit_of_one(served):
 
 def test_an_active_schedule_makes_a_run_that_completes(served, tmp_path):
     publish = served.get("/deployments/name/publish/publish").json()["id"]
-    for seconds in (5, 60, 120):  # a slow scheduler finds the time past, and the next an hour away
+    for seconds in (15, 60, 120):  # a slow scheduler finds the time past, and the next an hour away
         schedule = made_schedule(served, publish, str(tmp_path), seconds)
         run = scheduled(served, publish)
         if run:

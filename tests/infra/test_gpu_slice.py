@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from pipeline.data import prepare
 from pipeline.plan.studies import study
 from pipeline.records.result import Result
@@ -33,6 +35,7 @@ def slice_of(root, store, seconds):
     )
 
 
+@pytest.mark.ci
 def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
     wanted = study("smoke")
     runs = [RunFolder(experiment.id) for experiment in wanted.experiments]

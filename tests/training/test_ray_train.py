@@ -132,6 +132,7 @@ finally:
 
 
 @pytest.mark.ray
+@pytest.mark.ci
 def test_two_workers_train_one_experiment_as_one_process_would(tmp_path):
     """The same errors to an image or two, and the weights as near as sums in another order leave them."""
     shared, single = open_store(str(tmp_path / "shared")), open_store(str(tmp_path / "single"))
@@ -186,6 +187,7 @@ def test_two_workers_train_on_photographs_in_shards_as_one_process_would(tmp_pat
 
 @pytest.mark.ray
 @pytest.mark.s3
+@pytest.mark.ci
 def test_a_head_that_was_started_without_keys_is_named_before_anything_is_trained(s3, tmp_path):
     store = open_store(f"{s3}/without-keys")
     bare = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {"RAY_AUTH_MODE": "disabled"}

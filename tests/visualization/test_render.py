@@ -15,6 +15,7 @@ WANTED = RenderRequest(images=tuple(range(40)), channels=2, top=3, kinds=("patte
 
 
 @pytest.mark.ray
+@pytest.mark.ci
 def test_on_a_cluster_they_are_the_same(tmp_path, monkeypatch):
     monkeypatch.setitem(sources._SOURCES, "noise", raw)
     here, there = (open_store(str(tmp_path / name)) for name in ("here", "there"))

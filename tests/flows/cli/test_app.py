@@ -150,7 +150,8 @@ def test_serve_wants_a_server(tmp_path):
         [sys.executable, "-c", code, "serve"],
         capture_output=True,
         text=True,
-        env={"PREFECT_HOME": str(tmp_path), "PATH": ""},
+        env={n: v for n, v in os.environ.items() if n.startswith("PYTHON")}
+        | {"PREFECT_HOME": str(tmp_path), "PATH": ""},
         check=False,
     )
     assert done.returncode == 2

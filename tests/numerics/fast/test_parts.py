@@ -151,6 +151,7 @@ def test_triton_kernels_are_their_meaning_in_torch():
     assert said("interpreted.py", TRITON_INTERPRET="1") == ["activate", "backward", "update", "training"]
 
 
+@pytest.mark.ci
 def test_triton_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
     assert said("compiled.py", TRITON_CACHE_DIR=str(tmp_path)) == ["activate", "backward", "update"]
 
