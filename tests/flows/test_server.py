@@ -83,12 +83,12 @@ def test_an_active_schedule_makes_a_run_that_completes(served, tmp_path):
         run = scheduled(served, publish)
         if run:
             break
-        served.delete(f"/deployments/{publish}/schedules/{schedule}")
+        sent(served, "DELETE", f"/deployments/{publish}/schedules/{schedule}")
     assert run, "the scheduler made no run"
     assert run["auto_scheduled"]
     assert ended(served, run["id"])["type"] == "COMPLETED"
     assert (tmp_path / "studies/smoke/table.md").exists()
-    served.delete(f"/deployments/{publish}/schedules/{schedule}")
+    sent(served, "DELETE", f"/deployments/{publish}/schedules/{schedule}")
 
 
 def made_schedule(api: httpx.Client, deployment: str, store: str, seconds: float) -> str:
@@ -96,7 +96,7 @@ def made_schedule(api: httpx.Client, deployment: str, store: str, seconds: float
     parameters = {"study": "smoke", "store": store}
     hourly = {"interval": 3600, "anchor_date": ago(3600 - seconds)}
     body = [{"schedule": hourly, "active": True, "parameters": parameters}]
-    return api.post(f"/deployments/{deployment}/schedules", json=body).json()[0]["id"]
+    return sent(api, "POST", f"/deployments/{deployment}/schedules", body).json()[0]["id"]
 
 
 def scheduled(api: httpx.Client, deployment: str) -> dict | None:

@@ -92,9 +92,9 @@ def serving(server: Server) -> Iterator[None]:
             process.wait(30)
 
 
-def sent(api: httpx.Client, method: str, path: str, body: object) -> httpx.Response:
+def sent(api: httpx.Client, method: str, path: str, body: object = None) -> httpx.Response:
     """SQLite may be locked for a moment: clients try again."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while (answer := api.request(method, path, json=body)).status_code >= 500 and time.monotonic() < until:
         time.sleep(1)
     assert answer.is_success, answer.text
