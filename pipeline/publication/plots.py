@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator, NullLocator
 
 from pipeline.evaluation.schema import rule_words
 from pipeline.paper.claims import MARGIN
@@ -17,6 +17,7 @@ from pipeline.publication.curves import Curve
 from pipeline.publication.display import in_print
 from pipeline.publication.svg import GRID, INK, MUTED, SERIES, Plot, legend, one_panel, plot, small_panels
 
+TICKS = 4  # learning rates that have room for their numbers below a small panel
 TITLE_WIDTH = 26  # characters of a panel's title before it goes on below
 Row = dict[str, Any]  # of a table
 
@@ -87,7 +88,8 @@ def sensitivity(rates: Sequence[Row], columns: int = 4) -> Plot | None:
     figure, grid = small_panels(len(shown), columns)
     for axes, (name, rows) in zip(grid, shown.items(), strict=True):
         _sensitivity(axes, name, rows)
-    legend(figure, grid[0], "learning rate", 2)
+    _show_rates(grid[0], sorted({row["lr"] for name in shown for row in cells[name]}))
+    legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])), "learning rate", 2)
     best = [f"{name}: lowest at {min(rows, key=lambda row: row['error'])['lr']:g}." for name, rows in shown.items()]
     return plot("sensitivity", "Sensitivity to the learning rate", figure, " ".join(best))
 
@@ -120,12 +122,23 @@ def _sensitivity(axes: Axes, title: str, rows: list[Row]) -> None:
         ("held_out_error", "validation images", "s", SERIES[1]),
     ):
         known = [row for row in rows if row[column] is not None]
+        if not known:
+            continue
         x, y = [row["lr"] for row in known], [row[column] for row in known]
         axes.plot(x, y, color=color, marker=marker, markersize=3, linewidth=1, label=label)
+    axes.margins(y=0.1)
     axes.set_title(fill(title, TITLE_WIDTH))
+
+
+def _show_rates(axes: Axes, rates: Sequence[float]) -> None:
+    """Of axes that are shared: all learning rates, trained or not."""
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: "")
+    if len(rates) <= TICKS:
+        axes.set_xticks(rates)
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(rates[0] / 1.4, rates[-1] * 1.4)
 
 
 def _intervals(axes: Axes, rows: list[Row], middle: str, low: str, high: str) -> None:

@@ -66,3 +66,18 @@ def test_an_error_of_zero_is_drawn():
     """A logarithm would leave it out."""
     curve = curves.Curve(train=([1, 2], [50.0, 0.0]), test=([1, 2], [60.0, 0.0]))
     assert ">0<" in re.sub(r"\s", "", plots.learning([plots.Panel("n", [curve], None)]).svg)
+
+
+def test_of_a_search_under_way_every_learning_rate_stands_below_the_panels():
+    rows = [
+        {"network": network, "dataset": "cifar10", "augmented": False, "lr": lr, "held_out_error": None,
+         "error": error if lr == 0.05 else None}
+        for network, error in (("all-cnn-a", 20.24), ("all-cnn-b", 23.84))
+        for lr in (0.25, 0.1, 0.05, 0.01)
+    ]  # fmt: skip
+    plot = plots.sensitivity(rows)
+    written = re.findall(r"<text[^>]*>([^<]*)</text>", plot.svg)
+    assert [text for text in ("0.01", "0.05", "0.1", "0.25") if text not in written] == []
+    assert "test images" in written
+    assert "validation images" not in written  # of which there are none
+    assert plot.alt == "All-CNN-A: lowest at 0.05. All-CNN-B: lowest at 0.05."
