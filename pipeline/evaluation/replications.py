@@ -10,10 +10,11 @@ from typing import Any
 
 from scipy.stats import norm, t
 
+from pipeline.evaluation.table_errors import commit_of, in_words
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.replication import Replication
-from pipeline.records.result import Result, error_percent
+from pipeline.records.result import Result, Summary, error_percent
 from pipeline.runtime.commit import code_commit
 from pipeline.store.objects import Store, sha256
 from pipeline.store.paths import RunFolder
@@ -117,6 +118,16 @@ def replication_rows(study: Study, found: Sequence[tuple[str, Replication]]) -> 
     return [_row(by_id[id], one) for id, one in newest if id in by_id]
 
 
+def _processors(run: Summary) -> str:
+    """What every attempt that trained a part of the run trained on."""
+    found = [one.processor if one.device == "cpu" else one.device for one in run.origins]
+    return ", ".join(dict.fromkeys(name for name in found if name))
+
+
+def _commits(run: Summary) -> str:
+    return " ".join(dict.fromkeys(found for one in run.origins if (found := commit_of(one))))
+
+
 def _row(this: Experiment, one: Replication) -> dict[str, Any]:
     was, now = one.original, one.summary
     before = error_percent(one.original_wrong, one.seen) if one.seen else None
@@ -135,13 +146,13 @@ def _row(this: Experiment, one: Replication) -> dict[str, Any]:
         "difference": None if error is None or before is None else error - before,
         "noise": one.noise,
         "noise_of": one.noise_of,
-        "torch": now.torch,
-        "processor": now.processor if now.device == "cpu" else now.device,
-        "host": (now.host or "").split()[0] if now.host else "",
-        "commit": (now.commit or "")[:10],
-        "original_torch": was.torch,
-        "original_processor": was.processor if was.device == "cpu" else was.device,
-        "original_commit": (was.commit or "")[:10],
+        "torch": in_words(now.origins, "torch"),
+        "processor": _processors(now),
+        "host": ", ".join(dict.fromkeys(one.host.split()[0] for one in now.origins if one.host)),
+        "commit": _commits(now),
+        "original_torch": in_words(was.origins, "torch"),
+        "original_processor": _processors(was),
+        "original_commit": _commits(was),
         "model_sha256": one.model,
         "run": this.id,
     }

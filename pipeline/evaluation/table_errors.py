@@ -177,12 +177,12 @@ def _provenance(runs: list[Run]) -> dict[str, Any]:
     facts = [run.facts for run in runs if run.result]
     origins = [origin for fact in facts for origin in fact.origins]
     return {
-        "devices": _each(origins, "device"),
-        "modes": _each(origins, "mode"),
+        "devices": in_words(origins, "device"),
+        "modes": in_words(origins, "mode"),
         "commits": " ".join(sorted({commit_of(origin) for origin in origins} - {""})),
-        "raw_sha256": _each(facts, "raw_sha256"),
+        "raw_sha256": in_words(facts, "raw_sha256"),
         "revision": facts[0].revision if facts else None,
-        "whitening_sha256": _each(origins, "whitening_sha256"),
+        "whitening_sha256": in_words(origins, "whitening_sha256"),
     }
 
 
@@ -191,7 +191,8 @@ def commit_of(fact: Origin) -> str:
     return f"{fact.commit[:12]}{'+' if fact.dirty else ''}" if fact.commit else ""
 
 
-def _each(facts: Sequence[Origin], name: str) -> str:
+def in_words(facts: Sequence[Origin], name: str) -> str:
+    """What these have in the field `name`, each value once."""
     return ", ".join(sorted({str(value) for fact in facts if (value := getattr(fact, name)) is not None}))
 
 

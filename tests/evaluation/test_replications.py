@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.evaluation import frames
-from pipeline.evaluation.replications import Noise, compare, noise, replica_of, settle, to_replicate
+from pipeline.evaluation.replications import Noise, compare, noise, replica_of, replication_rows, settle, to_replicate
 from pipeline.plan.studies import study
-from pipeline.records.result import Digests, Result, Summary
+from pipeline.records.result import Digests, Origin, Result, Summary
 from pipeline.store.objects import open_store
 from pipeline.store.paths import RunFolder
 from pipeline.store.replications import kept
@@ -93,6 +93,19 @@ def test_the_table_has_a_row_for_each_the_newest_first(store):
     assert drifted["torch"] == "2.13.0"
     assert list(made["at"]) == sorted(made["at"], reverse=True)
     assert "replications" not in frames.make(SMOKE, results)
+
+
+def test_a_replication_names_every_machine_that_trained_a_part_of_it(store):
+    experiment = SMOKE.wanted[0]
+    results = {experiment.id: done(store, experiment)}
+    replica = replica_of(store, [experiment])
+    done(replica, experiment)
+    found = settle(store, replica, SMOKE, results, experiment)
+    last = replace(found.summary, host="second ab12", device="cpu", processor="Zen 3", torch="2.14.0")
+    first = Origin(host="first cd34", device="cuda", processor="Xeon", torch="2.13.0", commit="c" * 40, dirty=True)
+    [row] = replication_rows(SMOKE, [(experiment.id, replace(found, summary=replace(last, earlier=(first,))))])
+    assert (row["host"], row["torch"], row["processor"]) == ("first, second", "2.13.0, 2.14.0", "cuda, Zen 3")
+    assert row["commit"].split()[0] == f"{'c' * 12}+"
 
 
 def test_a_replica_has_its_own_runs_and_the_data_of_the_store_around_it(store):
