@@ -18,7 +18,7 @@ from pipeline.store.objects import Store, open_store
 
 OptionalStudy = Annotated[
     str | None,
-    typer.Argument(metavar="[STUDY]", callback=study_name, autocompletion=completion.studies,
+    typer.Argument(metavar="STUDY", callback=study_name, autocompletion=completion.studies,
                    help="The study; leave it out for every study of which the store holds a run."),
 ]  # fmt: skip
 

@@ -9,10 +9,11 @@ from flows.cli import completion
 
 ExplainedRunArgument = Annotated[
     str | None,
-    typer.Argument(autocompletion=completion.runs, help="A run's id or its beginning; or give --study."),
+    typer.Argument(metavar="RUN", autocompletion=completion.runs, help="A run's id or its beginning; or give --study."),
 ]
 PhotosArgument = Annotated[
-    list[str] | None, typer.Argument(help="Images of your own to look at, as after --images: files or folders.")
+    list[str] | None,
+    typer.Argument(metavar="IMAGES", help="Images of your own to look at, as after --images: files or folders."),
 ]
 ImagesToExplainOption = Annotated[
     str,

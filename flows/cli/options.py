@@ -76,12 +76,12 @@ StudyOption = Annotated[
 ]
 RunArgument = Annotated[
     str,
-    typer.Argument(autocompletion=completion.runs, help="The run's id as `strive plan` prints it, or its beginning."),
+    typer.Argument(metavar="RUN", autocompletion=completion.runs, help="A run's id or its beginning."),
 ]
 OneRunArgument = Annotated[
     str | None,
     typer.Argument(
-        autocompletion=completion.runs, help="The run's id, or its beginning where that is enough; or give --network."
+        metavar="RUN", autocompletion=completion.runs, help="A run's id or its beginning; or give --network."
     ),
 ]
 NetworkOption = Annotated[

@@ -53,6 +53,7 @@ def networks(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="NAME",
             autocompletion=completion.networks,
             help="A network's name, in any case, or the file of a study of your own; leave it out for the list.",
         ),
