@@ -94,14 +94,14 @@ Replicate = Annotated[
     int | None,
     _field(
         "Does it still reproduce?",
-        "Train so many finished runs again, from nothing, by the code and libraries of today, and compare: those whose "
-        "turn was longest ago. Empty: none.",
+        "Train this many finished runs again, from nothing, by the code and libraries of today, and compare: those "
+        "replicated longest ago. Empty: none.",
         ge=1,
         le=100_000,
     ),
 ]
 Images = Annotated[
-    int, _field("Images", "Test images to draw saliency maps of: so many, of every class in turn.", ge=1, le=BLOCK)
+    int, _field("Images", "Test images to draw saliency maps of: this many, of each class in turn.", ge=1, le=BLOCK)
 ]
 ImageNumbers = Annotated[
     list[Annotated[int, Field(ge=0, le=49_999)]] | None,
@@ -109,7 +109,7 @@ ImageNumbers = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    _field("Workers", "Training processes. Empty: one for every GPU, else one for every CPU core.", ge=1, le=4096),
+    _field("Workers", "Worker processes. Empty: one for every GPU, else one for every CPU core.", ge=1, le=4096),
 ]
 StoreUrl = Annotated[
     str | None,

@@ -49,7 +49,8 @@ Start with `strive reproduce`: it trains the paper's twelve networks, small, on 
 laptop, and leaves a table and pictures in the store. `strive plan digits` shows beforehand what that will cost.
 
 **Exit codes**: 0 done; 1 a bug in strive, or a failure of the machine; 2 the request cannot be met as it stands;
-3 done, but a run diverged or crashed; 130 and 143 stopped by Ctrl-C and by SIGTERM.""",
+3 done, but a run diverged, did not learn, crashed, is damaged or has drifted; 130 and 143 stopped by Ctrl-C and by
+SIGTERM.""",
 )
 
 

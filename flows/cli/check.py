@@ -18,7 +18,7 @@ from pipeline.store.objects import Store, open_store
 
 OptionalStudy = Annotated[
     str | None,
-    typer.Argument(metavar="[STUDY]", callback=study_name, autocompletion=completion.studies,
+    typer.Argument(metavar="STUDY", callback=study_name, autocompletion=completion.studies,
                    help="The study; leave it out for every study of which the store holds a run."),
 ]  # fmt: skip
 
@@ -27,7 +27,8 @@ OptionalStudy = Annotated[
 def check(
     name: OptionalStudy = None,
     fix: Annotated[
-        bool, typer.Option("--repair", help="Do what loses nothing; `strive reproduce` then does the rest.")
+        bool,
+        typer.Option("--repair", help="Fix what can be fixed without loss; `strive reproduce` then does the rest."),
     ] = False,
     seeds: PublishedSeedsOption = None,
     store: StoreOption = None,
@@ -73,7 +74,7 @@ def _text(chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -
     faults = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}" if found.faults else "whole"
     said.append(f"{chosen.name}: {found.objects:,} objects read, {faults}")
     if found.faults and not fixed:
-        said.append(f"`strive check {chosen.on_command_line} --repair` does of this what loses nothing.")
+        said.append(f"`strive check {chosen.on_command_line} --repair` fixes what can be fixed without loss.")
     if found.faults and fixed:
         rest = f", {len(left)} remain" if left else ""
         said.append(f"repaired{rest}: `strive reproduce {chosen.on_command_line}` makes the study whole again.")

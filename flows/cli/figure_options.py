@@ -9,21 +9,24 @@ from flows.cli import completion
 
 ExplainedRunArgument = Annotated[
     str | None,
-    typer.Argument(autocompletion=completion.runs, help="A run's id or its beginning; or give --study."),
+    typer.Argument(metavar="RUN", autocompletion=completion.runs, help="A run's id or its beginning; or give --study."),
 ]
 PhotosArgument = Annotated[
-    list[str] | None, typer.Argument(help="Images of your own to look at, as after --images: files or folders.")
+    list[str] | None,
+    typer.Argument(metavar="IMAGES", help="Images of your own to look at, as after --images: files or folders."),
 ]
 ImagesToExplainOption = Annotated[
     str,
     typer.Option(
-        help="Test images to explain: 10 for as many, class by class; or 0:1000, or 3,17,200:300. Or images of "
+        help="Test images to explain: 10 for ten, of each class in turn; or 0:1000, or 3,17,200:300. Or images of "
         "your own, files and folders (docs/own-images.md)."
     ),
 ]
 NetworkOfWeightsOption = Annotated[
     str | None,
-    typer.Option(autocompletion=completion.networks, help="Without a run: a network of `strive networks`."),
+    typer.Option(
+        autocompletion=completion.networks, help="Instead of a run: a network of `strive networks`, with --weights."
+    ),
 ]
 WeightsOption = Annotated[Path | None, typer.Option(help="Its weights: a .safetensors or .pth file.")]
 ScaleOption = Annotated[
@@ -36,7 +39,9 @@ ScaleOption = Annotated[
 MapsFolderOption = Annotated[Path, typer.Option(help="Folder for the maps of your own images.")]
 LayersOption = Annotated[
     str | None,
-    typer.Option(help="Layers of the top-activating patches: conv1,conv6.  [default: half and three quarters up]"),
+    typer.Option(
+        help="Layers of the top-activating patches: conv1,conv6.  [default: at half and three quarters of the depth]"
+    ),
 ]
 ChannelsOption = Annotated[int, typer.Option(help="Most active channels of each layer.")]
 TopOption = Annotated[int, typer.Option(help="Top-activating patches of each channel.")]
@@ -45,7 +50,9 @@ PartOption = Annotated[
 ]
 MethodsOption = Annotated[
     str,
-    typer.Option(autocompletion=completion.methods, help="Of backprop, deconvnet and guided (also guided-backprop)."),
+    typer.Option(
+        autocompletion=completion.methods, help="Some of backprop, deconvnet and guided (or guided-backprop)."
+    ),
 ]
 PrecisionOption = Annotated[
     str,

@@ -16,7 +16,7 @@ def bench(
         str | None,
         typer.Option(
             metavar="WORKERSxRUNS",
-            help="Instead: simulate a fleet of so many workers with so many runs, and count its requests to the store.",
+            help="Instead: simulate a fleet of WORKERS on a study of RUNS, and count its requests to the store.",
         ),
     ] = None,
     throttled: Annotated[

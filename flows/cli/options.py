@@ -71,17 +71,17 @@ StudyOption = Annotated[
         "--study",
         callback=study_name,
         autocompletion=completion.studies,
-        help="A study: one run for every number of it.",
+        help="Instead of a run, a study: one run for each number in its table.",
     ),
 ]
 RunArgument = Annotated[
     str,
-    typer.Argument(autocompletion=completion.runs, help="The run's id as `strive plan` prints it, or its beginning."),
+    typer.Argument(metavar="RUN", autocompletion=completion.runs, help="A run's id or its beginning."),
 ]
 OneRunArgument = Annotated[
     str | None,
     typer.Argument(
-        autocompletion=completion.runs, help="The run's id, or its beginning where that is enough; or give --network."
+        metavar="RUN", autocompletion=completion.runs, help="A run's id or its beginning; or give --network."
     ),
 ]
 NetworkOption = Annotated[
@@ -90,10 +90,12 @@ NetworkOption = Annotated[
 ]
 WidthOption = Annotated[str, typer.Option(help="Of your own run: the share of the network's width, 1/2.")]
 EpochsOption = Annotated[
-    int | None, typer.Option(help="Of your own run: epochs; drops of the learning rate keep their place in the whole.")
+    int | None, typer.Option(help="Of your own run: epochs; the learning rate drops at the same share of them.")
 ]
 BatchOption = Annotated[int | None, typer.Option(help="Of your own run: images per update.")]
-LearningRateOption = Annotated[float | None, typer.Option("--learning-rate", help="Of your own run.")]
+LearningRateOption = Annotated[
+    float | None, typer.Option("--learning-rate", help="Of your own run: its learning rate.")
+]
 SideOption = Annotated[
     int | None, typer.Option(help="Of your own run: pixels that photographs are resized to.  [default: 32]")
 ]
@@ -112,7 +114,7 @@ PreprocessOption = Annotated[
         autocompletion=completion.preprocessing, help="Of your own run: whiten or scale.  [default: the data set's]"
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Of your own run.")]
+SeedOption = Annotated[int, typer.Option(help="Of your own run: its seed.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin work of more than an hour without asking.")]
 EveryRunOption = Annotated[bool, typer.Option("--all", help="List every run with its id, however many there are.")]
 StoreOption = Annotated[
@@ -129,7 +131,7 @@ PublishedSeedsOption = Annotated[
     typer.Option("--seeds", help="Number of seeds: 0 to N-1.  [default: as in the study's tables]", metavar="N"),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Training processes.  [default: one per GPU, else one per CPU core]", metavar="N")
+    int | None, typer.Option(help="Worker processes.  [default: one per GPU, else one per CPU core]", metavar="N")
 ]
 DataDirOption = Annotated[
     str | None,
@@ -139,14 +141,14 @@ DataDirOption = Annotated[
     ),
 ]
 ImagesOption = Annotated[
-    str, typer.Option(help="Test images to explain: 10 for as many, class by class; or 0:1000, or 3,17,200:300.")
+    str, typer.Option(help="Test images to explain: 10 for ten, of each class in turn; or 0:1000, or 3,17,200:300.")
 ]
 EVERY_RUN = 100_000  # more than any study has
 ReplicateOption = Annotated[
     str | None,
     typer.Option(
-        help="Train so many finished runs again (or all), from nothing, by today's code and libraries, and compare. "
-        "Those whose turn was longest ago come first."
+        help="Train this many finished runs again (or all), from nothing, by today's code and libraries, and compare. "
+        "Those replicated longest ago come first."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead; its keys are stable.")]

@@ -107,7 +107,7 @@ def gallery(
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the page over a study's pictures and print its address; it needs no server and no network."""
+    """Write the page of a study's pictures and print its address; the page needs no server and no network."""
     from flows.cli.figures import finished_of, publish_gallery
 
     study(name, seeds)

@@ -31,7 +31,7 @@ def plan(
     every: EveryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """The runs of a study, their states, and what the missing ones will cost. Spends nothing."""
+    """The runs of a study, their states, and what the missing ones will cost. Starts nothing."""
     chosen, configured = study(name, seeds), settings(store, workers)
     output.plan(store_of(store), chosen, configured.workers, every, as_json)
 
@@ -44,7 +44,7 @@ def status(
     every: EveryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """How far a study or a run is: who works on it, which epoch, what came out. Alone: all that the store holds."""
+    """How far a study or a run is: who works on it, which epoch, what came out. Without one: the whole store."""
     output.status(store_of(store), what, seeds, every, as_json)
 
 
@@ -53,6 +53,7 @@ def networks(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="NAME",
             autocompletion=completion.networks,
             help="A network's name, in any case, or the file of a study of your own; leave it out for the list.",
         ),

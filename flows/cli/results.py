@@ -61,7 +61,7 @@ def pull(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch the study's tables, report and pictures; what is there and whole already is not fetched again."""
+    """Fetch the study's tables, page and pictures; what is there and whole already is not fetched again."""
     _pulled(store_of(store), study(name), to, as_json)
 
 

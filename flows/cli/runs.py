@@ -42,9 +42,10 @@ def plan(store: Store, study: Study, statuses: list[RunStatus], workers: int | N
         return answer(store, study, statuses) | cost, (
             "Every run that is needed has its outcome: reproducing this study will train nothing."
         )
+    processes = "CPU process" if count == 1 else "CPU processes"
     lines = [
         f"{len(todo)} of {len(statuses)} runs to train: {quantity(work)}FLOP, about {duration(left)} "
-        f"on {count} CPU processes, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s.",
+        f"on {count} {processes}, or {duration(on_gpu)} on one GPU at {GPU_FLOPS_A_SECOND / 1e12:.0f} TFLOP/s.",
         "That is training alone: to start Ray and Prefect, to verify and to draw takes a minute or two more.",
     ]
     if later := sum(not s.has_outcome for s in statuses) - len(todo):

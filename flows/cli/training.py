@@ -147,14 +147,14 @@ def work(
 
 @answered
 def retry(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Let a crashed or diverged run be tried again; it goes on from its last checkpoint."""
+    """Let a run that crashed, diverged or did not learn be tried again; it goes on from its last checkpoint."""
     opened = store_of(store)
     experiment = find_run(opened, run)
     from pipeline.training import attempts
 
     if not attempts.retry(opened, RunFolder(experiment.id)):
         state = output.status_of(opened, experiment).state
-        raise UserError(f"{experiment.id} is {state}: only a crashed or diverged run can be tried again")
+        raise UserError(f"{experiment.id} is {state}: only one that crashed, diverged or did not learn can be retried")
     text = (
         f"{experiment.id} is missing again: {command(opened, 'run', experiment.id)} or `strive reproduce` will train it"
     )

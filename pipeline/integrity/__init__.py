@@ -1,2 +1,2 @@
-"""Whether what a study rests on is what was written: every object is held against its digest, and damage is fixed as
-far as nothing is lost by it."""
+"""Whether what a study rests on is what was written: every object is compared with its digest, and damage is fixed as
+far as that loses nothing."""
