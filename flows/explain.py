@@ -26,6 +26,7 @@ from flows.parameters import (
     planned,
     to_draw_of,
 )
+from pipeline.errors import UserError
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.publication.pull import update_list
@@ -33,7 +34,7 @@ from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store, open_store
 from pipeline.store.paths import StudyFolder
 from pipeline.visualization.catalogue import Picture, RenderRequest, runs_of
-from pipeline.visualization.render import Rendering, Work, explained, is_small, render_here, to_draw
+from pipeline.visualization.render import Rendering, Work, explained, is_small, render_here, to_draw, unprepared
 
 
 @task(task_run_name="pictures of {experiment.id}", cache_policy=NO_CACHE)
@@ -93,6 +94,8 @@ def explain(
 
 def _explain(store: Store, study: Study, request: RenderRequest, workers: int | None) -> str:
     work = to_draw(store, explained(store, study), request)
+    for dataset, _ in unprepared(store, work):
+        raise UserError(f"{store.url} no longer holds {dataset.name} as these runs saw it: the flow `prepare` makes it")
     here = []
     if is_small(work):
         here = [render(experiment, pictures, store.url, return_state=True) for experiment, pictures in work]

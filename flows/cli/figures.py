@@ -2,6 +2,7 @@
 
 import typer
 
+from flows.cli.doctor import insist_on_data
 from flows.cli.hints import command
 from pipeline.errors import UserError
 from pipeline.evaluation.results import Run
@@ -46,9 +47,20 @@ def finished_of(store: Store, study: Study) -> list[Experiment]:
     )
 
 
-def draw(store: Store, experiments: list[Experiment], wanted: RenderRequest, workers: int | None) -> dict:
-    """Draw what is missing of these runs; what there is now, as `--json` prints it."""
+def draw(
+    store: Store, experiments: list[Experiment], wanted: RenderRequest, workers: int | None, data_dir: str | None
+) -> dict:
+    """Draw what is missing of these runs; what there is now, as `--json` prints it.
+
+    A store may have runs without the data sets that they saw, such as results/ of a fresh clone: these are prepared.
+    """
     work = render.to_draw(store, experiments, wanted)
+    missing = render.unprepared(store, work)
+    insist_on_data([dataset for dataset, _ in missing], data_dir)
+    for dataset, how in missing:
+        from pipeline.data import prepare
+
+        prepare.make(store, dataset, how, data_dir, lambda said: typer.echo(f"strive: {said}", err=True))
     rate = _draw(store, work, workers) if work else None
     return {
         "store": store.url,

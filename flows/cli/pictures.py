@@ -24,6 +24,7 @@ from flows.cli.figure_options import (
 from flows.cli.hints import command
 from flows.cli.image_words import is_photograph, method_names, words
 from flows.cli.options import (
+    DataDirOption,
     JsonOption,
     PublishedSeedsOption,
     SeedsOption,
@@ -41,7 +42,7 @@ from pipeline.errors import UserError
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import study
-from pipeline.runtime.settings import settings
+from pipeline.runtime.settings import Settings, settings
 from pipeline.store.catalogue import published_seeds
 from pipeline.store.objects import Store
 
@@ -70,6 +71,7 @@ def figures(
     precision: PrecisionOption = "float32",
     workers: WorkersOption = None,
     store: StoreOption = None,
+    data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw what finished runs have learned: filters, top-activating patches, saliency maps and how far to trust them.
@@ -91,11 +93,11 @@ def figures(
         raise UserError("name one run, or a study with --study")
     which = parse_images(images)
     wanted = RenderRequest(which, words(layers), channels, top, part, method_names(methods), precision=precision)
-    configured = settings(store, workers)
+    configured = settings(store, workers, data_dir)
     opened = store_of(store)
     chosen = study(of_study, seeds) if of_study else None
     found = finished_of(opened, chosen) if chosen else [finished(opened, find_run(opened, run or ""))]
-    drawn = _drawn(opened, found, wanted, configured.workers)
+    drawn = _drawn(opened, found, wanted, configured)
     output.print_figures(drawn | ({"gallery": publish_gallery(opened, chosen)} if chosen else {}), as_json)
 
 
@@ -142,13 +144,13 @@ def _maps_of(
     output.print_maps(look(store, found, kept, own, methods, to), as_json)
 
 
-def _drawn(store: Store, runs: list[Experiment], wanted: "RenderRequest", workers: int | None) -> dict:
+def _drawn(store: Store, runs: list[Experiment], wanted: "RenderRequest", configured: Settings) -> dict:
     """What there is once the missing pictures of these runs are drawn; stopped, it says that they are kept."""
     from flows.cli.figures import draw
 
     raise_on_sigterm()
     try:
-        return draw(patiently(store), runs, wanted, workers)
+        return draw(patiently(store), runs, wanted, configured.workers, configured.data_dir)
     except KeyboardInterrupt:
         typer.echo("\nstrive: stopped. What was drawn is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None

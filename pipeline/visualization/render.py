@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError
+from pipeline.paper.recipes import Preprocess
+from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.result import Result
@@ -40,13 +41,13 @@ def to_draw(store: Store, experiments: Sequence[Experiment], wanted: RenderReque
     lacking = (
         (e, missing(store, e, store.read_record(Result, RunFolder(e.id).result).digests, wanted)) for e in experiments
     )
-    work = [(experiment, pictures) for experiment, pictures in lacking if pictures]
-    for dataset, how in dict.fromkeys((e.dataset, e.recipe.preprocess) for e, _ in work):
-        if not store.exists(DatasetFolder(dataset, how).manifest):
-            raise UserError(
-                f"{store.url} no longer holds {dataset.name} as these runs saw it: the flow `prepare` makes it"
-            )
-    return work
+    return [(experiment, pictures) for experiment, pictures in lacking if pictures]
+
+
+def unprepared(store: Store, work: Work) -> list[tuple[Dataset, Preprocess]]:
+    """The data sets of these runs that the store no longer holds as they saw them."""
+    seen = dict.fromkeys((e.dataset, e.recipe.preprocess) for e, _ in work)
+    return [(dataset, how) for dataset, how in seen if not store.exists(DatasetFolder(dataset, how).manifest)]
 
 
 def seconds(work: Work) -> float:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import psutil
 import pytest
 from PIL import Image
 from support.processes import free_port, strive
+from typer.testing import CliRunner
 
+from flows.cli.app import app
 from pipeline.paper.published_errors import published_error
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.studies import study
@@ -63,6 +66,19 @@ def test_the_page_needs_nothing_beside_it_and_can_be_pulled(reproduced, tmp_path
     assert pulled.json["fetched"] == len([p for p in tmp_path.rglob("*") if p.is_file()])
     again = strive("pull", "smoke", str(tmp_path), "--store", str(store), "--json")
     assert (again.json["fetched"], again.json["kept"]) == (0, pulled.json["fetched"])
+
+
+def test_pictures_of_a_store_that_lacks_the_data_are_those_of_one_that_has_them(reproduced, tmp_path):
+    store, (here, *_) = reproduced[0], reproduced[1].json["figures"]
+    run = Path(here).relative_to(store).parts[1]
+    left_out = shutil.ignore_patterns("datasets", "figures")
+    shutil.copytree(store, tmp_path / "store", ignore=left_out, copy_function=os.link)
+    answer = CliRunner().invoke(app, ["figures", run, "--store", str(tmp_path / "store")], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    before = {file.name: file.read_bytes() for file in Path(here).glob("maps.*.png")}
+    again = tmp_path / "store/runs" / run / "figures"
+    assert {name: (again / name).read_bytes() for name in before} == before
+    assert len(before) == 1 + len(RULES)
 
 
 def test_the_pictures_show_digits_beside_their_maps(reproduced):
