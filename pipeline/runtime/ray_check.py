@@ -53,7 +53,7 @@ def _local_trouble() -> str:
 
 def _remote_trouble(address: str) -> str:
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():  # "auto": Ray looks for one
+    if not host or not port.isdecimal():  # "auto": Ray looks for one
         return ""
     until = time.monotonic() + CONNECT_SECONDS
     while True:

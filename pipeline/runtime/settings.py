@@ -59,8 +59,8 @@ def patience() -> float:
 def settings(store: str | None = None, workers: int | None = None, data_dir: str | None = None) -> Settings:
     """The settings in force: what is given here, else the environment, else the defaults."""
     if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
-        if not text.isdigit():
-            raise UserError(f"STRIVE_WORKERS must be a whole number, not {text!r}")
+        if not text.isdecimal():
+            raise UserError(f"STRIVE_WORKERS must be a whole number of 1 or more, not {text!r}")
         workers = int(text)
     if workers is not None and workers < 1:
         raise UserError(f"at least one worker is needed, not {workers}")
