@@ -28,8 +28,13 @@ class Settings:
 
 
 def cache() -> Path:
-    """Where downloads are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strive" / "data"
+    """Where downloads are kept; UserError where no home folder is known."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "strive" / "data"
+    try:
+        return Path.home() / ".cache" / "strive" / "data"
+    except RuntimeError as error:
+        raise UserError("no home folder is known: set HOME or XDG_CACHE_HOME to a folder of your own") from error
 
 
 def mirror() -> str | None:
