@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
 
@@ -51,9 +52,17 @@ def endpoint() -> str | None:
     """Where the S3 server answers; None: Amazon's own. UserError where it is no address."""
     name = "AWS_ENDPOINT_URL_S3" if os.environ.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
     url = os.environ.get(name) or None
-    if url and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+    if url and not _is_address(url):
         raise UserError(f"{name} must be an address such as http://host:9000, not {url!r}")
     return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        port = urlsplit(url).port  # ValueError where it is no number of 0 to 65535, or a bracket is not closed
+    except ValueError:
+        return False
+    return port != 0 and re.fullmatch(r"https?://[^/\s:]([^/\s]*)(/\S*)?", url) is not None
 
 
 def patience() -> float:
