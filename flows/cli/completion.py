@@ -2,7 +2,6 @@
 machine; a bucket is not asked."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import typer
 
@@ -15,6 +14,7 @@ from pipeline.plan.one_run import PREPROCESSING
 from pipeline.plan.studies import every_study
 from pipeline.runtime.settings import settings
 from pipeline.visualization.catalogue import PARTS, PRECISIONS
+from pipeline.whole_path import whole_path
 
 Complete = Callable[[str], list[str]]
 
@@ -54,8 +54,8 @@ def runs(ctx: typer.Context, begun: str) -> list[str]:
     if "://" in url:
         return []
     try:
-        return sorted(f.name for f in (Path(url).expanduser() / "runs").iterdir() if f.name.startswith(begun.lower()))
-    except OSError:
+        return sorted(f.name for f in (whole_path(url) / "runs").iterdir() if f.name.startswith(begun.lower()))
+    except (OSError, UserError):
         return []
 
 

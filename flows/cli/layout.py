@@ -13,7 +13,7 @@ Row = Sequence[str]
 
 def width() -> int:
     """Characters in a line of standard output: COLUMNS, else the terminal's, else WIDE."""
-    if (text := os.environ.get("COLUMNS", "")).isdigit() and int(text) > 0:
+    if (text := os.environ.get("COLUMNS", "")).isdecimal() and int(text) > 0:
         return int(text)
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
 

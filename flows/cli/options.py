@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import STUDIES, every_study
 from pipeline.runtime.settings import patience, settings
 from pipeline.store.objects import LOOK_SECONDS, Store, open_store
+from pipeline.whole_path import whole_path
 
 LONG_SECONDS = 3600.0  # work that takes longer is confirmed first
 
@@ -38,9 +38,12 @@ def study_name(text: str | None) -> str | None:
 
 def data_folder(text: str | None) -> str | None:
     """The folder of --data-dir; exit code 2 where there is none."""
-    if text is not None and not Path(text).expanduser().is_dir():
-        typer.echo(f"strive: there is no folder {text}: --data-dir names the one that holds the data sets", err=True)
-        raise typer.Exit(2)
+    try:
+        if text is not None and not whole_path(text).is_dir():
+            raise UserError(f"there is no folder {text}: --data-dir names the one that holds the data sets")
+    except UserError as refused:
+        typer.echo(f"strive: {refused}", err=True)
+        raise typer.Exit(2) from refused
     return text
 
 

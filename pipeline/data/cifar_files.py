@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.data.download import CIFAR_10, CIFAR_100, Archive, cached, check
 from pipeline.errors import UserError
+from pipeline.whole_path import whole_path
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Files:
 
 def top_of(data_dir: str) -> Path:
     """The data directory; UserError where it is none."""
-    top = Path(data_dir).expanduser()
+    top = whole_path(data_dir)
     if top.is_file():
         raise UserError(f"--data-dir or STRIVE_DATA_DIR names the file {top}: name its folder {top.parent} instead")
     if not top.is_dir():

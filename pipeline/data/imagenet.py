@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.plan.datasets import Dataset
+from pipeline.whole_path import whole_path
 
 PARTS = {"train": "train", "test": "val"}  # ours: theirs
 ENDINGS = {".jpeg", ".jpg", ".png"}
@@ -30,7 +31,7 @@ def find(dataset: Dataset, data_dir: str | None) -> Path | None:
     """
     if data_dir is None:
         return None
-    top = Path(data_dir).expanduser()
+    top = whole_path(data_dir)
     places = (top / dataset.name, top, top / "ILSVRC" / "Data" / "CLS-LOC")  # the last as Kaggle's archive unpacks
     found = next((at for at in places if all((at / part).is_dir() for part in PARTS.values())), None)
     if found is not None:

@@ -6,6 +6,7 @@ are refused: a data set is its bytes, and its digest is part of the id of every 
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.datasets import OWN_KINDS as KINDS
 from pipeline.plan.own_study import checked_name
 from pipeline.runtime.settings import cache
+from pipeline.whole_path import whole_path
 
 SIDE = 32  # pixels that photographs are resized to, unless another side is named
 IN_MEMORY = 4_000_000_000  # bytes of pixels; more of them are kept in shards
@@ -61,7 +63,7 @@ def own_dataset(text: str, side: int | None = None, name: str | None = None) -> 
         raise UserError(f"name where the data lie: {kind}:PATH")
     if side is not None and kind != "imagefolder":
         raise UserError(f"images of {kind}: keep their size: leave the side out")
-    place = Place(kind, str(Path(path).expanduser().resolve()), (side or SIDE) if kind == "imagefolder" else None)
+    place = Place(kind, os.path.realpath(whole_path(path)), (side or SIDE) if kind == "imagefolder" else None)
     if place.side is not None and not 8 <= place.side <= 512:
         raise UserError(f"photographs are resized to 8 to 512 pixels, not {place.side}")
     if not Path(place.path).exists():

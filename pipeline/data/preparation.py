@@ -19,6 +19,7 @@ from pipeline.runtime.ray_check import is_joined
 from pipeline.store import from_workers
 from pipeline.store.objects import BRIEF_SECONDS, Store, open_store
 from pipeline.store.paths import DatasetFolder
+from pipeline.whole_path import whole_path
 
 if TYPE_CHECKING:
     from pipeline.data.write_shards import Made, Shard
@@ -50,7 +51,7 @@ class Preparation(Driver):
     def __init__(
         self, dataset: Dataset, how: Preprocess, store_url: str, data_dir: str | None, workers: int | None = None
     ):
-        whole = data_dir and os.path.abspath(os.path.expanduser(data_dir))  # its process has another working directory
+        whole = data_dir and str(whole_path(data_dir))  # its process has another working directory
         order = {"dataset": plain_form.untagged(dataset), "how": plain_form.plain(how), "store": store_url}
         super().__init__("pipeline.data.preparation", order | {"data_dir": whole, "workers": workers})
 

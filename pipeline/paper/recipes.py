@@ -19,7 +19,7 @@ class Whiten:
 
     def __post_init__(self):
         for name in ("gcn_scale", "zca_epsilon", "input_scale"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
 
 
@@ -31,7 +31,7 @@ class Scale:
     divide: float = 128.0
 
     def __post_init__(self):
-        if len(self.subtract) != 3 or self.divide <= 0:
+        if len(self.subtract) != 3 or not all(map(math.isfinite, self.subtract)) or not 0 < self.divide < math.inf:
             raise ValueError(f"subtract needs three values and divide must be positive: {self.subtract}, {self.divide}")
 
 
@@ -59,18 +59,21 @@ class Recipe:
     streams: int = 1  # that take turns in the order of images in shards; not stated in the paper
 
     def __post_init__(self):
-        if self.lr <= 0 or self.epochs < 1 or self.batch < 1:
+        if not 0 < self.lr < math.inf or self.epochs < 1 or self.batch < 1:
             raise ValueError(f"lr, epochs and batch must be positive: {self.lr}, {self.epochs}, {self.batch}")
         if self.epoch_images is not None and self.epoch_images < 1:
             raise ValueError(f"epoch_images must be positive, not {self.epoch_images}")
         if list(self.lr_drops) != sorted(set(self.lr_drops)) or any(d >= self.epochs for d in self.lr_drops):
             raise ValueError(f"lr_drops must rise and stay below {self.epochs} epochs, not {self.lr_drops}")
-        if not 0 <= self.momentum < 1 or self.weight_decay < 0 or self.lr_decay < 0:
+        decays = (self.weight_decay, self.lr_decay)
+        if not 0 <= self.momentum < 1 or not all(0 <= decay < math.inf for decay in decays):
             raise ValueError(
                 f"out of range: momentum {self.momentum}, weight_decay {self.weight_decay} or lr_decay {self.lr_decay}"
             )
         if self.initialization not in INITIALIZATIONS:
             raise ValueError(f"initialization must be one of {INITIALIZATIONS}, not {self.initialization!r}")
+        if not math.isfinite(self.score_bias):
+            raise ValueError(f"score_bias must be a finite number, not {self.score_bias}")
         if not 0 <= self.plain_epochs <= self.epochs:
             raise ValueError(f"plain_epochs must lie between 0 and {self.epochs}, not {self.plain_epochs}")
         if self.streams < 1 or (self.streams > 1 and self.copies > 1):

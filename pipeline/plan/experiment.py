@@ -56,7 +56,11 @@ class Experiment:
     @cached_property
     def id(self) -> str:
         """Readable first, unique last: all-cnn-c.cifar10.lr0.05.s0.fe70c9ed"""
-        canonical = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        try:
+            canonical = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            where = f"{self.network.name} on {self.dataset.name}"
+            raise UserError(f"{where}: a number of the network, data or recipe is infinite or no number") from error
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
         data = f"{self.dataset.name}.augmented" if self.augmented else self.dataset.name
         lr = f"lr{self.recipe.lr:g}"

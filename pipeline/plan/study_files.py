@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.plan.own_study import OwnStudy
 from pipeline.plan.study import Study
+from pipeline.whole_path import whole_path
 
 VARIABLE = "STRIVE_STUDIES"
 
@@ -26,7 +27,7 @@ def is_file(text: str) -> bool:
 def add(text: str, taken: Container[str]) -> str:
     """Make the study of FILE.py or FILE.py:NAME known, to this process and those that it starts; returns its name."""
     path, _, name = text.partition(":") if not text.endswith(".py") else (text, "", "")
-    file = str(Path(path).expanduser().resolve())
+    file = os.path.realpath(whole_path(path))
     found = _studies_in(file)
     if name and name not in found:
         raise UserError(f"{path} has no study {name!r}: it has {', '.join(found)}")
@@ -45,7 +46,7 @@ def make_absolute() -> None:
 
 def _files() -> list[str]:
     paths = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
-    return list(dict.fromkeys(str(Path(path).expanduser().resolve()) for path in paths))
+    return list(dict.fromkeys(os.path.realpath(whole_path(path)) for path in paths))
 
 
 def own_studies(taken: Container[str]) -> dict[str, partial[Study]]:

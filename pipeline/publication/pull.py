@@ -13,6 +13,7 @@ from pipeline.records.record import SEAL, DamagedRecord, unsealed
 from pipeline.store.objects import AT_ONCE, Store, sha256
 from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.visualization.notes import files_of, is_note
+from pipeline.whole_path import whole_path
 
 Entries = Mapping[str, StoredObject]
 
@@ -87,7 +88,7 @@ def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
 
     `command` is what makes it, for a message where there is nothing.
     """
-    folder = StudyFolder(study)
+    folder, _ = StudyFolder(study), whole_path(to)  # refused before the store is asked
     if "s3:" in to.parts or (to.exists() and not to.is_dir()):
         raise UserError(f"{to} is no folder on this machine: name one to fetch into")
     files = listed(store, study)

@@ -110,4 +110,6 @@ def _is_dead(store: Store, path: str, seen: dict[int, tuple[bytes | None, float]
 
 
 def _numbers(store: Store, top: str) -> list[int]:
-    return sorted(int(name.removesuffix(".json")) for name in store.names(top) if name.removesuffix(".json").isdigit())
+    return sorted(
+        int(name.removesuffix(".json")) for name in store.names(top) if name.removesuffix(".json").isdecimal()
+    )

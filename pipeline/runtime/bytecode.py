@@ -5,6 +5,7 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 
+from pipeline.errors import UserError
 from pipeline.runtime.settings import cache
 
 LARGE = ("torch", "ray", "prefect")  # compiling them takes every process several seconds
@@ -21,7 +22,7 @@ def keep_bytecode() -> None:
     forbidden = os.environ.get("PYTHONDONTWRITEBYTECODE")
     if not forbidden or sys.pycache_prefix or all(_is_compiled(name) for name in LARGE):
         return
-    with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home
+    with suppress(OSError, UserError):  # UserError: the user has no home
         folder = cache().parent / "bytecode"
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):

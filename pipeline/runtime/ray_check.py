@@ -53,8 +53,13 @@ def _local_trouble() -> str:
 
 def _remote_trouble(address: str) -> str:
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():  # "auto": Ray looks for one
-        return ""
+    if not host or not port.isdecimal():
+        if address == "auto" or ("://" in address and address != "ray://"):  # Ray looks for one, or says what it wants
+            return ""
+        return (
+            f"RAY_ADDRESS must be host:port, ray://host:port or auto, not {address!r}: correct it, or unset it to run "
+            "locally"
+        )
     until = time.monotonic() + CONNECT_SECONDS
     while True:
         try:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
 
@@ -28,8 +29,13 @@ class Settings:
 
 
 def cache() -> Path:
-    """Where downloads are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strive" / "data"
+    """Where downloads are kept; UserError where no home folder is known."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "strive" / "data"
+    try:
+        return Path.home() / ".cache" / "strive" / "data"
+    except RuntimeError as error:
+        raise UserError("no home folder is known: set HOME or XDG_CACHE_HOME to a folder of your own") from error
 
 
 def mirror() -> str | None:
@@ -46,9 +52,17 @@ def endpoint() -> str | None:
     """Where the S3 server answers; None: Amazon's own. UserError where it is no address."""
     name = "AWS_ENDPOINT_URL_S3" if os.environ.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
     url = os.environ.get(name) or None
-    if url and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+    if url and not _is_address(url):
         raise UserError(f"{name} must be an address such as http://host:9000, not {url!r}")
     return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        port = urlsplit(url).port  # ValueError where it is no number of 0 to 65535, or a bracket is not closed
+    except ValueError:
+        return False
+    return port != 0 and re.fullmatch(r"https?://[^/\s:]([^/\s]*)(/\S*)?", url) is not None
 
 
 def patience() -> float:
@@ -59,8 +73,8 @@ def patience() -> float:
 def settings(store: str | None = None, workers: int | None = None, data_dir: str | None = None) -> Settings:
     """The settings in force: what is given here, else the environment, else the defaults."""
     if workers is None and (text := os.environ.get("STRIVE_WORKERS")):
-        if not text.isdigit():
-            raise UserError(f"STRIVE_WORKERS must be a whole number, not {text!r}")
+        if not text.isdecimal():
+            raise UserError(f"STRIVE_WORKERS must be a whole number of 1 or more, not {text!r}")
         workers = int(text)
     if workers is not None and workers < 1:
         raise UserError(f"at least one worker is needed, not {workers}")

@@ -13,6 +13,7 @@ from uuid import uuid4
 from pipeline.errors import UserError
 from pipeline.store.faults import Fault, os_fault
 from pipeline.store.stamp import Stamp
+from pipeline.whole_path import whole_path
 
 ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a writer that died
 
@@ -21,11 +22,13 @@ class Folder:
     """Objects below one directory: `put` replaces, `create` does not. UserError where the directory is a file."""
 
     def __init__(self, root: str):
-        self.root = Path(root).expanduser().absolute()
+        self.root = whole_path(root)
         self.temporary = self.root / ".tmp"
         self._made = False  # by the first write: reading leaves no trace
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"the store {self.root} is a file: choose a folder with --store")
+        if self.root.is_symlink() and not self.root.exists():
+            raise UserError(f"the store {self.root} is a link that leads nowhere: choose another folder with --store")
 
     @property
     def url(self) -> str:

@@ -22,6 +22,7 @@ DRAWING = 1  # raise it when the same picture would come out otherwise
 PATTERN_LAYERS = 3  # Figure 2 has three
 LARGEST_IMAGES = 4  # as Figures 4 to 6 have
 BLOCK = 100  # images on one sheet of maps
+MOST_IMAGES = 10_000_000  # that a request may count up to: no data set here has as many
 PARTS = ("test", "train")
 PRECISIONS = ("float32", "bfloat16")
 KINDS = ("patterns", "strongest", "largest", "maps", "sanity")
@@ -196,13 +197,15 @@ def flops(experiment: Experiment, pictures: Sequence[Picture]) -> int:
 
 def parse_images(text: str) -> int | tuple[int, ...]:
     """`10` for as many, of every class in turn; `0:1000` (with or without a step) and `3,17,200:300` for these."""
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     out: list[int] = []
     for part in text.split(","):
         if not re.fullmatch(r"\d+(:\d+(:[1-9]\d*)?)?", part.strip()):
             raise UserError(f"--images takes a number (10), a range (0:1000) or a list (3,17,200:300), not {text!r}")
-        begin, *rest = (int(number) for number in part.split(":"))
+        begin, *rest = numbers = [int(number) for number in part.split(":")]
+        if (largest := max(numbers)) > MOST_IMAGES:  # before a list of them fills the memory
+            raise UserError(f"--images {text}: no data set has {largest:,} images, ask for fewer")
         out += range(begin, *rest) if rest else [begin]
     if not out:
         raise UserError(f"--images {text} names no image: a range 0:1000 begins with 0 and ends before 1000")

@@ -1,8 +1,10 @@
 """Witness: the schedule as section 3.1 states it."""
 
+from math import inf, nan
+
 import pytest
 
-from pipeline.paper.recipes import CIFAR, Recipe, Whiten
+from pipeline.paper.recipes import CIFAR, Recipe, Scale, Whiten
 
 
 def test_the_learning_rate_falls_tenfold_after_200_250_and_300_of_350_epochs():
@@ -13,7 +15,19 @@ def test_the_learning_rate_falls_tenfold_after_200_250_and_300_of_350_epochs():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("lr", 0), ("epochs", 0), ("batch", 0), ("momentum", 1.0), ("weight_decay", -1), ("initialization", "glorious")],
+    [
+        ("lr", 0),
+        ("epochs", 0),
+        ("batch", 0),
+        ("momentum", 1.0),
+        ("weight_decay", -1),
+        ("initialization", "glorious"),
+        *(
+            (name, value)
+            for name in ("lr", "momentum", "weight_decay", "lr_decay", "score_bias")
+            for value in (inf, nan)
+        ),
+    ],
 )
 def test_a_recipe_that_cannot_be_is_refused_when_it_is_made(field, value):
     with pytest.raises(ValueError, match=str(value)):
@@ -27,5 +41,10 @@ def test_drops_must_rise_and_come_before_the_end(drops):
 
 
 def test_preprocessing_wants_positive_numbers():
-    with pytest.raises(ValueError, match="zca_epsilon"):
-        Whiten(zca_epsilon=0)
+    for number in (0, inf, nan):
+        with pytest.raises(ValueError, match="zca_epsilon"):
+            Whiten(zca_epsilon=number)
+        with pytest.raises(ValueError, match="divide"):
+            Scale(divide=number)
+    with pytest.raises(ValueError, match="subtract"):
+        Scale(subtract=(0.0, nan, 0.0))

@@ -79,6 +79,13 @@ def test_an_experiment_of_another_version_is_refused():
         experiment(ONE.plain() | {"mood": "good"})
 
 
+def test_a_number_that_is_infinite_is_refused():
+    distort = Distort(angle=float("inf"))
+    network, recipe = replace(ONE.network, side=distort.field), replace(ONE.recipe, augment=distort)
+    with pytest.raises(UserError, match="is infinite or no number"):
+        _ = replace(ONE, network=network, recipe=recipe).id
+
+
 def test_a_network_must_fit_its_data():
     with pytest.raises(ValueError, match="10 classes of 64 px"):
         replace(ONE, network=replace(ONE.network, side=64))

@@ -165,6 +165,8 @@ def test_a_run_of_ones_own_with_usual_values_is_our_studies():
         ({"epochs": 0}, "at least one epoch"),
         ({"batch": 0}, "must be positive"),
         ({"learning_rate": -1.0}, "must be positive"),
+        ({"learning_rate": float("nan")}, "must be positive"),
+        ({"learning_rate": float("inf")}, "must be positive"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"preprocess": "zca"}, "unknown preprocessing"),
     ],

@@ -39,6 +39,12 @@ def test_a_dead_address_is_named(monkeypatch):
     assert address in ray_trouble()
 
 
+@pytest.mark.parametrize("address", [" ", "127.0.0.1", "head:", ":6379", "head:port", "head:6379 ", "ray://"])
+def test_what_is_no_address_is_named(monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert f"RAY_ADDRESS must be host:port, ray://host:port or auto, not {address!r}" in ray_trouble()
+
+
 def test_what_is_no_cluster_is_named(monkeypatch):
     monkeypatch.setattr(ray_check, "CONNECT_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:

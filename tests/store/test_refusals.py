@@ -86,8 +86,12 @@ def test_a_server_that_refuses_is_named_with_cause_and_remedy(monkeypatch, statu
         server.server_close()
 
 
-def test_an_address_that_is_none_is_refused(monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
+@pytest.mark.parametrize(
+    "address",
+    ["localhost:9000", "http://host:99999", "http://host:abc", "http://host:0", "http://[::1", "http://:9000"],
+)
+def test_an_address_that_is_none_is_refused(monkeypatch, address):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
     with pytest.raises(UserError, match="AWS_ENDPOINT_URL must be an address"):
         open_store("s3://somewhere/x")
 

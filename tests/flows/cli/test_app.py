@@ -128,6 +128,8 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["figures", "--study", "digits", "--precision", "float16"], "bfloat16 or float32"),
         (["figures", "--study", "digits", "--top", "0"], "--top"),
         (["reproduce", "digits", "--images", "0:1000"], "355 test images"),
+        (["reproduce", "digits", "--images", "0:999999999999"], "no data set has 999,999,999,999 images"),
+        (["reproduce", "digits", "--images", "²"], "0:1000"),
         (["gallery", "digist"], "Did you mean digits"),
         (["gallery", "digits"], "strive reproduce digits"),
         (["plan", "digits", "--seeds", "0"], "--seeds"),
@@ -142,6 +144,13 @@ def test_a_request_that_cannot_be_met_says_what_to_do(words, hint, store):
     answer = strive(*words)
     assert answer.exit_code == 2
     assert hint in " ".join(answer.output.split())
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "two", "²"])
+def test_a_number_of_workers_that_is_none_is_refused(text, store, monkeypatch):
+    monkeypatch.setenv("STRIVE_WORKERS", text)
+    answer = strive("reproduce", "digits", "--store", store.url)
+    assert (answer.exit_code, "STRIVE_WORKERS must be a whole number" in answer.output) == (2, True)
 
 
 def test_serve_wants_a_server(tmp_path):
