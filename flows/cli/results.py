@@ -54,10 +54,16 @@ def table(
     _table(store_of(store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise UserError("DEST is empty: name the folder to fetch into, . for the working directory")
+    return Path(text)
+
+
 @answered
 def pull(
     name: StudyArgument,
-    to: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to fetch into.")],
+    to: Annotated[Path, typer.Argument(metavar="DEST", parser=_folder, help="The folder to fetch into.")],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 
 from pipeline.runtime.limits import free_memory
 
@@ -52,9 +53,16 @@ def _local_trouble() -> str:
 
 
 def _remote_trouble(address: str) -> str:
+    if address == "auto":
+        return _auto_trouble()
+    if address.startswith("ray://") and address != "ray://" and find_spec("grpc") is None:
+        return (
+            f"RAY_ADDRESS={address} needs Ray's client, which is not installed: set it to host:port of the head, "
+            "or install the package ray[client]"
+        )
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
-        if address == "auto" or ("://" in address and address != "ray://"):  # Ray looks for one, or says what it wants
+        if "://" in address and address != "ray://":  # Ray says what it wants
             return ""
         return (
             f"RAY_ADDRESS must be host:port, ray://host:port or auto, not {address!r}: correct it, or unset it to run "
@@ -75,6 +83,18 @@ def _remote_trouble(address: str) -> str:
                 "start it with `ray start --head`, or unset RAY_ADDRESS to run locally"
             )
         time.sleep(0.5)
+
+
+def _auto_trouble() -> str:
+    """Whether Ray finds no cluster on this host; asked in a process of its own, as Ray takes a second to import."""
+    code = "from ray._private.services import canonicalize_bootstrap_address as find; find('auto')"
+    asked = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    if "Could not find any running Ray instance" not in asked.stderr:
+        return ""
+    return (
+        "RAY_ADDRESS=auto, and no Ray cluster runs on this machine: start it with `ray start --head`, name another "
+        "machine's as host:port, or unset RAY_ADDRESS to run locally"
+    )
 
 
 def _cluster_trouble(address: str) -> str:

@@ -228,6 +228,8 @@ def open_store(url: str, seconds: float | None = None) -> Store:
         from pipeline.store.s3 import TRANSIENT, Bucket  # s3fs costs a second, and folders need none of it
 
         return Store(Bucket(url), TRANSIENT, seconds)
+    if url.lower().startswith("s3:"):
+        raise UserError(f"a bucket is written s3://bucket/prefix, not {url!r}")
     if separator and kind not in ("file", "local"):
         raise UserError(
             f"a store must be a folder or s3://bucket/prefix, not {url!r}: "

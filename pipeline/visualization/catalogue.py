@@ -88,8 +88,12 @@ class RenderRequest:
             raise UserError(
                 f"--images {self.images}: a number lies between 1 and {BLOCK}; for more images write a range, 0:1000"
             )
-        if not 1 <= self.top <= 100 or not 1 <= self.channels <= 1000 or not self.methods:
-            raise UserError("--top must lie between 1 and 100, --channels between 1 and 1000, and a method be named")
+        if not 1 <= self.top <= 100:
+            raise UserError(f"--top {self.top}: a number of patches lies between 1 and 100")
+        if not 1 <= self.channels <= 1000:
+            raise UserError(f"--channels {self.channels}: a number of channels lies between 1 and 1000")
+        if not self.methods:
+            raise UserError("--methods names no method")
 
 
 REPRODUCTION = RenderRequest(channels=4, sanity=4)  # what `strive reproduce` draws; `strive figures` draws more

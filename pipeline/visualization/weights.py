@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -70,8 +71,9 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     except UserError:
         raise
     except Exception as error:  # damaged files raise what their readers happen to raise
-        why = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{file} cannot be read as weights: {why}") from error
+        why = next(iter(str(error).splitlines()), "")
+        why = why if isinstance(error, OSError | RuntimeError | SafetensorError) and why else "it is no such file"
+        raise UserError(f"{file} cannot be read as weights, of torch.save or .safetensors: {why}") from error
     while inner := next((found[key] for key in NESTED if isinstance(found.get(key), dict)), None):
         found = inner
     return {str(name).removeprefix("module."): t.float() for name, t in found.items() if isinstance(t, Tensor)}

@@ -45,6 +45,21 @@ def test_what_is_no_address_is_named(monkeypatch, address):
     assert f"RAY_ADDRESS must be host:port, ray://host:port or auto, not {address!r}" in ray_trouble()
 
 
+def test_a_cluster_that_auto_does_not_find_is_named(monkeypatch, tmp_path):
+    """By Ray itself, from which the clusters of other tests are hidden."""
+    hidden = "import ray._private.services as s; s.find_gcs_addresses = set; s.find_bootstrap_address = lambda _: None"
+    (tmp_path / "sitecustomize.py").write_text(hidden)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert "no Ray cluster runs on this machine" in ray_trouble()
+
+
+def test_rays_client_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(ray_check, "find_spec", lambda _name: None)
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    assert "host:port of the head" in ray_trouble()
+
+
 def test_what_is_no_cluster_is_named(monkeypatch):
     monkeypatch.setattr(ray_check, "CONNECT_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:

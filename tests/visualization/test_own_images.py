@@ -170,12 +170,14 @@ def test_a_file_that_would_run_a_program_is_never_run(tmp_path):
     torch.save({"state_dict": Program()}, tmp_path / "bad.pth")
     (tmp_path / "worse.pth").write_bytes(pickle.dumps(Program()))
     (tmp_path / "text.safetensors").write_text("no weights")
+    (tmp_path / "text.pth").write_text(".")  # to a reader of pickles: the end of nothing
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"epoch": 1}, tmp_path / "none.pth")
     for name, says in (
         ("bad.pth", "could run a program: save the weights alone"),
         ("worse.pth", "could run a program"),
         ("text.safetensors", "cannot be read as weights"),
+        ("text.pth", "cannot be read as weights, of torch.save or .safetensors"),
         ("list.pth", "not a state_dict"),
         ("none.pth", "holds no weights"),
         ("nowhere.pth", "there is no file"),
