@@ -1,8 +1,8 @@
 """Which run a worker trains next, where many workers share many runs: from one listing, not run by run.
 
 Workers of a fleet begin at different places of the list, and choose near its front later, where lies what is worth
-most: one alone takes the first, a thousand any of the first thousand. A lease decides who has a run; who comes second
-looks elsewhere.
+most: one alone takes the first, a thousand any of the first thousand. Runs that were begun and that no worker trains
+come before all others. A lease decides who has a run; who comes second looks elsewhere.
 """
 
 import random
@@ -79,6 +79,7 @@ class Queue:
     def _from_listing(self, experiments: Sequence[Experiment], most: int) -> tuple[list[Lease], int]:
         """Leases, and in how many attempts at one another was first; no more than MISSES."""
         todo, taken, misses = [e for e in experiments if self._is_open(e.id)], [], 0
+        todo.sort(key=lambda e: e.id not in self._listed.begun)  # what was stopped goes on before others begin
         at = self._place(len(todo), most)
         while todo and misses < MISSES and len(taken) < most:
             this = todo.pop(at % len(todo))

@@ -86,6 +86,16 @@ def test_when_all_are_at_work_a_look_is_one_request_and_the_next_comes_later(cou
     assert 5.0 <= pauses[-1] <= 10.0
 
 
+def test_what_was_stopped_goes_on_before_others_begin(counted):
+    store, _ = counted
+    held, _ = queue(store).take(RUNS, 6)
+    for lease in held[3:]:
+        lease.end("released", "")
+    later, _ = queue(store, token="another").take(RUNS[::-1], 3)
+    assert {lease.experiment.id for lease in later} == {lease.experiment.id for lease in held[3:]}
+    assert [lease.attempt for lease in later] == [2, 2, 2]
+
+
 def test_ten_thousand_runs_are_seen_by_21_requests_and_then_by_11():
     """9,000 keys of results, 1,000 of attempts and one that says that this is all: 11 pages of 1,000. The first look
     lists the folders of the runs too: 10 pages."""
