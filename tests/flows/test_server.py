@@ -14,7 +14,7 @@ import pytest
 from support.browser import CHROMIUM, Page, browser
 from support.postgres import programs
 from support.prefect_server import PASSWORD, PREFECT, Server, ended, orphaned, prefect_server, sent, serving
-from support.prefect_ui import click, log_in, open_menu, shows, will_show
+from support.prefect_ui import click, click_until, log_in, open_menu, shows, will_show
 from support.webhook import webhook
 
 from pipeline.plan.studies import STUDIES
@@ -192,7 +192,7 @@ def test_a_person_starts_watches_and_cancels_a_study_in_a_browser(served, server
         fleet = [one for one in server.processes() if "pipeline.training.fleet" in one.cmdline()]
         open_menu(page)
         click(page, "Cancel")
-        click(page, "Cancel Flow Run")
+        click_until(page, "Cancel Flow Run", "!document.body.innerText.includes('Are you sure')")
         shows(page, "Cancelled", 60)
         page.open(f"{server.url}/v2/runs/flow-run/{completed[0]}?tab=Artifacts")
         shows(page, "smoke-table")

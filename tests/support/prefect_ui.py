@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 
 from support.browser import Page
 
@@ -42,6 +43,16 @@ def click(page: Page, text: str, below: str | None = None, kinds: str = CAN_BE_C
     """Click the first that says exactly this, of the elements `kinds` (CSS); below the label `below`, if given."""
     where = f"({FIRST})({json.dumps(text)}, {json.dumps(below)}, {json.dumps(kinds)})"
     page.press(*page.wait(WHERE_IT_STANDS_STILL.replace("WHERE", where), seconds))
+
+
+def click_until(page: Page, text: str, done: str) -> None:
+    """Click it until this JavaScript expression is true: a dialog that grows meanwhile moves its buttons away."""
+    for _ in range(4):
+        click(page, text)
+        with suppress(AssertionError):
+            page.wait(done, 10)
+            return
+    raise AssertionError(f"{done}\nafter four clicks on {text}; {page.said()}")
 
 
 def shows(page: Page, text: str, seconds: float = 20) -> None:

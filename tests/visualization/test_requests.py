@@ -45,7 +45,7 @@ def test_blocks_end_at_the_hundreds_so_that_a_longer_list_finds_them_again():
     ("change", "hint"),
     [
         ({"methods": ("guidde",)}, "Did you mean guided"),
-        ({"methods": ()}, "a method"),
+        ({"methods": ()}, "--methods names no method"),
         ({"part": "trian"}, "Did you mean train"),
         ({"precision": "bfloat"}, "Did you mean bfloat16"),
         ({"kinds": ("pattern",)}, "Did you mean patterns"),
