@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import output
+from flows.cli.answers import answered, raise_on_sigterm
 from flows.cli.check import check
 from flows.cli.machine import bench, doctor
 from flows.cli.options import (
@@ -18,10 +19,8 @@ from flows.cli.options import (
     StoreOption,
     StudyArgument,
     WorkersOption,
-    answered,
     how_many,
     patiently,
-    raise_on_sigterm,
     store_of,
 )
 from flows.cli.pictures import figures, gallery

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from flows.cli import completion, output
-from flows.cli.options import JsonOption, PublishedSeedsOption, StoreOption, answered, study_name
+from flows.cli.answers import answered
+from flows.cli.options import JsonOption, PublishedSeedsOption, StoreOption, study_name
 from pipeline.errors import UserError
 from pipeline.integrity.check import Checked, repair
 from pipeline.integrity.check import check as check_study

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from flows.cli import output
-from flows.cli.options import DataDirOption, JsonOption, StoreOption, answered, patiently, store_of
+from flows.cli.answers import answered
+from flows.cli.options import DataDirOption, JsonOption, StoreOption, patiently, store_of
 from pipeline.errors import UserError
 
 

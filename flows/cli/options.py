@@ -1,16 +1,13 @@
 """What the commands share: their arguments and options, said once, and how an error is answered."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable
-from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows.cli import completion
-from pipeline.errors import StoreAway, StoreError, UserError, known_name
+from flows.cli.answers import refusal
+from pipeline.errors import UserError, known_name
 from pipeline.plan import study_files
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.experiment import Experiment
@@ -27,23 +24,17 @@ def study_name(text: str | None) -> str | None:
     none."""
     if text is None:
         return None
-    try:
+    with refusal():
         if study_files.is_file(text):
             return study_files.add(text, STUDIES)
         return known_name("study", text, every_study())
-    except UserError as refused:
-        typer.echo(f"strive: {refused}", err=True)
-        raise typer.Exit(2) from refused
 
 
 def data_folder(text: str | None) -> str | None:
     """The folder of --data-dir; exit code 2 where there is none."""
-    try:
+    with refusal():
         if text is not None and not whole_path(text).is_dir():
             raise UserError(f"there is no folder {text}: --data-dir names the one that holds the data sets")
-    except UserError as refused:
-        typer.echo(f"strive: {refused}", err=True)
-        raise typer.Exit(2) from refused
     return text
 
 
@@ -166,36 +157,6 @@ def how_many(replicate: str | None) -> int | None:
     return int(replicate)
 
 
-def answered(command: Callable) -> Callable:
-    """Answer a UserError with its sentence and exit code 2, another error of the work with one and exit code 1."""
-
-    @wraps(command)
-    def run(*args, **kwargs):
-        try:
-            return command(*args, **kwargs)
-        except UserError as refused:
-            typer.echo(f"strive: {refused}", err=True)
-            raise typer.Exit(2) from refused
-        except (typer.Exit, typer.Abort):
-            raise
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # the program that read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(141) from None
-        except StoreError as failure:
-            typer.echo(f"strive: {failure}", err=True)
-            raise typer.Exit(1 if isinstance(failure, StoreAway) else 2) from failure
-        except OSError as failure:  # of this machine
-            typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to fix it.", err=True)
-            raise typer.Exit(1) from failure
-        except (RuntimeError, ValueError) as failure:
-            typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
-            raise typer.Exit(1) from failure
-
-    return run
-
-
 def store_of(url: str | None) -> Store:
     """The store of a command, looked into: it is waited for as long as a person waits."""
     from pipeline.store.local import Folder
@@ -241,12 +202,3 @@ def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
     if not sys.stdin.isatty():
         raise UserError(f"this takes about {duration(seconds)}: add --yes to begin")
     typer.confirm("Begin?", abort=True, err=quiet)
-
-
-def raise_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that everything we started is stopped."""
-
-    def unwind(number: int, _frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, unwind)

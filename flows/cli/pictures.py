@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import output
+from flows.cli.answers import answered, raise_on_sigterm
 from flows.cli.figure_options import (
     ChannelsOption,
     ExplainedRunArgument,
@@ -32,10 +33,8 @@ from flows.cli.options import (
     StudyArgument,
     StudyOption,
     WorkersOption,
-    answered,
     find_run,
     patiently,
-    raise_on_sigterm,
     store_of,
 )
 from pipeline.errors import UserError

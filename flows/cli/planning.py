@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import completion, output
+from flows.cli.answers import answered
 from flows.cli.options import (
     EveryRunOption,
     JsonOption,
@@ -13,7 +14,6 @@ from flows.cli.options import (
     StoreOption,
     StudyArgument,
     WorkersOption,
-    answered,
     store_of,
 )
 from pipeline.paper.networks import NETWORKS, find_network

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from flows.cli import completion, layout, output
+from flows.cli.answers import answered
 from flows.cli.hints import command
 from flows.cli.options import (
     JsonOption,
     PublishedSeedsOption,
     StoreOption,
     StudyArgument,
-    answered,
     patiently,
     store_of,
 )
@@ -54,21 +54,17 @@ def table(
     _table(store_of(store), StudyFolder(name), kind, ending, fresh, seeds, as_json)
 
 
-def _folder(text: str) -> Path:
-    if not text.strip():
-        raise UserError("DEST is empty: name the folder to fetch into, . for the working directory")
-    return Path(text)
-
-
 @answered
 def pull(
     name: StudyArgument,
-    to: Annotated[Path, typer.Argument(metavar="DEST", parser=_folder, help="The folder to fetch into.")],
+    to: Annotated[str, typer.Argument(metavar="DEST", help="The folder to fetch into.")],
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch the study's tables, page and pictures; what is there and whole already is not fetched again."""
-    _pulled(store_of(store), study(name), to, as_json)
+    if not to.strip():
+        raise UserError("DEST is empty: name the folder to fetch into, . for the working directory")
+    _pulled(store_of(store), study(name), Path(to), as_json)
 
 
 def _insist_on_kind(of: Study, kind: str) -> None:

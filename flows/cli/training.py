@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import completion, output
+from flows.cli.answers import answered, raise_on_sigterm
 from flows.cli.hints import command
 from flows.cli.options import (
     AugmentedOption,
@@ -25,12 +26,10 @@ from flows.cli.options import (
     StudyArgument,
     WidthOption,
     YesOption,
-    answered,
     confirm,
     find_dataset,
     find_run,
     patiently,
-    raise_on_sigterm,
     store_of,
 )
 from pipeline.errors import UserError

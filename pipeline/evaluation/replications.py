@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy.stats import norm, t
 
-from pipeline.evaluation.table_errors import commit_of, in_words
+from pipeline.evaluation.table_errors import commit_of, values_of
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
 from pipeline.records.replication import Replication
@@ -146,11 +146,11 @@ def _row(this: Experiment, one: Replication) -> dict[str, Any]:
         "difference": None if error is None or before is None else error - before,
         "noise": one.noise,
         "noise_of": one.noise_of,
-        "torch": in_words(now.origins, "torch"),
+        "torch": values_of(now.origins, "torch"),
         "processor": _processors(now),
         "host": ", ".join(dict.fromkeys(one.host.split()[0] for one in now.origins if one.host)),
         "commit": _commits(now),
-        "original_torch": in_words(was.origins, "torch"),
+        "original_torch": values_of(was.origins, "torch"),
         "original_processor": _processors(was),
         "original_commit": _commits(was),
         "model_sha256": one.model,

@@ -177,12 +177,12 @@ def _provenance(runs: list[Run]) -> dict[str, Any]:
     facts = [run.facts for run in runs if run.result]
     origins = [origin for fact in facts for origin in fact.origins]
     return {
-        "devices": in_words(origins, "device"),
-        "modes": in_words(origins, "mode"),
+        "devices": values_of(origins, "device"),
+        "modes": values_of(origins, "mode"),
         "commits": " ".join(sorted({commit_of(origin) for origin in origins} - {""})),
-        "raw_sha256": in_words(facts, "raw_sha256"),
+        "raw_sha256": values_of(facts, "raw_sha256"),
         "revision": facts[0].revision if facts else None,
-        "whitening_sha256": in_words(origins, "whitening_sha256"),
+        "whitening_sha256": values_of(origins, "whitening_sha256"),
     }
 
 
@@ -191,7 +191,7 @@ def commit_of(fact: Origin) -> str:
     return f"{fact.commit[:12]}{'+' if fact.dirty else ''}" if fact.commit else ""
 
 
-def in_words(facts: Sequence[Origin], name: str) -> str:
+def values_of(facts: Sequence[Origin], name: str) -> str:
     """What these have in the field `name`, each value once."""
     return ", ".join(sorted({str(value) for fact in facts if (value := getattr(fact, name)) is not None}))
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import time
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -231,16 +230,8 @@ def _start(page: Page, store: str) -> None:
     click(page, "Submit")
     page.wait(f"{images}.validationMessage.includes('greater than or equal to 1')")
     page.fill(images, "5")
-    _submit(page)
-
-
-def _submit(page: Page) -> None:
-    """Submit the form until it leads to a run: a busy server's answer may fail, and a person clicks again."""
-    for seconds in (20, 20, 60):
-        click(page, "Submit")
-        with suppress(AssertionError):
-            return click(page, "View run", seconds=seconds)
-    raise AssertionError(page.said())
+    click_until(page, "Submit", "document.body.innerText.includes('View run')")
+    click(page, "View run")
 
 
 def test_prefect_deploy_keeps_what_a_user_changed(served, server):

@@ -184,7 +184,7 @@ def test_lasting_faults_are_not(error):
     assert shaky.calls == 1
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/x", "memory://x", "http://host/x", "s3://"])
+@pytest.mark.parametrize("url", ["gs://bucket/x", "memory://x", "http://host/x", "s3://", "s3:/bucket", "S3://bucket"])
 def test_a_store_that_cannot_be_trusted_with_a_race_is_refused(url):
     with pytest.raises(UserError):
         open_store(url)

@@ -46,12 +46,13 @@ def click(page: Page, text: str, below: str | None = None, kinds: str = CAN_BE_C
 
 
 def click_until(page: Page, text: str, done: str) -> None:
-    """Click it until this JavaScript expression is true: a dialog that grows meanwhile moves its buttons away."""
+    """Click it until this JavaScript expression is true: a dialog that grows moves its buttons away from the mouse, and
+    a busy server answers some requests with an error."""
     for _ in range(4):
-        click(page, text)
         with suppress(AssertionError):
-            page.wait(done, 10)
-            return
+            click(page, text, seconds=5)  # it may be gone meanwhile, and its work done
+        with suppress(AssertionError):
+            return page.wait(done)
     raise AssertionError(f"{done}\nafter four clicks on {text}; {page.said()}")
 
 
