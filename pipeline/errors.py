@@ -29,7 +29,7 @@ def unknown_name(kind: str, word: str, known: Iterable[str], listed: str = "") -
     names = list(known)
     text = word.strip().lower()
     begun = [name for name in names if text and name.startswith(text)]
-    near = begun[:3] or get_close_matches(text, names, n=3, cutoff=0.4)
+    near = begun[:3] or get_close_matches(text, names, n=3, cutoff=0.55)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     others = listed or f"Known: {', '.join(names[:5])}{more}."
     hint = f"Did you mean {' or '.join(near)}?" if near else others

@@ -70,6 +70,8 @@ def _chosen(store: Store, name: str | None, seeds: int | None) -> list[Study]:
 
 
 def _text(chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -> str:
+    if not found.objects and not found.faults:
+        return f"{chosen.name}: nothing of it is there; `strive reproduce {chosen.on_command_line}` makes it."
     said = [lines(fault) for fault in found.faults]
     said += [f"note: {note}" for note in found.notes]
     faults = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}" if found.faults else "whole"

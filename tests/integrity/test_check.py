@@ -218,3 +218,9 @@ def test_a_result_of_a_neighbor_is_not_this_runs(damaged):
     runs = json.loads(strive("status", "smoke", "--store", damaged.url, "--json").output)["runs"]
     assert [run["state"] for run in runs] == ["damaged", "done"]
     assert numbers(damaged).keys() == {SECOND.id}
+
+
+def test_a_store_without_the_study_is_not_called_whole(store):
+    answer = strive("check", "smoke", "--store", store.url)
+    assert answer.exit_code == 0
+    assert "`strive reproduce smoke` makes it" in answer.output

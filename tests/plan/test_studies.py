@@ -34,6 +34,8 @@ def test_an_unknown_study_is_answered_with_the_nearest():
         study("dig")
     with pytest.raises(UserError, match="cifar-smoke or cifar-100"):
         study("cifar")
+    with pytest.raises(UserError, match="Known: "):  # a word like none of them is answered with the list, not a guess
+        study("nope")
     with pytest.raises(UserError, match="--seeds"):
         study("digits", 0)
 
