@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.lib import format
 from pipeline.errors import UserError
 from pipeline.records.dataset import StoredObject
 from pipeline.store.objects import Buffer, Store, sha256
+
+_HEADER = re.compile(rb"\{'descr': '([^']+)', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n")
 
 
 def blank(shape: tuple[int, ...], dtype: np.dtype | type) -> tuple[bytearray, np.ndarray]:
@@ -32,13 +35,20 @@ def npy(array: np.ndarray) -> bytearray:
 
 
 def array_of(data: Buffer) -> np.ndarray:
-    """The array in the bytes of a .npy file, lying where they lie."""
+    """The array in the bytes of a .npy file, lying where they lie. ValueError for a file that strive did not write.
+
+    numpy's own reader parses the header with `ast`, which fails now and then in threads under Python 3.11 (SystemError,
+    "AST constructor recursion depth mismatch"), and shards are read in threads.
+    """
     head = io.BytesIO(data[:1024])
     if (version := format.read_magic(head)) != (1, 0):
         raise ValueError(f"a .npy file of version {version}, which strive does not write")
-    shape, fortran, dtype = format.read_array_header_1_0(head)
-    if dtype.hasobject or fortran:
-        raise ValueError("a .npy file of objects or in Fortran's order, which strive does not write")
+    length = int.from_bytes(head.read(2), "little")
+    if (header := _HEADER.fullmatch(head.read(length))) is None:
+        raise ValueError("a .npy file of objects, in Fortran's order or of records, which strive does not write")
+    dtype, shape = np.dtype(header[1].decode()), tuple(map(int, re.findall(rb"\d+", header[2])))
+    if dtype.hasobject:
+        raise ValueError("a .npy file of objects, which strive does not write")
     return np.frombuffer(data, dtype, offset=head.tell()).reshape(shape)
 
 

@@ -10,7 +10,6 @@ import torch
 from support.real_data import real_data
 
 from pipeline.data import prepare, sources
-from pipeline.data.npy import array_of, npy
 from pipeline.data.raw_images import Raw
 from pipeline.errors import UserError
 from pipeline.numerics.augmentation import augment, draw, eval_transform
@@ -135,13 +134,6 @@ def test_held_out_images_have_no_say_in_the_whitening(tmp_path, monkeypatch):
     dataset = replace(TINY, sha256=other.sha256)
     prepare.make(two, dataset, RECIPE.preprocess)
     assert prepare.load(two, dataset, RECIPE.preprocess).whitening_sha256 == first
-
-
-def test_npy_files_are_numpys(tmp_path):
-    for array in (np.arange(24, dtype=np.float32).reshape(2, 3, 4), np.array([True]), np.zeros((0, 3), np.int16)):
-        np.save(tmp_path / "theirs.npy", array)
-        assert bytes(npy(array)) == (tmp_path / "theirs.npy").read_bytes()
-        assert np.array_equal(array_of(npy(array)), array)
 
 
 def test_a_view_is_the_object_and_writing_to_it_changes_nothing_else(store):
