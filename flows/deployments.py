@@ -19,7 +19,7 @@ from prefect.schedules import Cron
 from flows import automations
 from flows.explain import explain
 from flows.hosted import TAG, limit_name
-from flows.parameters import studies_help, studies_table
+from flows.parameters import StudiesText, studies_text
 from flows.prepare import prepare
 from flows.publish import publish
 from flows.reproduce import reproduce
@@ -44,24 +44,24 @@ HEAD = """\
 """
 
 
-def deployment(name: str) -> RunnerDeployment:
-    """The flow's deployment; `reproduce` has a weekly schedule, which is off until it is switched on."""
+def deployment(name: str, studies: StudiesText) -> RunnerDeployment:
+    """The flow's deployment, which lists `studies`; `reproduce` has a weekly schedule, off until it is switched on."""
     flow = FLOWS[name]
     weekly = {"replicate": 1}  # a schedule that finds everything done would notice nothing
     schedule = Cron(WEEKLY, timezone="UTC", active=False, parameters=weekly) if name == "reproduce" else None
     made = flow.to_deployment(name, schedule=schedule, tags=[TAG])
     assert isinstance(made, RunnerDeployment)  # inside an event loop it would be a coroutine
-    made.description = _description(flow)
+    made.description = _description(flow, studies)
     made.parameters = _defaults(flow)
     form = made._parameter_openapi_schema
     form.required = _filled(flow)
-    form.properties["study"]["description"] = studies_help()  # it plans every study, too slow for an import
+    form.properties["study"]["description"] = studies.help
     return made
 
 
-def _description(flow: Flow) -> str:
+def _description(flow: Flow, studies: StudiesText) -> str:
     """What the flow makes and where it lies, then what the studies are and cost."""
-    return f"{' '.join((flow.description or '').split())}\n\n{studies_table()}"
+    return f"{' '.join((flow.description or '').split())}\n\n{studies.table}"
 
 
 def _defaults(flow: Flow) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def register(client: SyncPrefectClient, pool: str | None = None) -> dict[str, De
             client.read_global_concurrency_limit_by_name(limit_name(study))
         except ObjectNotFound:
             _create_limit(client, limit_name(study))
-    return {name: _registered(client, name, pool) for name in FLOWS}
+    studies = studies_text()
+    return {name: _registered(client, name, pool, studies) for name in FLOWS}
 
 
 def _create_limit(client: SyncPrefectClient, name: str) -> None:
@@ -90,8 +91,8 @@ def _create_limit(client: SyncPrefectClient, name: str) -> None:
     client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
-def _registered(client: SyncPrefectClient, name: str, pool: str | None) -> DeploymentResponse:
-    made, full_name = deployment(name), f"{name}/{name}"
+def _registered(client: SyncPrefectClient, name: str, pool: str | None, studies: StudiesText) -> DeploymentResponse:
+    made, full_name = deployment(name, studies), f"{name}/{name}"
     try:
         there = client.read_deployment_by_name(full_name)
     except ObjectNotFound:
@@ -122,7 +123,7 @@ def keep(pool: str, name: str) -> dict[str, Any]:
     """A step of `prefect deploy`: makes the deployment if it is not there; returns what belongs to the user."""
     with get_client(sync_client=True) as client:
         automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
-        _registered(client, name, pool)
+        _registered(client, name, pool, studies_text())
         now = client.read_deployment_by_name(f"{name}/{name}")
     return {"parameters": now.parameters, "tags": now.tags}
 
@@ -145,11 +146,12 @@ def prefect_yaml() -> str:
     """The file prefect.yaml: the deployments for a work pool."""
     import yaml  # a dependency of Prefect's
 
+    studies = studies_text()
     entries = [
         {
             "name": name,
-            "description": _description(flow),
-            "entrypoint": deployment(name).entrypoint,
+            "description": _description(flow, studies),
+            "entrypoint": deployment(name, studies).entrypoint,
             "build": [{"flows.deployments.keep": {"id": "kept", "pool": "strive", "name": name}}],
             "parameters": {field: f"{{{{ kept.parameters.{field} }}}}" for field in _defaults(flow)},
             "tags": "{{ kept.tags }}",

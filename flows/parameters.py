@@ -5,6 +5,7 @@ Prefect writes its own into the usual places.
 """
 
 import re
+from dataclasses import dataclass
 from enum import Enum
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,21 +49,25 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.0f} h"
 
 
-def studies_table() -> str:
-    """What each study is and costs, as Markdown."""
-    lines = [
-        "| " + " | ".join([f"`{this.name}`", _question(this), str(len(this.wanted)), *_times(this)]) + " |"
-        for this in map(study, every_study())
-    ]
+@dataclass(frozen=True)
+class StudiesText:
+    """All studies in words, for the deployments."""
+
+    table: str  # what each is and costs, as Markdown
+    help: str  # the question and the times of each in one paragraph, for the form joins lines
+
+
+def studies_text() -> StudiesText:
+    """The studies as they are now, the user's own too; it plans every one of them, which takes a while."""
+    rows, each = [], []
+    for this in map(study, every_study()):
+        about, (core, gpu) = _question(this), _times(this)
+        rows.append("| " + " | ".join([f"`{this.name}`", about, str(len(this.wanted)), core, gpu]) + " |")
+        each.append(f"{this.name}: {about} ({core}; {gpu})")
     head = "| study | question | runs | on a core | on a GPU |\n|---|---|---|---|---|\n"
-    return head + "\n".join(lines) + "\n\nTimes are estimates, of training alone."
-
-
-def studies_help() -> str:
-    """Each study's question and estimated times in one paragraph, for the form joins lines."""
-    each = [f"{this.name}: {_question(this)} ({'; '.join(_times(this))})" for this in map(study, every_study())]
-    about = "What to reproduce. In parentheses: about how long it trains on one CPU core; on one GPU."
-    return f"{about} {' · '.join(each)}"
+    table = head + "\n".join(rows) + "\n\nTimes are estimates, of training alone."
+    help = "What to reproduce. In parentheses: about how long it trains on one CPU core; on one GPU."
+    return StudiesText(table, f"{help} {' · '.join(each)}")
 
 
 def _times(this: Study) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Shapes, parameters and multiplications of a network, worked out from its table alone."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from pipeline.paper.layers import Conv, Dropout, Layer, Pool
 from pipeline.paper.networks import Network
@@ -55,6 +56,7 @@ def parameters(network: Network) -> int:
     return sum(step.parameters for step in steps(network))
 
 
+@cache
 def training_flops(network: Network) -> int:
     """Floating-point operations of one image forward and backward; the image itself needs no gradient."""
     first, *rest = [step.multiplications for step in steps(network) if step.multiplications]

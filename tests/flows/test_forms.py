@@ -3,16 +3,23 @@
 import json
 import re
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
 from pipeline.plan.studies import STUDIES, study
 
 
-def schema_of(name):
+@cache
+def deployment_of(name):
     from flows.deployments import deployment
+    from flows.parameters import studies_text
 
-    return deployment(name)._parameter_openapi_schema.model_dump(exclude_unset=True)
+    return deployment(name, studies_text())
+
+
+def schema_of(name):
+    return deployment_of(name)._parameter_openapi_schema.model_dump(exclude_unset=True)
 
 
 NAMES = ("reproduce", "prepare", "train", "publish", "explain")
@@ -59,9 +66,7 @@ def test_the_question_of_a_study_of_ones_own_breaks_no_form():
 
 
 def test_a_deployment_says_what_each_study_is_and_costs():
-    from flows.deployments import deployment
-
-    rows = [line.split("|")[1].strip() for line in deployment("reproduce").description.splitlines() if "|" in line]
+    rows = [line.split("|")[1].strip() for line in deployment_of("reproduce").description.splitlines() if "|" in line]
     assert rows[2:] == [f"`{name}`" for name in STUDIES]
 
 
@@ -85,8 +90,6 @@ def test_only_names_that_prefect_made_up_are_replaced(name, generated):
 
 
 def test_reproduce_is_scheduled_weekly_and_paused():
-    from flows.deployments import deployment
-
-    [schedule] = deployment("reproduce").schedules
+    [schedule] = deployment_of("reproduce").schedules
     assert schedule.active is False
     assert schedule.schedule.cron.split()[-1] == "6"
