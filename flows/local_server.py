@@ -46,17 +46,25 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
     server = None if os.environ.get("PREFECT_API_URL") else _Server()
     try:
         # seconds, while the server starts
-        from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+        from prefect.settings import (
+            PREFECT_API_URL,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+            PREFECT_LOGGING_TO_API_ENABLED,
+            temporary_settings,
+        )
 
         if server is None or PREFECT_API_URL.value():
             yield
         else:
             server.ready()
-            # the log of a server that is about to go is not read
-            with (
-                without_socks(),
-                temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}),
-            ):
+            ours = {
+                PREFECT_API_URL: server.url,
+                # the log of a server that is about to go is not read, and its heartbeats are not watched: at the end of
+                # every flow run, Prefect waits up to a second for the thread that sends them
+                PREFECT_LOGGING_TO_API_ENABLED: False,
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            }
+            with without_socks(), temporary_settings(ours):
                 yield
     finally:
         if server:
