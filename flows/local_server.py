@@ -57,14 +57,10 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
             yield
         else:
             server.ready()
-            ours = {
-                PREFECT_API_URL: server.url,
-                # the log of a server that is about to go is not read, and its heartbeats are not watched: at the end of
-                # every flow run, Prefect waits up to a second for the thread that sends them
-                PREFECT_LOGGING_TO_API_ENABLED: False,
-                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-            }
-            with without_socks(), temporary_settings(ours):
+            # its log is not read, and its heartbeats are not watched: at the end of every flow run, Prefect waits up
+            # to a second for the thread that sends them
+            unread = {PREFECT_LOGGING_TO_API_ENABLED: False, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+            with without_socks(), temporary_settings({PREFECT_API_URL: server.url, **unread}):
                 yield
     finally:
         if server:
