@@ -76,6 +76,9 @@ def _look(name: str, look: Callable[[], Check]) -> Check:
         return look()
     except (UserError, StoreError) as error:  # it says itself how to fix it
         return Check(name, False, str(error))
+    except Exception as error:  # whatever a library that is broken may raise; the other checks go on
+        said = (str(error).strip().splitlines() or [""])[0]
+        return Check(name, False, f"{type(error).__name__}: {said}", "repair the environment: uv sync --reinstall")
 
 
 def _python() -> Check:
