@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows import prefect_schema
+from flows.prefect_server import configured
 from pipeline.errors import UserError
 from pipeline.runtime.environment import bypass_proxies_on_loopback, child_environment, without_socks
 from pipeline.runtime.settings import cache
@@ -35,7 +36,8 @@ QUIET = {
 
 @contextmanager
 def prefect_api(loud: bool = False) -> Iterator[None]:
-    """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured.
+    """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured. UserError
+    where the configured one does not answer.
 
     Enter it before prefect is imported.
     """
@@ -45,12 +47,14 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
     bypass_proxies_on_loopback()
     server = None if os.environ.get("PREFECT_API_URL") else _Server()
     try:
-        # seconds, while the server starts
-        from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-
-        if server is None or PREFECT_API_URL.value():
+        found = configured()  # seconds, while the server starts
+        if found.url:
+            found.insist()
+        if server is None or found.url:
             yield
         else:
+            from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
             server.ready()
             # the log of a server that is about to go is not read
             with (
@@ -76,7 +80,8 @@ class _Server:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
-                env=_environment(),
+                env=(env := _environment()),
+                cwd=env["PREFECT_HOME"],  # Prefect reads .env, prefect.toml and pyproject.toml of its working directory
                 pass_fds=[bound.fileno()],
                 start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
             )
