@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from traceback import walk_tb
 from typing import Any
@@ -14,6 +15,7 @@ import typer
 from pipeline.errors import StoreAway, StoreError, UserError
 
 OURS = ("flows", "pipeline")  # a module of ours that is missing is a bug
+ENDING_SECONDS = 10.0  # in which what we started ends in good order
 PRINTERS = ("click", "typer", "rich")
 
 
@@ -89,10 +91,30 @@ def _print_no_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def raise_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that everything we started is stopped."""
+@contextmanager
+def interruptible(kept: Callable[[], str]) -> Iterator[None]:
+    """Inside, SIGTERM, and SIGHUP of a terminal that was closed, unwind the stack as Ctrl-C does, so that everything we
+    started is stopped; then it is said what is `kept`, and the exit code is 128 and the signal's number.
+
+    Signals that come while that is under way change nothing; one that was ignored from the start stays so (nohup).
+    """
+    last = -ENDING_SECONDS
 
     def unwind(number: int, _frame: Any) -> None:
-        raise SystemExit(128 + number)
+        nonlocal last
+        if time.monotonic() - last >= ENDING_SECONDS:
+            last = time.monotonic()
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, unwind)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, unwind)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nstrive: stopped. {kept()}", err=True)
+        raise typer.Exit(130) from None
+    except SystemExit:
+        with suppress(OSError):  # the terminal may be gone
+            typer.echo(f"\nstrive: terminated. {kept()}", err=True)
+        raise

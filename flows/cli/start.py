@@ -31,12 +31,27 @@ def whole_streams() -> None:
             del os.environ[name]
 
 
+def usual_warnings() -> None:
+    """Let what PYTHONWARNINGS says of the user's own code be nothing to our libraries, which warn of each other: under
+    `error` Ray does not start."""
+    if os.environ.pop("PYTHONWARNINGS", ""):
+        import warnings
+
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+
+
 def main() -> None:
     """Entry point of the command."""
-    libraries_first()
-    whole_streams()
-    from flows.cli.answers import output_answered
-    from flows.cli.app import main as command
+    try:
+        libraries_first()
+        whole_streams()
+        usual_warnings()
+        from flows.cli.answers import output_answered
+        from flows.cli.app import main as command
 
-    with output_answered():
-        command()
+        with output_answered():
+            command()
+    except KeyboardInterrupt:  # before a command has begun
+        sys.exit(130)

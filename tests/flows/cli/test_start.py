@@ -57,6 +57,27 @@ def test_what_is_no_width_of_a_terminal_is_none(words, text, tmp_path):
     assert "smoke" in done.stdout or "reproduce" in done.stdout
 
 
+@pytest.mark.parametrize("action", ["error", "default"])
+def test_warnings_that_users_ask_for_are_of_their_own_code(action):
+    code = """
+import os, sys, warnings
+from flows.cli.start import usual_warnings
+usual_warnings()
+warnings.warn("of a library", ResourceWarning)
+sys.exit("PYTHONWARNINGS" in os.environ)
+"""
+    env = {**os.environ, "PYTHONWARNINGS": action}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback():
+    code = "import flows.cli.start as s, os, signal; s.whole_streams = lambda: os.kill(os.getpid(), 2); s.main()"
+    code = f"import signal; signal.signal(2, signal.default_int_handler); {code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (130, "")
+
+
 def test_modules_of_pythonpath_hide_none_of_ours(tmp_path):
     for name in ("json", "select", "typing", "torch", "rich"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
