@@ -5,8 +5,10 @@ A file is run where a study is planned, by commands and flows; workers get the e
 
 import os
 import runpy
+import sys
 import traceback
 from collections.abc import Container
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -81,7 +83,8 @@ def _studies_in(file: str) -> dict[str, OwnStudy]:
 def _run(file: str, _changed: int) -> dict[str, OwnStudy]:
     """Every OwnStudy that a file makes, by name."""
     try:
-        found = runpy.run_path(file)
+        with redirect_stdout(sys.stderr):  # what it prints is no part of a command's answer
+            found = runpy.run_path(file)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the file raises, SystemExit too
@@ -106,4 +109,4 @@ def _line(error: BaseException, file: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, UserError) else " ".join(f"{type(error).__name__}: {error}".split())
