@@ -22,18 +22,19 @@ def whole_streams() -> None:
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(opened)
-    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  # open as long as the process lives
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process lives
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8
     for name in SIZES:
         if (text := os.environ.get(name)) is not None and (not text.isdecimal() or int(text) < 1):
             del os.environ[name]
 
 
-def usual_warnings() -> None:
-    """Let what PYTHONWARNINGS says of the user's own code be nothing to our libraries, which warn of each other: under
-    `error` Ray does not start."""
+def usual_python() -> None:
+    """Let what PYTHONWARNINGS and PYTHONOPTIMIZE say of the user's own code be nothing to our libraries: Ray starts
+    neither where a warning is an error nor without docstrings."""
+    os.environ.pop("PYTHONOPTIMIZE", "")
     if os.environ.pop("PYTHONWARNINGS", ""):
         import warnings
 
@@ -47,7 +48,7 @@ def main() -> None:
     try:
         libraries_first()
         whole_streams()
-        usual_warnings()
+        usual_python()
         from flows.cli.answers import output_answered
         from flows.cli.app import main as command
 

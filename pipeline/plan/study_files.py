@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.plan.own_study import OwnStudy
 from pipeline.plan.study import Study
-from pipeline.whole_path import whole_path
+from pipeline.whole_path import insist_on_file_or_folder, whole_path
 
 VARIABLE = "STRIVE_STUDIES"
 
@@ -76,6 +76,9 @@ def _studies_in(file: str) -> dict[str, OwnStudy]:
         changed = os.stat(file).st_mtime_ns
     except OSError as error:
         raise UserError(f"cannot read the study {file}: {error.strerror}") from error
+    if os.path.isdir(file):
+        raise UserError(f"the study {file} is a folder: name the Python file in it")
+    insist_on_file_or_folder(file)
     return _run(file, changed)
 
 

@@ -94,7 +94,9 @@ def test_what_a_file_prints_is_no_part_of_the_answer(planned):
     assert (answer.exit_code, answer.stderr, answer.stdout[0]) == (0, "hello\n", "{")
 
 
-@pytest.mark.parametrize("text", ["raise ValueError('a\\nb')", "input()", "open('/nowhere')", "\0", "def f(): f()\nf()"])
+@pytest.mark.parametrize(
+    "text", ["raise ValueError('a\\nb')", "input()", "open('/nowhere')", "\0", "def f(): f()\nf()"]
+)
 def test_whatever_a_file_raises_is_one_line(planned, text):
     answer = planned(text)
     assert (answer.exit_code, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)

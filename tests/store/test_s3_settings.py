@@ -89,7 +89,11 @@ def test_settings_of_the_client_are_named_at_once_and_without_a_traceback(
     (tmp_path / "garbage").write_text("garbage [[[")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    ours = {"AWS_CONFIG_FILE": "{}/config", "AWS_SHARED_CREDENTIALS_FILE": "{}/none", "AWS_EC2_METADATA_DISABLED": "true"}
+    ours = {
+        "AWS_CONFIG_FILE": "{}/config",
+        "AWS_SHARED_CREDENTIALS_FILE": "{}/none",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     for name, value in {"AWS_ENDPOINT_URL": "http://{}", **ours, **variables}.items():
         monkeypatch.setenv(name, value.format(silent if name == "AWS_ENDPOINT_URL" else tmp_path))
     began = time.monotonic()

@@ -61,12 +61,12 @@ def test_what_is_no_width_of_a_terminal_is_none(words, text, tmp_path):
 def test_warnings_that_users_ask_for_are_of_their_own_code(action):
     code = """
 import os, sys, warnings
-from flows.cli.start import usual_warnings
-usual_warnings()
+from flows.cli.start import usual_python
+usual_python()
 warnings.warn("of a library", ResourceWarning)
-sys.exit("PYTHONWARNINGS" in os.environ)
+sys.exit(len({"PYTHONWARNINGS", "PYTHONOPTIMIZE"} & set(os.environ)))
 """
-    env = {**os.environ, "PYTHONWARNINGS": action}
+    env = {**os.environ, "PYTHONWARNINGS": action, "PYTHONOPTIMIZE": "2"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
