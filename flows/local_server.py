@@ -72,6 +72,8 @@ class _Server:
 
     def __init__(self):
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that is not read would stop it one day
+        environment = _environment()
+        self._home = environment["PREFECT_HOME"]
         with socket.socket() as bound:  # handed on bound, so that no other process can take its port
             bound.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
@@ -80,8 +82,8 @@ class _Server:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
-                env=(env := _environment()),
-                cwd=env["PREFECT_HOME"],  # Prefect reads .env, prefect.toml and pyproject.toml of its working directory
+                env=environment,
+                cwd=self._home,  # Prefect reads .env, prefect.toml and pyproject.toml of its working directory
                 pass_fds=[bound.fileno()],
                 start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
             )
@@ -98,7 +100,7 @@ class _Server:
         self._process.kill()
         self._said.seek(0)
         why = _cause(self._said.read().decode(errors="replace")) or f"no answer in {START_SECONDS:.0f} s"
-        raise UserError(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
+        raise UserError(f"Prefect's embedded server did not start: {why}. {_remedy(why, self._home)}")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -128,6 +130,14 @@ def _cause(said: str) -> str:
     lines = [line.strip() for line in said.strip().splitlines()]
     errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line) or "[Errno" in line]
     return (errors or lines or [""])[-1]
+
+
+def _remedy(why: str, home: str) -> str:
+    if re.search(r"is full|No space left|quota", why):
+        return f"Free space for {home}, or set XDG_CACHE_HOME."
+    if re.search(r"readonly|unable to open database|Permission denied|Read-only", why):
+        return f"Let this user write to {home} and all in it, or set XDG_CACHE_HOME."
+    return "`strive doctor` checks the installation."
 
 
 def _serve(descriptor: int) -> None:

@@ -65,8 +65,9 @@ def _folder_trouble(folder: str) -> str:
     if not os.path.isdir(folder):
         return f"Ray keeps its files in {folder}, and there is no such folder: make it, or set RAY_TMPDIR to another"
     another = "or set RAY_TMPDIR to another short folder"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"Ray needs to write to {folder}, and we may not: give this user the right to, {another}"
+    for place in filter(os.path.exists, (folder, f"{folder}/ray")):  # another user may have made the second
+        if not os.access(place, os.W_OK | os.X_OK):
+            return f"Ray needs to write to {place}, and we may not: give this user the right to, {another}"
     if (free := shutil.disk_usage(folder).free) < DISK_BYTES or _no_file_fits(folder):
         return (
             f"Ray keeps its files in {folder}, where {free / 1e6:.0f} MB are free for {DISK_BYTES / 1e6:.0f}: free "

@@ -39,6 +39,12 @@ def test_a_folder_that_is_not_there_is_refused(monkeypatch, tmp_path):
     assert "there is no such folder" in ray_trouble()
 
 
+def test_a_folder_that_another_user_has_made_is_refused(monkeypatch):
+    monkeypatch.setattr(ray_check.os.path, "exists", lambda _place: True)
+    monkeypatch.setattr(ray_check.os, "access", lambda place, _how: place != "/tmp/ray")
+    assert "Ray needs to write to /tmp/ray, and we may not" in ray_trouble()
+
+
 @pytest.mark.parametrize(
     ("free", "files", "says"), [(4e6, 9, "4 MB are free for 5"), (1e9, 0, "no more files can be made")]
 )
