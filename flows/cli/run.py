@@ -82,8 +82,8 @@ def stopped(store: Store, experiment: Experiment) -> str:
     yes = ("--yes",) if estimate([status]) > LONG_SECONDS else ()
     again = command(store, "run", experiment.id, *yes)
     if status.state == "stopped":
-        return f"stopped after {runs.how_far(status)}; {again} goes on from there."
-    return f"stopped before the first checkpoint; {again} begins again."
+        return f"{runs.how_far(status)} are kept; {again} goes on from there."
+    return f"It had no checkpoint yet; {again} begins again."
 
 
 def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> RunStatus:

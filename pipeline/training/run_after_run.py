@@ -6,7 +6,7 @@ from pipeline.plan.experiment import Experiment
 from pipeline.runtime.ended import Ended
 from pipeline.store.objects import open_store
 from pipeline.training.attempts import NO_FAULTS
-from pipeline.training.owners import LeaseObserver, this_process
+from pipeline.training.owners import LeaseObserver, Owner, this_process
 from pipeline.training.queue import Queue
 
 
@@ -26,11 +26,16 @@ def run_after_run(
                 job.run(acquired, store, released=released.is_set)
             except NO_FAULTS as error:
                 # of the store, the machine or the data: other experiments would fail in the same way
-                return Ended(all_done=False, why=f"{owner.host}: {error}")
+                return Ended(all_done=False, why=f"{_name(owner)}: {error}")
             except Exception:  # whatever a run failed with: its lease has recorded it, and the others are trained
                 continue
         elif all_done:
             return Ended(all_done=True)
         else:
             released.wait(queue.pause())
-    return Ended(all_done=False, why=f"{owner.host} is announced to go")
+    return Ended(all_done=False, why=f"{_name(owner)} is announced to go")
+
+
+def _name(owner: Owner) -> str:
+    """The machine's name as people know it, without the number of its process namespace."""
+    return owner.host.partition(" ")[0]

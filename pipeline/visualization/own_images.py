@@ -27,6 +27,7 @@ from pipeline.plan.datasets import class_names
 from pipeline.store.objects import Store, sha256
 from pipeline.visualization.png import SCALING, of_images, of_maps, sheet
 from pipeline.visualization.weights import load_weights
+from pipeline.whole_path import insist_on_file_or_folder
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 BATCH = 16  # images
@@ -180,9 +181,10 @@ def files_of(paths: Iterable[str]) -> list[Path]:
     """The images that these paths name, those of folders included, each once; UserError where one names none."""
     out: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(f for f in path.iterdir() if f.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+        inside = sorted(f for f in path.iterdir() if f.suffix.lower() in ENDINGS and f.is_file()) if path.is_dir() else [path]
         if not path.exists():
             raise UserError(f"there is no image {path}")
+        insist_on_file_or_folder(path)
         if not inside:
             raise UserError(f"the folder {path} holds no images ({', '.join(ENDINGS[:3])} and others)")
         out += inside
@@ -231,5 +233,5 @@ def _written(looker: Looker, file: Path, looked: Looked, base: Path) -> dict[str
         "array": "float32 (3, H, W): the signal at each pixel and color, for the score of the predicted class",
         "scaling": SCALING,
     }
-    Path(f"{base}.json").write_text(json.dumps(note, indent=1, sort_keys=True) + "\n")
+    Path(f"{base}.json").write_text(json.dumps(note, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return note
