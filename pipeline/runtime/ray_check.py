@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from importlib.util import find_spec
 
@@ -15,6 +14,12 @@ CONNECT_SECONDS = 10.0  # for a cluster's address to answer
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of a path; unix(7)
 # what Ray puts below its folder: the longest of its sockets
 _LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
+
+
+def ray_folder() -> str:
+    """The folder below which Ray puts its sockets and logs, by Ray's own rule: TMPDIR counts on Linux alone."""
+    linux = os.environ.get("TMPDIR") if sys.platform.startswith("linux") else None
+    return os.environ.get("RAY_TMPDIR") or linux or "/tmp"
 
 
 def is_joined() -> bool:
@@ -33,7 +38,7 @@ def _local_trouble() -> str:
             f"Ray cannot start workers with the Python at {sys.executable}: its path has the character {odd[0]!r}. "
             "Move the checkout, or set UV_PROJECT_ENVIRONMENT to a folder without it and repeat `uv sync`"
         )
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    folder = ray_folder()
     if len(os.fsencode(folder + _LONGEST_SOCKET)) > SOCKET_BYTES:
         return (
             f"Ray's sockets below {folder} would have paths of more than {SOCKET_BYTES} bytes: "

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -28,7 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.errors import UserError
 from pipeline.runtime.child_process import kill_tree
 from pipeline.runtime.limits import cores
-from pipeline.runtime.ray_check import ray_trouble
+from pipeline.runtime.ray_check import ray_folder, ray_trouble
 from pipeline.runtime.settings import TOGETHER
 
 T = TypeVar("T")
@@ -119,7 +118,7 @@ def _start(cpus: int) -> None:
             for child in set(psutil.Process().children()) - before:
                 kill_tree(child.pid)
             if not left:
-                logs = os.path.join(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray/session_latest/logs")
+                logs = os.path.join(ray_folder(), "ray/session_latest/logs")
                 cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise UserError(f"Ray did not start in {STARTS} tries: {cause} Its logs are in {logs}") from error
 

@@ -2,12 +2,13 @@
 
 import socket
 import sys
+import tempfile
 
 import pytest
 from support.processes import free_port
 
 from pipeline.runtime import ray_check
-from pipeline.runtime.ray_check import ray_trouble
+from pipeline.runtime.ray_check import ray_folder, ray_trouble
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,21 @@ def test_an_interpreter_that_a_shell_would_split_is_refused(monkeypatch, name):
 def test_a_folder_too_long_for_a_socket_is_refused(monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + "x" * 60)
     assert "RAY_TMPDIR" in ray_trouble()
+
+
+def test_the_long_temporary_folder_of_a_mac_is_not_rays(monkeypatch):
+    """Ray puts its sockets below /tmp there, whatever TMPDIR says."""
+    long = "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T"
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", long)
+    monkeypatch.setattr(tempfile, "tempdir", long)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    from ray._common.utils import get_default_system_temp_dir
+
+    assert ray_folder() == get_default_system_temp_dir() == "/tmp"
+    assert ray_trouble() == ""
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert ray_folder() == get_default_system_temp_dir() == long
 
 
 def test_a_dead_address_is_named(monkeypatch):
