@@ -64,7 +64,10 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, mo
 
 def test_errors_are_understood_where_some_of_linux_are_not_known():
     """macOS has no EREMOTEIO."""
-    code = "import errno; del errno.EREMOTEIO; from pipeline.store.faults import os_fault; print(os_fault(OSError(5, '')).kind)"
+    code = (
+        "import errno; del errno.EREMOTEIO; from pipeline.store.faults import os_fault; "
+        "print(os_fault(OSError(errno.EIO, '')).kind)"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == "away\n"
 
