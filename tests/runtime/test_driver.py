@@ -65,7 +65,7 @@ def test_what_ray_says_at_its_end_is_taken_for_neither_answer_nor_cause(tmp_path
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     driver = Driver("noisy", {"fails": fails, "workers": 1})
     if fails:
-        with pytest.raises(UserError, match="^the cause$"):
+        with pytest.raises(UserError, match=r"^the cause$"):
             driver.wait()
     else:
         assert driver.wait() == "the answer"
