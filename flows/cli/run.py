@@ -1,4 +1,4 @@
-"""`strive run`: one experiment in this process."""
+"""`strive run` and `strive work`: experiments in this process."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from flows.cli.progress_display import Display, console
 from pipeline.data import prepare
 from pipeline.data.sources import silent
 from pipeline.errors import UserError
+from pipeline.paper.recipes import Preprocess
 from pipeline.plan.datasets import Dataset
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import gpu_seconds, needed
@@ -50,21 +51,35 @@ def _work(store: Store, study: Study, data_dir: str | None, say: Callable[[str],
     queue = Queue(store, this_process(), LeaseObserver(store))
     progress = Progress(store, list(study.wanted))
     standings.complete(store, [e.id for e in needed(study, results(progress.statuses()))])
+    prepared: set[tuple[Dataset, Preprocess]] = set()
     while missing := needed(study, results(progress.statuses())):
-        held, settled = queue.take(missing, 1)
-        if not held:
+        # prepared before a run is taken: a lease without heartbeats is taken over, and whitening takes a while
+        held, settled = queue.take([e for e in missing if _data_of(e) in prepared], 1)
+        if held:
+            _train(held, store, say)
+        elif unprepared := [data for data in map(_data_of, missing) if data not in prepared]:
+            prepare.make(store, *unprepared[0], data_dir, say)
+            prepared.add(unprepared[0])
+        else:
             time.sleep(0 if settled else queue.pause())
-            continue
-        this = held[0].experiment
-        prepare.make(store, this.dataset, this.recipe.preprocess, data_dir, say)
+
+
+def _train(held: list[leases.Lease], store: Store, say: Callable[[str], None]) -> None:
+    try:
         [result] = job.run(held, store)
-        say(f"{this.id} {result.outcome}: {result.wrong} wrong of {result.seen}")
+        say(f"{result.experiment_id} {result.outcome}: {result.wrong} wrong of {result.seen}")
+    except leases.LeaseLost as lost:  # to a process that took this one for gone, as after a sleep of this machine
+        say(f"{lost}: this process goes on with other runs")
+
+
+def _data_of(this: Experiment) -> tuple[Dataset, Preprocess]:
+    return this.dataset, this.recipe.preprocess
 
 
 def unprepared(store: Store, experiments: Iterable[Experiment]) -> list[Dataset]:
     """The data sets of these experiments that the store does not hold yet."""
-    wanted = {(e.dataset, e.recipe.preprocess) for e in experiments}
-    return list({dataset for dataset, how in wanted if not store.exists(DatasetFolder(dataset, how).manifest)})
+    wanted = dict.fromkeys(map(_data_of, experiments))
+    return list(dict.fromkeys(d for d, how in wanted if not store.exists(DatasetFolder(d, how).manifest)))
 
 
 def estimate(statuses: list[RunStatus]) -> float:
@@ -81,6 +96,9 @@ def stopped(store: Store, experiment: Experiment) -> str:
     [status] = Progress(store, [experiment]).statuses()
     yes = ("--yes",) if estimate([status]) > LONG_SECONDS else ()
     again = command(store, "run", experiment.id, *yes)
+    if status.has_outcome:
+        shows = command(store, "status", experiment.id)
+        return f"stopped when the run had ended already ({runs.state_of(status)}): {shows} shows it."
     if status.state == "stopped":
         return f"{runs.how_far(status)} are kept; {again} goes on from there."
     return f"It had no checkpoint yet; {again} begins again."

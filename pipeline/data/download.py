@@ -4,13 +4,14 @@ A mirror that fails, stalls or crawls is left for the next, which goes on where 
 bytes, and if one does not, the digest says so and everything is fetched anew from the others.
 """
 
+import fcntl
 import hashlib
 import http.client
 import os
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,18 +51,44 @@ def cached(archive: Archive) -> Path:
 
 
 def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
-    """The archive in the cache, fetched unless it is there; Refused when no mirror has it.
+    """The archive in the cache, fetched unless it is there; UserError when no mirror has it.
 
-    `data_dir`: a folder that was looked through for it in vain.
+    `data_dir`: a folder that was looked through for it in vain. Of several processes one fetches it, and the others
+    wait.
     """
     file = cached(archive)
-    if file.exists():
-        check(archive, file, "Delete it and run again, and it is downloaded again.")
-        return file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the cache {file.parent}: {error.strerror}. Set XDG_CACHE_HOME.") from error
+    if not file.exists():
+        with _alone(file.with_name(f"{file.name}.lock"), show):
+            if not file.exists():
+                _fetch_from_any(archive, file, show, data_dir)
+                return file
+    check(archive, file, "Delete it and run again, and it is downloaded again.")
+    return file
+
+
+@contextmanager
+def _alone(lock: Path, show: Show) -> Iterator[None]:
+    """Inside, no other process that uses this cache is in such a block; a lock ends with its process."""
+    try:
+        lock.touch()
+    except OSError as error:
+        raise UserError(f"cannot write {lock}: {error.strerror}. Set XDG_CACHE_HOME.") from error
+    with open(lock, "w", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            show(f"another process downloads {lock.stem}: waiting for it")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: as good as alone
+            pass
+        yield
+
+
+def _fetch_from_any(archive: Archive, file: Path, show: Show, data_dir: str | None) -> None:
     part = file.with_name(f"{file.name}.part")
     why: list[str] = []
     for patient in (False, True):  # on the second round a slow mirror is better than none
@@ -74,7 +101,7 @@ def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
                 continue
             if digest(part) == archive.sha256:
                 os.replace(part, file)
-                return file
+                return
             part.unlink()
             why.append(f"{address}: other bytes than those published (SHA-256)")
             show(why[-1])

@@ -120,7 +120,9 @@ def _pinned(place: Place) -> Dataset:
     about = {"kind": place.kind, "path": place.path, "side": place.side, "stamp": stamp}
     try:
         place.pin.parent.mkdir(parents=True, exist_ok=True)
-        place.pin.write_text(json.dumps(about | {"dataset": plain_form.untagged(found)}, indent=1))
+        part = place.pin.with_name(f"{place.pin.name}.{os.getpid()}.part")  # others read all pins, at any time
+        part.write_text(json.dumps(about | {"dataset": plain_form.untagged(found)}, indent=1))
+        os.replace(part, place.pin)
     except OSError as error:
         raise UserError(f"cannot write {place.pin}: {error.strerror}. Set XDG_CACHE_HOME.") from error
     return found

@@ -56,7 +56,7 @@ class Preparation(Driver):
         super().__init__("pipeline.data.preparation", order | {"data_dir": whole, "workers": workers})
 
 
-def _prepare(order: dict, placement: "Placement") -> None:
+def _prepare(order: dict, placement: "Placement") -> str:
     from pipeline.data import prepare
 
     store, how = open_store(order["store"]), plain_form.read(order["how"])
@@ -68,7 +68,7 @@ def _prepare(order: dict, placement: "Placement") -> None:
         with suppress(OSError, StoreError):  # news that cannot be told are no reason to stop
             brief.write_json(news, {"text": text})
 
-    print(prepare.make(store, dataset, how, order["data_dir"], tell, partial(_over_cluster, placement)))
+    return prepare.make(store, dataset, how, order["data_dir"], tell, partial(_over_cluster, placement))
 
 
 def _over_cluster(placement: "Placement", store: Store, shards: Sequence["Shard"]) -> Iterator[tuple["Shard", "Made"]]:

@@ -61,13 +61,13 @@ class Verification(Driver):
         return json.loads(self.wait())
 
 
-def _verify(order: dict, placement: "Placement") -> None:
+def _verify(order: dict, placement: "Placement") -> str:
     from pipeline.runtime import ray_cluster
     from pipeline.training.attempts import MAX_FAILURES
 
     from_workers.insist(open_store(order["store"]))
     given = [(order["store"], id) for id in order["ids"]]
-    print(json.dumps(ray_cluster.each(trouble, given, placement, MAX_FAILURES)))
+    return json.dumps(ray_cluster.each(trouble, given, placement, MAX_FAILURES))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Turn:
         self.store, self.top, self.number = store, StudyFolder(study).object("publishing"), number
         self.study, self._owner = study, this_process()
         self._stop = threading.Event()
+        self._thread: threading.Thread | None = None  # rewrites the object
 
     def take(self, superseded: list[int]) -> bool:
         """Whether this process alone has the turn now, those left out that it supersedes."""
@@ -42,17 +43,28 @@ class Turn:
 
     def check(self) -> None:
         """Raise LeaseLost where another process took the turn over, as happens to one that slept for a minute."""
-        if not self.store.exists(self._path) or max(_numbers(self.store, self.top)) != self.number:
+        numbers = _numbers(self.store, self.top)
+        if self.number not in numbers or max(numbers) != self.number:
             raise LeaseLost(f"another process publishes {self.study} in {self.store.url} now")
 
     def keep(self) -> None:
-        """Rewrite the object until `end`."""
+        """Rewrite the object, in a thread of its own, until `end` or until another process has superseded it."""
         while not self._stop.wait(BEAT_SECONDS):
             with suppress(OSError):
+                if not self.store.exists(self._path):  # written anew, it would count as a turn again
+                    return
                 self.store.write(self._path, self._record())
 
+    def begin(self) -> None:
+        """Keep the turn until `end`."""
+        self._thread = threading.Thread(target=self.keep, name=f"turn of {self.study}", daemon=True)
+        self._thread.start()
+
     def end(self) -> None:
+        """Give the turn up."""
         self._stop.set()
+        if self._thread:
+            self._thread.join()  # a write on its way would bring back what is deleted here
         self.store.delete(self._path)
 
     @property
@@ -68,13 +80,11 @@ class Turn:
 def turn(store: Store, study: str) -> Iterator[Turn]:
     """Wait for the study's turn and hold it. Leaving gives it up."""
     held = _taken(store, study)
-    thread = threading.Thread(target=held.keep, name=f"turn of {study}", daemon=True)
-    thread.start()
+    held.begin()
     try:
         yield held
     finally:
         held.end()
-        thread.join()
 
 
 def is_held(store: Store, study: str) -> bool:

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,9 +25,7 @@ from pipeline.runtime.ray_check import ray_folder
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
 
-HERE_SECONDS = (
-    60.0  # of one core: shorter work is done in the process that wants it, for to start Ray takes half of that
-)
+HERE_SECONDS = 60.0  # of one core; shorter work is done in the process that wants it: starting Ray takes half of that
 EVALUATION_FLOPS = 30e9  # a second, that one core computes of a network in float32
 PHOTOGRAPHS = 278.0  # a second, that one core decodes and resizes, of 500 x 375 pixels
 STOP_SECONDS = 6.0  # for Ray to end its processes; after that they are killed
@@ -115,18 +114,30 @@ class Driver:
             self._process.wait()
 
 
-def serve_parent(work: Callable[[dict, "Placement"], None]) -> None:
-    """A driver's own process: read the order, connect, work, and end in good order, whatever happens."""
+def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
+    """A driver's own process: read the order, connect, work, and end in good order, whatever happens.
+
+    What `work` returns, or the sentence of its error, is the last line said: what Ray says when it ends comes before.
+    """
     order = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _unwind)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from pipeline.runtime import ray_cluster  # ray: seconds, and its environment is settled by now
-
     try:
-        work(order, ray_cluster.connect(order["workers"]))
+        with _connected(order["workers"]) as placement:
+            answer = work(order, placement)
     except (UserError, StoreError) as error:
         print(error, flush=True)
         sys.exit(AWAY if isinstance(error, StoreAway) else REFUSED)
+    if answer is not None:
+        print(answer, flush=True)
+
+
+@contextmanager
+def _connected(workers: int | None) -> Iterator["Placement"]:
+    from pipeline.runtime import ray_cluster  # ray: seconds, and its environment is settled by now
+
+    try:
+        yield ray_cluster.connect(workers)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
         ray_cluster.disconnect()

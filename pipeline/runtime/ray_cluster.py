@@ -165,11 +165,17 @@ def disconnect() -> None:
 
 
 def each(call: Callable[[T], R], items: Sequence[T], placement: Placement, retries: int) -> list[R]:
-    """What `call` returns for each item, on as many workers as are free; one that dies is replaced `retries` times."""
+    """What `call` returns for each item, on as many workers as are free; one that dies is replaced `retries` times.
+
+    What `call` raises is raised here.
+    """
     task = ray.remote(call).options(
         num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=retries
     )
-    return ray.get([task.remote(item) for item in items])
+    try:
+        return ray.get([task.remote(item) for item in items])
+    except RayTaskError as error:  # whose text is a traceback
+        raise error.cause from error
 
 
 class TaskDied(Exception, Generic[T]):

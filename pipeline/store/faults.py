@@ -1,5 +1,6 @@
 """What an error of a store's client means: is the store away for now, or does it refuse, and what helps?"""
 
+import errno
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from errno import (
     ENOTCONN,
     ENOTDIR,
     EPERM,
-    EREMOTEIO,
     EROFS,
     ESTALE,
     ETIMEDOUT,
@@ -33,7 +33,7 @@ from typing import Literal
 Kind = Literal["away", "refused", "unclear"]
 _AWAY = {
     EAGAIN, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTDOWN, EHOSTUNREACH, EINTR, EIO, ENETDOWN, ENETUNREACH,
-    ENOTCONN, EREMOTEIO, ESTALE, ETIMEDOUT,
+    ENOTCONN, ESTALE, ETIMEDOUT, getattr(errno, "EREMOTEIO", EIO),  # the last is Linux's alone
 }  # fmt: skip
 ANOTHER = "choose another store with --store or STRIVE_STORE"
 _REFUSED = {

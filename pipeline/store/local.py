@@ -74,7 +74,7 @@ class Folder:
     def page(self, prefix: str, after: str) -> tuple[dict[str, Stamp], str]:
         """What is known of every object below the folder `prefix`, by path relative to it; there is no further page."""
         top, found = str(self.root / prefix), {}
-        for folder, _, names in os.walk(top):
+        for folder, _, names in os.walk(top, onerror=_insist_that_it_is_gone):
             if folder == str(self.temporary):
                 continue
             below = "" if folder == top else f"{os.path.relpath(folder, top)}/"
@@ -142,6 +142,12 @@ class Folder:
                     file.unlink()
             except FileNotFoundError:  # its writer has just finished
                 pass
+
+
+def _insist_that_it_is_gone(error: OSError) -> None:
+    """Raise what `os.walk` would leave out: a folder that cannot be read is not an empty one."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _make_folder(folder: Path) -> None:

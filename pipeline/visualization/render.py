@@ -115,7 +115,7 @@ def _portion(given: tuple[str, str, list[dict]]) -> dict:
     return asdict(render(open_store(store_url), id, [picture(plain) for plain in pictures]))
 
 
-def _render(order: dict, placement: "Placement") -> None:
+def _render(order: dict, placement: "Placement") -> str:
     from pipeline.runtime import ray_cluster
     from pipeline.training.attempts import MAX_FAILURES
     from pipeline.visualization.upload import Rate
@@ -123,7 +123,7 @@ def _render(order: dict, placement: "Placement") -> None:
     from_workers.insist(open_store(order["store"]))
     given = [(order["store"], id, pictures) for id, pictures in order["portions"]]
     rates = ray_cluster.each(_portion, given, placement, MAX_FAILURES)
-    print(json.dumps(asdict(sum((Rate(**rate) for rate in rates), Rate()))))
+    return json.dumps(asdict(sum((Rate(**rate) for rate in rates), Rate())))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,6 +16,7 @@ from pipeline.data.download import Archive, fetch
 from pipeline.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
+PACES = {"crawls": 10_000, "creeps": 500_000}  # bytes at once
 LIE = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 
 
@@ -41,9 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if how == "breaks":
             self.wfile.write(body[begin : begin + 1_000_000])
-        elif how == "crawls":
-            for at in range(begin, len(body), 10_000):
-                self.wfile.write(body[at : at + 10_000])
+        elif how in PACES:
+            for at in range(begin, len(body), PACES[how]):
+                self.wfile.write(body[at : at + PACES[how]])
                 time.sleep(0.05)
         else:
             self.wfile.write(body[begin:])
@@ -106,6 +108,15 @@ def test_a_killed_download_is_resumed(mirrors):
     mirrors.part.write_bytes(CONTENT[:1234])
     assert mirrors("good").read_bytes() == CONTENT
     assert mirrors.asked == [("good", "bytes=1234-")]
+
+
+def test_of_processes_that_want_it_at_once_one_fetches_it(mirrors):
+    """As on a machine where `strive work` begins on every core; each has its own look at the lock, as threads here."""
+    with ThreadPoolExecutor(4) as workers:
+        found = list(workers.map(lambda _: mirrors("creeps").read_bytes(), range(4)))
+    assert all(data == CONTENT for data in found)
+    assert mirrors.asked == [("creeps", None)]
+    assert mirrors.said.count("another process downloads file: waiting for it") == 3
 
 
 @pytest.mark.parametrize("left", [1234, len(CONTENT), len(CONTENT) + 5])

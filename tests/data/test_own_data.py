@@ -149,6 +149,21 @@ def test_more_photographs_than_memory_holds_lie_in_shards(tmp_path, monkeypatch)
     assert len(prepare.load(store, found, Scale()).train_pixels) == 9
 
 
+def test_a_pin_that_is_just_being_written_is_not_called_damaged(tmp_path, monkeypatch):
+    """Another process looks through all pins at that moment."""
+    write, seen = Path.write_text, []
+
+    def watched(file, text, *more):
+        count = write(file, text[:20], *more)
+        seen.append(place_of(elsewhere))
+        return write(file, text, *more) + count
+
+    elsewhere = replace(own_dataset(saved(tmp_path, **arrays())), sha256="0" * 64)
+    monkeypatch.setattr(Path, "write_text", watched)
+    own_dataset(saved(tmp_path, "others.npz", **arrays(classes=2)))
+    assert seen == [None]
+
+
 def test_where_it_lies_must_be_known_on_this_machine(tmp_path):
     found = replace(own_dataset(saved(tmp_path, **arrays())), sha256="1" * 64)
     for ask in (raw, lambda dataset: reach(dataset, None)):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.synthetic import result
 
 from pipeline.plan.studies import study
 from pipeline.publication import latest
+from pipeline.publication import turn as publication_turn
 from pipeline.publication.publish import publish
 from pipeline.publication.turn import Turn, turn
 from pipeline.records.attempt import LeaseRecord
@@ -117,3 +119,30 @@ def test_two_that_both_see_no_turn_do_not_both_take_it(store):
     assert not other.take([])
     assert not Turn(store, "smoke", 1).take([])
     one.check()
+
+
+def test_a_heartbeat_on_its_way_does_not_bring_back_a_turn_that_was_given_up(store, monkeypatch):
+    monkeypatch.setattr(publication_turn, "BEAT_SECONDS", 0.01)
+    write, at_it = store.write, threading.Event()
+
+    def slow(path, data):
+        at_it.set()
+        time.sleep(0.2)
+        write(path, data)
+
+    monkeypatch.setattr(store, "write", slow)
+    with turn(store, "smoke"):
+        at_it.wait(10)
+    assert store.names(FOLDER.object("publishing")) == []
+
+
+def test_a_publisher_that_slept_while_another_published_does_not_think_it_has_the_turn(store, monkeypatch):
+    monkeypatch.setattr(publication_turn, "BEAT_SECONDS", 0.01)
+    with turn(store, "smoke") as held:
+        other = Turn(store, "smoke", held.number + 1)
+        assert other.take([held.number])
+        store.delete(f"{held.top}/{held.number}.json")
+        other.end()
+        time.sleep(0.1)  # of heartbeats
+        with pytest.raises(LeaseLost):
+            held.check()

@@ -43,3 +43,29 @@ def test_the_end_of_what_a_failed_driver_said_has_no_frames_of_foreign_code(fail
     with pytest.raises(FleetFailed) as caught:
         failed("\n".join(["out of memory", *[FRAME.format("ray::RayLog::~RayLog()")] * 20]))
     assert str(caught.value) == "out of memory"
+
+
+NOISY = """
+from pipeline.errors import UserError
+from pipeline.runtime import driver, ray_cluster
+
+def work(order, placement):
+    if order["fails"]:
+        raise UserError("the cause")
+    return "the answer"
+
+ray_cluster.connect, ray_cluster.disconnect = lambda workers: None, lambda: print("(raylet) what Ray says at its end")
+driver.serve_parent(work)
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_ray_says_at_its_end_is_taken_for_neither_answer_nor_cause(tmp_path, monkeypatch, fails):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    driver = Driver("noisy", {"fails": fails, "workers": 1})
+    if fails:
+        with pytest.raises(UserError, match=r"^the cause$"):
+            driver.wait()
+    else:
+        assert driver.wait() == "the answer"

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import tempfile
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -9,7 +10,7 @@ import pytest
 from support.processes import free_port
 
 from pipeline.runtime import driver, ray_check
-from pipeline.runtime.ray_check import ray_trouble
+from pipeline.runtime.ray_check import ray_folder, ray_trouble
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,21 @@ def test_rays_processes_get_the_folder_that_was_looked_at(monkeypatch, tmp_path,
     monkeypatch.setattr(driver, "end_with_parent", lambda: None)
     driver.Driver("module", {})._said.close()
     assert started[0]["RAY_TMPDIR"] == folder.format(tmp_path)
+
+
+def test_the_long_temporary_folder_of_a_mac_is_not_rays(monkeypatch):
+    """Ray puts its sockets below /tmp there, whatever TMPDIR says."""
+    long = "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T"
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", long)
+    monkeypatch.setattr(tempfile, "tempdir", long)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    from ray._common.utils import get_default_system_temp_dir
+
+    assert ray_folder() == get_default_system_temp_dir() == "/tmp"
+    assert ray_trouble() == ""
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert ray_folder() == get_default_system_temp_dir() == long
 
 
 def test_a_dead_address_is_named(monkeypatch):

@@ -1,12 +1,14 @@
 """Ray that does not start: tried again, with nothing left of the tries, and its cause in a sentence."""
 
 import subprocess
+from unittest.mock import Mock
 
 import psutil
 import pytest
 import ray
+from ray.exceptions import RayTaskError
 
-from pipeline.errors import UserError
+from pipeline.errors import StoreAway, UserError
 from pipeline.runtime import ray_cluster
 
 
@@ -57,3 +59,17 @@ def test_workers_are_counted_on_what_the_autoscaler_may_bring(asked, have, may, 
     found = ray_cluster.placed(asked, have, may)
     assert (found.workers, found.gpus_per_worker, found.growth) == (workers, gpus_each, growth)
     assert found.together == (1 if not gpus_each else ray_cluster.TOGETHER)
+
+
+def test_what_a_call_raises_on_a_worker_is_raised_as_it_was(monkeypatch):
+    """Ray's own error has a traceback for its text."""
+    away = StoreAway("the store has not answered for 900 s")
+
+    def get(_refs):
+        raise RayTaskError("call", "Traceback: ...\npipeline.errors.StoreAway: ...", away).as_instanceof_cause()
+
+    monkeypatch.setattr(ray, "remote", Mock())
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(StoreAway) as raised:
+        ray_cluster.each(str, ["item"], ray_cluster.Placement(1), 0)
+    assert raised.value is away
