@@ -1,7 +1,7 @@
 """`strive reproduce`: the flow in this process, with progress beside it."""
 
-from collections.abc import Collection
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 import typer
@@ -11,15 +11,18 @@ from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
 from pipeline.integrity.check import check, repair
 from pipeline.integrity.fault import Fault
+from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study
 from pipeline.publication import completeness
 from pipeline.records.replication import Replication
+from pipeline.runtime.driver import standing_by
 from pipeline.runtime.limits import cores
+from pipeline.runtime.ray_check import is_joined
 from pipeline.runtime.settings import settings
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.store.replications import names
-from pipeline.training.progress import Progress, trainable
+from pipeline.training.progress import Progress, results, trainable
 from pipeline.visualization.catalogue import REPRODUCTION, RenderRequest, parse_images
 
 
@@ -61,7 +64,7 @@ def reproduce_study(store: Store, study: Study, asked: Asked, quiet: bool, loud:
     count = settings(workers=asked.workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, study, count, console())
     before = set(names(store, [e.id for e in study.wanted]))
-    with shown, prefect_api(loud):
+    with shown, _fleet_on_its_way(store, study, asked.workers), prefect_api(loud):
         from prefect.exceptions import FailedRun
 
         from flows.parameters import StudyName
@@ -81,6 +84,17 @@ def reproduce_study(store: Store, study: Study, asked: Asked, quiet: bool, loud:
                 image_numbers=None if isinstance(which, int) else list(which),
             )
     return summary_of(store, study, before)
+
+
+@contextmanager
+def _fleet_on_its_way(store: Store, study: Study, workers: int | None) -> Iterator[None]:
+    """Ray starts while we import and prepare, where there is something to train on a cluster of our own."""
+    missing = needed(study, results(Progress(store, list(study.wanted)).statuses()))
+    if missing and not is_joined():
+        with standing_by("pipeline.training.fleet", settings(workers=workers).workers):
+            yield
+    else:
+        yield
 
 
 def summary_of(store: Store, study: Study, replicated: Collection[str] | None = None) -> dict:

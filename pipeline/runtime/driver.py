@@ -13,8 +13,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Self
 
 from pipeline.errors import StoreAway, StoreError, UserError
@@ -45,6 +46,46 @@ class FleetStopped(FleetFailed):
     """It was stopped before all was done."""
 
 
+class _Process:
+    """The process of a driver, which waits for its order; one that stands by connects to Ray for `workers` meanwhile."""
+
+    def __init__(self, module: str, *workers: int | None):
+        end_with_parent()
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
+        self.running = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *map(json.dumps, workers)],
+            stdin=subprocess.PIPE,
+            stdout=self.said,
+            stderr=self.said,
+            env=child_environment() | {"RAY_TMPDIR": ray_folder()},
+            cwd=HOME,
+            start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
+        )
+
+    def stop(self) -> None:
+        """End it with all its processes."""
+        self.running.terminate()
+        try:
+            self.running.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            kill_tree(self.running.pid)
+            self.running.wait()
+
+
+_standing_by: dict[str, _Process] = {}  # by the module of their driver
+
+
+@contextmanager
+def standing_by(module: str, workers: int | None) -> Iterator[None]:
+    """Inside, the first driver of `module` has been connecting to Ray since the beginning of the block."""
+    _standing_by[module] = _Process(module, workers)
+    try:
+        yield
+    finally:
+        if unused := _standing_by.pop(module, None):
+            unused.stop()
+
+
 class Driver:
     """A process that carries out one order; it begins at once. `wait` for its end, or `stop` it from any thread.
 
@@ -52,21 +93,13 @@ class Driver:
     """
 
     def __init__(self, module: str, order: dict):
-        end_with_parent()
         self._stopped = False
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=self._said,
-            stderr=self._said,
-            env=child_environment() | {"RAY_TMPDIR": ray_folder()},
-            cwd=HOME,
-            start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
-        )
+        self._child = _standing_by.pop(module, None) or _Process(module)
+        self._said, self._process = self._child.said, self._child.running
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        self._process.stdin.flush()  # and left open: its end tells the fleet of ours
+        with suppress(BrokenPipeError):  # it has ended already; `wait` says why
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()  # and left open: its end tells the fleet of ours
 
     def __enter__(self) -> Self:
         return self
@@ -106,25 +139,22 @@ class Driver:
     def stop(self) -> None:
         """End it with all its processes; finished runs and checkpoints are in the store."""
         self._stopped = True
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            kill_tree(self._process.pid)
-            self._process.wait()
+        self._child.stop()
 
 
 def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
     """A driver's own process: read the order, connect, work, and end in good order, whatever happens.
 
     What `work` returns, or the sentence of its error, is the last line said: what Ray says when it ends comes before.
+    With a number of workers, or null, as its argument, it stands by: it connects before there is an order.
     """
-    order = json.loads(sys.stdin.readline())
     signal.signal(signal.SIGTERM, _unwind)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    orders: Queue[dict] = Queue()
+    threading.Thread(target=_listen, args=[orders], daemon=True).start()
+    order = None if sys.argv[1:] else orders.get()
     try:
-        with _connected(order["workers"]) as placement:
-            answer = work(order, placement)
+        with _connected(order["workers"] if order else json.loads(sys.argv[1])) as placement:
+            answer = work(order or orders.get(), placement)
     except (UserError, StoreError) as error:
         print(error, flush=True)
         sys.exit(AWAY if isinstance(error, StoreAway) else REFUSED)
@@ -147,6 +177,9 @@ def _unwind(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _end_with_parent() -> None:
-    sys.stdin.read()  # returns when the parent's end of the pipe is closed
+def _listen(orders: "Queue[dict]") -> None:
+    """Hand on the parent's order; then end this process when the parent's end of the pipe is closed."""
+    if line := sys.stdin.readline():
+        orders.put(json.loads(line))
+        sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
