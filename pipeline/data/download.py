@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import os
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass

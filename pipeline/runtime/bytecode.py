@@ -19,8 +19,8 @@ def keep_bytecode() -> None:
 
     Containers often set PYTHONDONTWRITEBYTECODE. In an environment that was installed without bytecode, each of the
     dozen processes of a reproduction then compiles its libraries anew. A user's own PYTHONPYCACHEPREFIX stays, and
-    without a cache that can be written nothing changes; nor on a disk that is nearly full, where Python leaves files that
-    it takes for whole and cannot read.
+    without a cache that can be written nothing changes; nor on a disk that is nearly full, where Python leaves files
+    that it takes for whole and cannot read.
     """
     forbidden = os.environ.get("PYTHONDONTWRITEBYTECODE")
     if not forbidden or sys.pycache_prefix or all(_is_compiled(name) for name in LARGE):

@@ -27,7 +27,7 @@ END_SECONDS = 5.0  # for workers to end by themselves once all work is done
 
 def reasons(gave_up: list[tuple[str | None, str]]) -> str:
     """Why workers gave up: of every machine what the first of its workers said, each sentence once."""
-    first = {node: why for node, why in reversed(gave_up)}
+    first = dict(reversed(gave_up))
     return "; ".join(dict.fromkeys(reversed(first.values())))
 
 

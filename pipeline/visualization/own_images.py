@@ -181,7 +181,11 @@ def files_of(paths: Iterable[str]) -> list[Path]:
     """The images that these paths name, those of folders included, each once; UserError where one names none."""
     out: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(f for f in path.iterdir() if f.suffix.lower() in ENDINGS and f.is_file()) if path.is_dir() else [path]
+        inside = (
+            sorted(f for f in path.iterdir() if f.suffix.lower() in ENDINGS and f.is_file())
+            if path.is_dir()
+            else [path]
+        )
         if not path.exists():
             raise UserError(f"there is no image {path}")
         insist_on_file_or_folder(path)

@@ -26,7 +26,7 @@ def test_the_cause_is_the_error_and_not_uvicorns_last_line():
 def test_what_helps_follows_from_the_cause(said, remedy, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho \"{said.replace('`', '')}\" >&2; exit 1\n")
+    python.write_text(f'#!/bin/sh\necho "{said.replace("`", "")}" >&2; exit 1\n')
     python.chmod(0o755)
     monkeypatch.setattr(local_server.sys, "executable", str(python))
     server = local_server._Server()

@@ -1,4 +1,4 @@
-"""Settings of the S3 client that cannot work: variables, profiles, files that they name, an address of something else."""
+"""Settings of the S3 client that cannot work: variables, profiles, files that they name, an address of a web page."""
 
 import os
 import threading

@@ -28,13 +28,18 @@ def code_of(stopped: BaseException) -> int:
 )
 def test_a_stop_says_what_is_kept_however_often_it_is_asked_for(number, word, more, capsys):
     done = []
-    with pytest.raises((typer.Exit, SystemExit)) as ended, interruptible(lambda: "All is kept."):
+
+    @interruptible(lambda: "All is kept.")
+    def work():
         try:
             os.kill(os.getpid(), number)
         finally:
             for again in more:
                 os.kill(os.getpid(), again)
             done.append("what was started has ended")
+
+    with pytest.raises((typer.Exit, SystemExit)) as ended:
+        work()
     assert done
     assert code_of(ended.value) == 128 + number
     assert capsys.readouterr().err == f"\nstrive: {word}. All is kept.\n"
