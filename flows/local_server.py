@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -51,7 +51,8 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
         if found.url:
             found.insist()
         if server is None or found.url:
-            yield
+            with _answered(lambda: f"the Prefect server at {found.url} failed: look into its log"):
+                yield
         else:
             from prefect.settings import (
                 PREFECT_API_URL,
@@ -64,11 +65,28 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
             # its log is not read, and its heartbeats are not watched: at the end of every flow run, Prefect waits up
             # to a second for the thread that sends them
             unread = {PREFECT_LOGGING_TO_API_ENABLED: False, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-            with without_socks(), temporary_settings({PREFECT_API_URL: server.url, **unread}):
+            with (
+                without_socks(),
+                temporary_settings({PREFECT_API_URL: server.url, **unread}),
+                _answered(server.trouble),
+            ):
                 yield
     finally:
         if server:
             server.stop()
+
+
+@contextmanager
+def _answered(trouble: Callable[[], str]) -> Iterator[None]:
+    """Inside, what a Prefect server answers wrongly, or no more, is one sentence: `trouble`."""
+    from httpx import HTTPError
+
+    try:
+        yield
+    except HTTPError as error:  # Prefect's own is one of these
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        short = said[0].partition(" for url")[0]
+        raise UserError(f"{trouble()} ({short}). What was finished is kept: run the same command again.") from error
 
 
 class _Server:
@@ -102,9 +120,17 @@ class _Server:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         self._process.kill()
-        self._said.seek(0)
-        why = _cause(self._said.read().decode(errors="replace")) or f"no answer in {START_SECONDS:.0f} s"
+        why = self._why() or f"no answer in {START_SECONDS:.0f} s"
         raise UserError(f"Prefect's embedded server did not start: {why}. {_remedy(why, self._home)}")
+
+    def trouble(self) -> str:
+        """Why it does not answer as it should, and what helps."""
+        why = self._why() or "it says nothing of why"
+        return f"Prefect's embedded server failed: {why}. {_remedy(why, self._home)}"
+
+    def _why(self) -> str:
+        file = self._said.fileno()  # read without a seek, which would move where the server writes, too
+        return _cause(os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace"))
 
     def stop(self) -> None:
         self._process.terminate()
@@ -137,7 +163,7 @@ def _cause(said: str) -> str:
 
 
 def _remedy(why: str, home: str) -> str:
-    if re.search(r"is full|No space left|quota", why):
+    if re.search(r"is full|No space left|quota|disk I/O error", why):
         return f"Free space for {home}, or set XDG_CACHE_HOME."
     if re.search(r"readonly|unable to open database|Permission denied|Read-only", why):
         return f"Let this user write to {home} and all in it, or set XDG_CACHE_HOME."

@@ -61,7 +61,10 @@ def answered(command: Callable) -> Callable:
         except ImportError as failure:  # a library that is absent or broken
             if (failure.name or "").partition(".")[0] in OURS:
                 raise
-            typer.echo(f"strive: {type(failure).__name__}: {failure}: `uv sync --reinstall` repairs it", err=True)
+            helps = "`uv sync --reinstall` repairs it"
+            if "map segment" in str(failure) or "allocate memory" in str(failure):
+                helps = "free memory, or allow more to this user (ulimit -v)"
+            typer.echo(f"strive: {type(failure).__name__}: {failure}: {helps}", err=True)
             raise typer.Exit(1) from failure
 
     return run

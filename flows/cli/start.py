@@ -1,10 +1,11 @@
 """The command's entry point: libraries and streams as it needs them, whatever the user's environment says.
 
-Nothing but `os` and `sys` is imported before `libraries_first`.
+Nothing but what Python has imported itself is before `libraries_first`.
 """
 
 import os
 import sys
+from io import TextIOWrapper
 
 SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # of a terminal; what is no number of 1 or more is no size
 
@@ -25,8 +26,8 @@ def whole_streams() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process lives
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    # for a terminal of Latin letters, or a path that is no UTF-8
-    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8
     for name in SIZES:
         if (text := os.environ.get(name)) is not None and (not text.isdecimal() or int(text) < 1):
             del os.environ[name]

@@ -1,5 +1,8 @@
 """What is said when the embedded Prefect server cannot start; that it starts: tests/flows/test_reproduce.py."""
 
+import re
+
+import httpx
 import pytest
 
 from flows import local_server
@@ -35,3 +38,10 @@ def test_what_helps_follows_from_the_cause(said, remedy, tmp_path, monkeypatch):
             server.ready()
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("")])
+def test_a_server_that_fails_in_the_midst_is_one_sentence(error):
+    with pytest.raises(UserError) as refused, local_server._answered(lambda: "the server failed: look"):
+        raise error
+    assert re.fullmatch(r"the server failed: look \((refused|ReadTimeout)\)\. What was finished.*", str(refused.value))

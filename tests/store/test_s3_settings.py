@@ -1,4 +1,4 @@
-"""Settings of the S3 client that cannot work: variables, profiles, files that they name, a web page as the address."""
+"""Settings of the S3 client that cannot work: variables, profiles, files that they name, an address of a web page."""
 
 import os
 import threading

@@ -30,7 +30,7 @@ def test_a_stop_says_what_is_kept_however_often_it_is_asked_for(number, word, mo
     done = []
 
     @interruptible(lambda: "All is kept.")
-    def stopped():
+    def work():
         try:
             os.kill(os.getpid(), number)
         finally:
@@ -39,7 +39,7 @@ def test_a_stop_says_what_is_kept_however_often_it_is_asked_for(number, word, mo
             done.append("what was started has ended")
 
     with pytest.raises((typer.Exit, SystemExit)) as ended:
-        stopped()
+        work()
     assert done
     assert code_of(ended.value) == 128 + number
     assert capsys.readouterr().err == f"\nstrive: {word}. All is kept.\n"
