@@ -106,6 +106,11 @@ def test_a_study_that_is_whole_has_no_fault(damaged):
     assert json.loads(strive("check", "--store", damaged.url, "--json").output)["studies"][0]["study"] == "smoke"
 
 
+def test_what_others_put_beside_leases_is_no_fault(damaged):
+    damaged.write(f"{FIRST.leases}/.DS_Store", b"of macOS")
+    assert check(damaged, SMOKE).faults == ()
+
+
 def test_no_damage_to_any_kind_of_object_is_unnoticed(whole, damaged):
     """One way for each object; the ways go round."""
     paths = one_of_each_kind(whole)
