@@ -20,6 +20,7 @@ from pipeline.records.result import Origin, Result
 
 ONE_RATE = "one rate"
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged", "not run")
+OUTCOME_WORDS = {"dead": "did not learn"}  # as people read them, where that is another word
 ALIKE = ("raw_sha256", "revision")  # in which the runs of one row must agree
 
 
@@ -199,8 +200,9 @@ def values_of(facts: Sequence[Origin], name: str) -> str:
 def counted(runs: Sequence[Run]) -> str:
     """How often each outcome occurs, in words: `2 done, 1 not run`."""
     found = Counter(run.outcome for run in runs)
-    words = {"dead": "did not learn"}
-    return ", ".join(f"{found[outcome]} {words.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome])
+    return ", ".join(
+        f"{found[outcome]} {OUTCOME_WORDS.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome]
+    )
 
 
 def inconsistent(runs: Iterable[Run]) -> str:

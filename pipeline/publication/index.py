@@ -13,17 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from pipeline.evaluation import frames
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.results import collect
+from pipeline.evaluation.table_errors import OUTCOME_WORDS
 from pipeline.paper.networks import printed_name
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study, every_study
-from pipeline.publication.display import records
+from pipeline.publication.display import in_cell, records
 from pipeline.store import catalogue
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.training.progress import Progress, RunStatus
 
 GATHERED = ("all",)  # studies that only gather others
-OUTCOME_WORDS = {"dead": "did not learn"}
 UNDECIDED = ("unfinished", "not run", "no number", "not comparable")
 
 
@@ -84,7 +84,7 @@ def markdown(found: Sequence[Entry], single: Sequence[SingleRun] = ()) -> str:
         lines += [f"*{_words(entry)}.* **{entry.headline}.**", "", f"Runs: {_runs(entry)}."]
         lines += [f"- begun: {words}" for words in entry.begun]
         lines += ["", "| claim | | verdict |", "| --: | --- | --- |"] if entry.claims else []
-        lines += [f"| {number} | {sentence} | {verdict} |" for number, sentence, verdict in entry.claims]
+        lines += [f"| {number} | {in_cell(sentence)} | {verdict} |" for number, sentence, verdict in entry.claims]
         lines += ["", "| error of | verdict |", "| --- | --- |"] if entry.errors else []
         lines += [f"| {cell} | {verdict} |" for cell, verdict in entry.errors]
         lines += ["", " · ".join(f"[{words}]({address})" for words, address in entry.links), ""]

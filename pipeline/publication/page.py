@@ -14,7 +14,7 @@ from pipeline.evaluation.headline import headline
 from pipeline.evaluation.proofs import proofs
 from pipeline.evaluation.results import Run
 from pipeline.evaluation.schema import FILES, SCHEMA, TABLES, rule_words
-from pipeline.evaluation.table_errors import commit_of
+from pipeline.evaluation.table_errors import OUTCOME_WORDS, commit_of
 from pipeline.paper.published_errors import CONTRADICTIONS
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.study import Relation, Study
@@ -210,7 +210,7 @@ def _cost(study: Study, results: Mapping[str, Result], price: float | None) -> d
     wasted = sum(result.summary.wasted_seconds for result in results.values())
     return {
         "planned": len(study.wanted),
-        "outcomes": Counter(result.outcome for result in results.values()),
+        "outcomes": Counter(OUTCOME_WORDS.get(result.outcome, result.outcome) for result in results.values()),
         "device_hours": spent / 3600,
         "wasted_hours": wasted / 3600,
         "price": price,
