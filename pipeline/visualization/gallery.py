@@ -102,7 +102,7 @@ def _without_twins(note: dict) -> dict:
 def rendered(study: str, runs: list[dict], index_page: bool = False) -> str:
     """The page as HTML; `index_page` says whether the store has a front page to link."""
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        files("pipeline.visualization").joinpath("gallery.html").read_text()
+        files("pipeline.visualization").joinpath("gallery.html").read_text(encoding="utf-8")
     )
     data = {"study": study, "runs": runs, "methods": METHODS, "scaling": SCALING}
     return page.render(
