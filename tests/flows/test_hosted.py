@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from flows import hosted
+from flows import deployments, hosted
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,12 @@ def test_a_slot_is_freed_when_two_looks_find_no_holder(monkeypatch, holders, fre
     with ExitStack() as stack:
         hosted._take_turn(stack, "smoke")
     assert client.update_global_concurrency_limit.call_count == freed
+
+
+def test_of_two_runners_that_start_at_once_both_serve(monkeypatch):
+    """What one did not find a moment ago, the other has made meanwhile."""
+    client = Mock()
+    client.read_global_concurrency_limit_by_name.side_effect = ObjectNotFound(http_exc=Exception())
+    client.create_global_concurrency_limit.side_effect = ObjectAlreadyExists(http_exc=Exception())
+    monkeypatch.setattr(deployments, "_registered", lambda _client, name, *_: name)
+    assert list(deployments.register(client)) == list(deployments.FLOWS)
