@@ -79,8 +79,9 @@ def _text(chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -
     if found.faults and not fixed:
         said.append(f"`strive check {chosen.on_command_line} --repair` fixes what can be fixed without loss.")
     if found.faults and fixed:
-        rest = f", {len(left)} remain" if left else ""
-        said.append(f"repaired{rest}: `strive reproduce {chosen.on_command_line}` makes the study whole again.")
+        again = f"`strive reproduce {chosen.on_command_line}` makes the study whole again"
+        remain = f"{len(left)} {'remains' if len(left) == 1 else 'remain'}: their fixes are above"
+        said.append(f"repaired what can be, {remain}." if left else f"repaired: {again}.")
     return "\n".join(said)
 
 

@@ -119,7 +119,7 @@ def _entry(store: Store, study: Study, there: set[str]) -> Entry:
 def _single(store: Store, status: RunStatus) -> SingleRun:
     experiment, result = status.experiment, status.result
     folder = RunFolder(experiment.id)
-    state = f"{status.state} at epoch {status.epoch} of {experiment.recipe.epochs}"
+    state = _how_far(status)
     if result:
         state = OUTCOME_WORDS.get(result.outcome, result.outcome)
         if result.error_percent is not None:
@@ -135,7 +135,13 @@ def _single(store: Store, status: RunStatus) -> SingleRun:
 
 
 def _begun(status: RunStatus) -> str:
-    return f"{status.experiment.id}, {status.state} at epoch {status.epoch} of {status.experiment.recipe.epochs}"
+    return f"{status.experiment.id}, {_how_far(status)}"
+
+
+def _how_far(status: RunStatus) -> str:
+    if status.state == "missing":  # no process trains it, and there is nothing to go on from
+        return "without a checkpoint yet"
+    return f"{status.state} at epoch {status.epoch} of {status.experiment.recipe.epochs}"
 
 
 def _claims(rows: Sequence[dict[str, Any]]) -> tuple[tuple[int, str, str], ...]:
