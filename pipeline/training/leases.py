@@ -116,8 +116,8 @@ class Lease:
         """
         if self._lost:
             raise self._lost_to_another()
+        self._within = {}  # first: a heartbeat between the two must not go back an epoch
         self._progress = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "epoch_seconds": seconds}
-        self._within = {}
 
     def within_epoch(self, epoch: int, images: int, seconds: float) -> None:
         """Tell them, with the next heartbeat that is due, how many images of the epoch after `epoch` lie behind, and

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from support.synthetic import result
 
 from pipeline.plan.studies import study
 from pipeline.publication import latest
+from pipeline.publication import publish as publishing
 from pipeline.publication import turn as publication_turn
 from pipeline.publication.publish import publish
 from pipeline.publication.turn import Turn, turn
@@ -146,3 +147,20 @@ def test_a_publisher_that_slept_while_another_published_does_not_think_it_has_th
         time.sleep(0.1)  # of heartbeats
         with pytest.raises(LeaseLost):
             held.check()
+
+
+def test_who_waited_for_its_turn_publishes_no_older_results(trained, monkeypatch):
+    """While it waits, a run comes out and another process publishes it."""
+    [*_, last] = SMOKE.experiments
+    late = trained.read(RunFolder(last.id).result)
+    trained.delete(RunFolder(last.id).result)
+
+    @contextmanager
+    def after_another(store, study):
+        store.write(RunFolder(last.id).result, late)
+        with turn(store, study) as held:
+            yield held
+
+    monkeypatch.setattr(publishing, "turn", after_another)
+    published = publish(trained, SMOKE)
+    assert set(published.tables["cells"]["outcomes"]) == {"1 done"}
