@@ -88,7 +88,7 @@ def _own_turn(run: FlowRun, study: str) -> Iterator[None]:
 
 def _take_turn(stack: ExitStack, study: str) -> None:
     """Wait for the study's slot, and hold it until the stack ends."""
-    getLogger("prefect._internal.concurrency").addFilter(_is_no_wait)
+    getLogger("prefect._internal.concurrency").addFilter(_is_more_than_waiting)
     waits = forgotten = False
     while True:
         try:
@@ -106,8 +106,8 @@ def _take_turn(stack: ExitStack, study: str) -> None:
             waits = True
 
 
-def _is_no_wait(record: LogRecord) -> bool:
-    """To wait for one's turn is no error."""
+def _is_more_than_waiting(record: LogRecord) -> bool:
+    """Whether the record is another than the error that Prefect logs when no slot was free in time."""
     return not record.getMessage().startswith(SLOT)
 
 

@@ -134,10 +134,11 @@ def _no_rate(blocked_by: list[Run], tried: list[Run], rule: str) -> tuple[str, s
         return "did not learn", f"at none of {len(blocked_by)} learning rates: {counted(blocked_by)}"
     if blocked_by[0].outcome == "damaged":
         return "damaged", damage_of(blocked_by)
-    ids = " ".join(run.experiment.id for run in blocked_by)
+    commands = ", ".join(f"`strive retry {run.experiment.id}`" for run in blocked_by)
     return (
         "crashed",
-        f"which says nothing of a learning rate, and the rule {rule_words(rule)!r} waits for it: `strive retry` {ids}",
+        f"of the runs that choose a learning rate by the rule {rule_words(rule)!r}, {len(blocked_by)} crashed, and the "
+        f"rule waits for what comes of trying again: {commands}",
     )
 
 

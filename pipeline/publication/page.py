@@ -31,7 +31,7 @@ from pipeline.visualization.catalogue import RenderRequest, pictures
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
-VERDICTS = (  # in this order, good news no sooner than bad
+VERDICTS = (  # in the order in which the page counts them
     "reproduced", "better", "worse", "inconclusive", "did not learn", "diverged", "crashed", "damaged", "refused",
     "unfinished", "not run", "not comparable", "no number",
 )  # fmt: skip

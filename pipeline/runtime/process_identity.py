@@ -1,4 +1,4 @@
-"""This process as others can recognise it: host, boot, pid and start time."""
+"""This process as others can recognize it: host, boot, pid and start time."""
 
 import os
 import socket
