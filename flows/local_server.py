@@ -14,12 +14,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from flows import prefect_schema
+from flows.prefect_server import configured
 from pipeline.errors import UserError
 from pipeline.runtime.environment import bypass_proxies_on_loopback, child_environment, without_socks
 from pipeline.runtime.settings import cache
@@ -35,7 +36,8 @@ QUIET = {
 
 @contextmanager
 def prefect_api(loud: bool = False) -> Iterator[None]:
-    """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured.
+    """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured. UserError
+    where the configured one does not answer.
 
     Enter it before prefect is imported.
     """
@@ -45,17 +47,28 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
     bypass_proxies_on_loopback()
     server = None if os.environ.get("PREFECT_API_URL") else _Server()
     try:
-        # seconds, while the server starts
-        from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-
-        if server is None or PREFECT_API_URL.value():
-            yield
+        found = configured()  # seconds, while the server starts
+        if found.url:
+            found.insist()
+        if server is None or found.url:
+            with _answered(lambda: f"the Prefect server at {found.url} failed: look into its log"):
+                yield
         else:
+            from prefect.settings import (
+                PREFECT_API_URL,
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+                PREFECT_LOGGING_TO_API_ENABLED,
+                temporary_settings,
+            )
+
             server.ready()
-            # the log of a server that is about to go is not read
+            # its log is not read, and its heartbeats are not watched: at the end of every flow run, Prefect waits up
+            # to a second for the thread that sends them
+            unread = {PREFECT_LOGGING_TO_API_ENABLED: False, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
             with (
                 without_socks(),
-                temporary_settings({PREFECT_API_URL: server.url, PREFECT_LOGGING_TO_API_ENABLED: False}),
+                temporary_settings({PREFECT_API_URL: server.url, **unread}),
+                _answered(server.trouble),
             ):
                 yield
     finally:
@@ -63,11 +76,26 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
             server.stop()
 
 
+@contextmanager
+def _answered(trouble: Callable[[], str]) -> Iterator[None]:
+    """Inside, what a Prefect server answers wrongly, or no more, is one sentence: `trouble`."""
+    from httpx import HTTPError
+
+    try:
+        yield
+    except HTTPError as error:  # Prefect's own is one of these
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        short = said[0].partition(" for url")[0]
+        raise UserError(f"{trouble()} ({short}). What was finished is kept: run the same command again.") from error
+
+
 class _Server:
     """`python -m flows.local_server SOCKET`, which ends with this process: its standard input is our pipe."""
 
     def __init__(self):
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe that is not read would stop it one day
+        environment = _environment()
+        self._home = environment["PREFECT_HOME"]
         with socket.socket() as bound:  # handed on bound, so that no other process can take its port
             bound.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{bound.getsockname()[1]}/api"
@@ -76,7 +104,8 @@ class _Server:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
-                env=_environment(),
+                env=environment,
+                cwd=self._home,  # Prefect reads .env, prefect.toml and pyproject.toml of its working directory
                 pass_fds=[bound.fileno()],
                 start_new_session=True,  # Ctrl-C is for us; the server ends after the flow has said how it went
             )
@@ -91,9 +120,17 @@ class _Server:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         self._process.kill()
-        self._said.seek(0)
-        why = _cause(self._said.read().decode(errors="replace")) or f"no answer in {START_SECONDS:.0f} s"
-        raise UserError(f"Prefect's embedded server did not start: {why}. `strive doctor` checks the installation.")
+        why = self._why() or f"no answer in {START_SECONDS:.0f} s"
+        raise UserError(f"Prefect's embedded server did not start: {why}. {_remedy(why, self._home)}")
+
+    def trouble(self) -> str:
+        """Why it does not answer as it should, and what helps."""
+        why = self._why() or "it says nothing of why"
+        return f"Prefect's embedded server failed: {why}. {_remedy(why, self._home)}"
+
+    def _why(self) -> str:
+        file = self._said.fileno()  # read without a seek, which would move where the server writes, too
+        return _cause(os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace"))
 
     def stop(self) -> None:
         self._process.terminate()
@@ -123,6 +160,14 @@ def _cause(said: str) -> str:
     lines = [line.strip() for line in said.strip().splitlines()]
     errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line) or "[Errno" in line]
     return (errors or lines or [""])[-1]
+
+
+def _remedy(why: str, home: str) -> str:
+    if re.search(r"is full|No space left|quota|disk I/O error", why):
+        return f"Free space for {home}, or set XDG_CACHE_HOME."
+    if re.search(r"readonly|unable to open database|Permission denied|Read-only", why):
+        return f"Let this user write to {home} and all in it, or set XDG_CACHE_HOME."
+    return "`strive doctor` checks the installation."
 
 
 def _serve(descriptor: int) -> None:

@@ -21,7 +21,7 @@ def create(home: Path) -> None:
     """Make the database in this home, unless there is one or the schema is of another version."""
     part = home / f"{DATABASE}.{os.getpid()}"
     with suppress(OSError, sqlite3.Error):  # then the migrations are run, and say what is wrong
-        schema = SCHEMA.read_text()
+        schema = SCHEMA.read_text(encoding="utf-8")
         if (home / DATABASE).exists() or not schema.startswith(head(version("prefect"))):
             return
         try:
@@ -57,4 +57,4 @@ def dumped(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    SCHEMA.write_text(migrated())
+    SCHEMA.write_text(migrated(), encoding="utf-8")

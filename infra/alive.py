@@ -46,7 +46,7 @@ def counted(answered: bool, folder: Path, start: str) -> int:
 
 def end(failures: int) -> None:
     """Asks the container's processes to end, at the next check makes them; does nothing outside a container."""
-    if failures < FAILURES or os.getuid() == 0 or Path("/proc/1/comm").read_text().strip() not in INITS:
+    if failures < FAILURES or os.getuid() == 0 or Path("/proc/1/comm").read_text(encoding="utf-8").strip() not in INITS:
         return
     if failures == FAILURES:
         os.kill(1, signal.SIGTERM)  # init hands it on
@@ -65,7 +65,7 @@ def main(words: list[str]) -> str | None:
         except OSError as error:
             answered, said = False, f"{address}: {error}"
     if "--or-end" in words:
-        start = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+        start = Path("/proc/1/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
         end(counted(answered, Path(tempfile.gettempdir()), start))
     return said
 

@@ -157,7 +157,7 @@ def git(*words: str) -> str:
 def has_bfloat16() -> bool:
     """Whether the processor has bfloat16 instructions, as /proc/cpuinfo says; True where there is none."""
     flags = Path("/proc/cpuinfo")
-    return not flags.exists() or "bf16" in flags.read_text()
+    return not flags.exists() or "bf16" in flags.read_text(encoding="utf-8")
 
 
 def running() -> list[int]:

@@ -1,5 +1,6 @@
 """The path that a person names, by an option or in a file of their own."""
 
+import os
 from errno import EACCES, ENAMETOOLONG, EPERM
 from pathlib import Path
 
@@ -22,3 +23,9 @@ def whole_path(text: str | Path) -> Path:
             raise UserError("the working directory is gone: change to another and run the command again") from error
         raise
     return path
+
+
+def insist_on_file_or_folder(path: str | Path) -> None:
+    """UserError where it is a pipe, a socket or a device: to read it might never end."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f"{path} is neither a file nor a folder: copy what it gives into a file and name that")

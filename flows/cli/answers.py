@@ -3,14 +3,20 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
+from traceback import walk_tb
 from typing import Any
 
 import typer
 
 from pipeline.errors import StoreAway, StoreError, UserError
+
+OURS = ("flows", "pipeline")  # a module of ours that is missing is a bug
+ENDING_SECONDS = 10.0  # in which what we started ends in good order
+PRINTERS = ("click", "typer", "rich")
 
 
 @contextmanager
@@ -36,25 +42,82 @@ def answered(command: Callable) -> Callable:
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except BrokenPipeError:  # the program that read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_no_more()
             raise typer.Exit(141) from None
         except StoreError as failure:
             typer.echo(f"strive: {failure}", err=True)
             raise typer.Exit(1 if isinstance(failure, StoreAway) else 2) from failure
         except OSError as failure:  # of this machine
+            if _of_output(failure):
+                raise
             typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to fix it.", err=True)
             raise typer.Exit(1) from failure
         except (RuntimeError, ValueError) as failure:
             typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
             raise typer.Exit(1) from failure
+        except MemoryError as failure:
+            typer.echo("strive: no memory is left: free some, or allow more to this user (ulimit -v)", err=True)
+            raise typer.Exit(1) from failure
+        except ImportError as failure:  # a library that is absent or broken
+            if (failure.name or "").partition(".")[0] in OURS:
+                raise
+            helps = "`uv sync --reinstall` repairs it"
+            if "map segment" in str(failure) or "allocate memory" in str(failure):
+                helps = "free memory, or allow more to this user (ulimit -v)"
+            typer.echo(f"strive: {type(failure).__name__}: {failure}: {helps}", err=True)
+            raise typer.Exit(1) from failure
 
     return run
 
 
-def raise_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that everything we started is stopped."""
+@contextmanager
+def output_answered() -> Iterator[None]:
+    """Around all of a command, help and version too: say in a sentence that standard output cannot be written."""
+    try:
+        yield
+    except OSError as failure:
+        if not _of_output(failure):
+            raise
+        _print_no_more()
+        print(f"strive: cannot write to standard output: {failure.strerror}: direct it elsewhere", file=sys.stderr)
+        sys.exit(1)
+
+
+def _of_output(error: BaseException) -> bool:
+    """Whether it was raised where click, typer or rich print."""
+    *_, (last, _line) = walk_tb(error.__traceback__)
+    return last.f_globals.get("__name__", "").partition(".")[0] in PRINTERS
+
+
+def _print_no_more() -> None:
+    """What is left in the buffer of standard output would be said to be lost when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def interruptible(kept: Callable[[], str]) -> Iterator[None]:
+    """Inside, SIGTERM, and SIGHUP of a terminal that was closed, unwind the stack as Ctrl-C does, so that everything we
+    started is stopped; then it is said what is `kept`, and the exit code is 128 and the signal's number.
+
+    Signals that come while that is under way change nothing; one that was ignored from the start stays so (nohup).
+    """
+    last = -ENDING_SECONDS
 
     def unwind(number: int, _frame: Any) -> None:
-        raise SystemExit(128 + number)
+        nonlocal last
+        if time.monotonic() - last >= ENDING_SECONDS:
+            last = time.monotonic()
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, unwind)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, unwind)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nstrive: stopped. {kept()}", err=True)
+        raise typer.Exit(130) from None
+    except SystemExit:
+        with suppress(OSError):  # the terminal may be gone
+            typer.echo(f"\nstrive: terminated. {kept()}", err=True)
+        raise

@@ -1,13 +1,11 @@
 """The command `strive`. Light at the top: torch, ray, prefect and pandas are imported by commands that need them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from flows.cli import output
-from flows.cli.answers import answered, raise_on_sigterm
+from flows.cli.answers import answered, interruptible
 from flows.cli.check import check
 from flows.cli.machine import bench, doctor
 from flows.cli.options import (
@@ -48,8 +46,8 @@ Start with `strive reproduce`: it trains the paper's twelve networks, small, on 
 laptop, and leaves a table and pictures in the store. `strive plan digits` shows beforehand what that will cost.
 
 **Exit codes**: 0 done; 1 a bug in strive, or a failure of the machine; 2 the request cannot be met as it stands;
-3 done, but a run diverged, did not learn, crashed, is damaged or has drifted; 130 and 143 stopped by Ctrl-C and by
-SIGTERM.""",
+3 done, but a run diverged, did not learn, crashed, is damaged or has drifted; 129, 130 and 143 stopped by SIGHUP,
+Ctrl-C and SIGTERM.""",
 )
 
 
@@ -122,24 +120,10 @@ def reproduce(
     from flows.cli.doctor import insist
 
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
-    raise_on_sigterm()
-    with _telling_what_is_kept(opened, chosen):
+    with interruptible(lambda: output.kept(opened, chosen)):
         asked = Asked(seeds, workers, data_dir, images, again)
         summary = reproduce_study(patiently(opened), chosen, asked, quiet or as_json, loud)
     _finish(opened, chosen, summary, quiet, as_json)
-
-
-@contextmanager
-def _telling_what_is_kept(store: Store, chosen: Study) -> Iterator[None]:
-    """Of work that is stopped by Ctrl-C or SIGTERM."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. {output.kept(store, chosen)}", err=True)
-        raise typer.Exit(130) from None
-    except SystemExit:
-        typer.echo(f"\nstrive: terminated. {output.kept(store, chosen)}", err=True)
-        raise
 
 
 def _finish(store: Store, chosen: Study, summary: dict, quiet: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from flows.prefect_server import server_version
+from flows.prefect_server import configured
 from pipeline.errors import StoreError, UserError
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.runtime.limits import cores, free_memory
@@ -76,6 +76,9 @@ def _look(name: str, look: Callable[[], Check]) -> Check:
         return look()
     except (UserError, StoreError) as error:  # it says itself how to fix it
         return Check(name, False, str(error))
+    except Exception as error:  # whatever a library that is broken may raise; the other checks go on
+        said = (str(error).strip().splitlines() or [""])[0]
+        return Check(name, False, f"{type(error).__name__}: {said}", "repair the environment: uv sync --reinstall")
 
 
 def _python() -> Check:
@@ -149,10 +152,7 @@ def examine_all(store_url: str | None, data_dir: str | None) -> list[Check]:
 
 
 def _prefect() -> Check:
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
-
-    url, found = PREFECT_API_URL.value(), f"prefect {version('prefect')}"
-    if not url:
+    setting, found = configured(), f"prefect {version('prefect')}"
+    if not setting.url:
         return Check("prefect", True, f"{found}, embedded server (PREFECT_API_URL is not set)")
-    server = server_version(url, PREFECT_API_AUTH_STRING.value())
-    return Check("prefect", True, f"{found}, server {server} at {url}")
+    return Check("prefect", True, f"{found}, {setting.insist()} at {setting.url}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import output
-from flows.cli.answers import answered, raise_on_sigterm
+from flows.cli.answers import answered, interruptible
 from flows.cli.figure_options import (
     ChannelsOption,
     ExplainedRunArgument,
@@ -147,9 +147,5 @@ def _drawn(store: Store, runs: list[Experiment], wanted: "RenderRequest", config
     """What there is once the missing pictures of these runs are drawn; stopped, it says that they are kept."""
     from flows.cli.figures import draw
 
-    raise_on_sigterm()
-    try:
+    with interruptible(lambda: "What was drawn is kept; the same command goes on from there."):
         return draw(patiently(store), runs, wanted, configured.workers, configured.data_dir)
-    except KeyboardInterrupt:
-        typer.echo("\nstrive: stopped. What was drawn is kept; the same command goes on from there.", err=True)
-        raise typer.Exit(130) from None

@@ -35,7 +35,7 @@ class Display:
         self._progress = Progress(self._store, list(study.wanted))
         self._seen: tuple[str, list[RunStatus]] = ("looking into the store", [])
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._show, name="display", daemon=True)
+        self._thread = threading.Thread(target=self._show_while_read, name="display", daemon=True)
         self._reader = threading.Thread(target=self._look_on, name="display's look", daemon=True)
         self._began = time.monotonic()
 
@@ -59,6 +59,10 @@ class Display:
             with suppress(StoreError):  # the stage says for how long
                 standings = self._standings()
                 self._seen = self._stage(standings), standings
+
+    def _show_while_read(self) -> None:
+        with suppress(OSError):  # the reader of a pipe is gone, or a disk is full: the work itself goes on
+            self._show()
 
     def _show(self) -> None:
         if self._console.is_terminal:

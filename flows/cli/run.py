@@ -100,8 +100,8 @@ def stopped(store: Store, experiment: Experiment) -> str:
         shows = command(store, "status", experiment.id)
         return f"stopped when the run had ended already ({runs.state_of(status)}): {shows} shows it."
     if status.state == "stopped":
-        return f"stopped after {runs.how_far(status)}; {again} goes on from there."
-    return f"stopped before the first checkpoint; {again} begins again."
+        return f"{runs.how_far(status)} are kept; {again} goes on from there."
+    return f"It had no checkpoint yet; {again} begins again."
 
 
 def train_here(store: Store, experiment: Experiment, data_dir: str | None, quiet: bool) -> RunStatus:

@@ -5,7 +5,7 @@ import os
 import typer
 
 from flows.local_server import QUIET
-from flows.prefect_server import server_version
+from flows.prefect_server import configured, server_version
 from pipeline.errors import UserError
 from pipeline.plan import study_files
 
@@ -20,14 +20,13 @@ def serve_all() -> None:
     study_files.make_absolute()  # a flow may run in another folder
     if url := os.environ.get("PREFECT_API_URL"):  # refused at once, before Prefect is imported
         server_version(url, os.environ.get("PREFECT_API_AUTH_STRING"))
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
-
-    if not (url := url or PREFECT_API_URL.value()):
+    found = configured()
+    if not found.url:
         raise UserError(
             "no Prefect server is configured. Start one with `prefect server start`, "
             "then set PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
-    server_version(url, PREFECT_API_AUTH_STRING.value())
+    found.insist()
     from flows.deployments import serve_all as serve
 
     try:

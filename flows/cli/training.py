@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import completion, output
-from flows.cli.answers import answered, raise_on_sigterm
+from flows.cli.answers import answered, interruptible
 from flows.cli.hints import command
 from flows.cli.options import (
     AugmentedOption,
@@ -83,14 +83,10 @@ def run(
     if (seconds := estimate([output.status_of(opened, experiment)])) > 0:
         insist_on_data(unprepared(opened, [experiment]), configured.data_dir)
         confirm(experiment.id, seconds, yes, quiet=as_json)
-    raise_on_sigterm()
-    try:
+    with interruptible(lambda: stopped(opened, experiment)):
         if network is not None:  # from now on its id can be named
             opened.create_json(RunFolder(experiment.id).experiment, experiment.plain())
         standing = train_here(patiently(opened), experiment, configured.data_dir, quiet=as_json)
-    except KeyboardInterrupt:
-        typer.echo(f"\nstrive: {stopped(opened, experiment)}", err=True)
-        raise typer.Exit(130) from None
     output.print_run(standing, opened, as_json)
     if standing.state != "done":
         raise typer.Exit(3)
@@ -140,8 +136,8 @@ def work(
     if (seconds := estimate(todo)) > 0:
         insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
         confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
-    raise_on_sigterm()
-    work_here(patiently(opened), wanted, configured.data_dir, typer.echo)
+    with interruptible(lambda: output.kept(opened, wanted)):
+        work_here(patiently(opened), wanted, configured.data_dir, typer.echo)
 
 
 @answered

@@ -9,7 +9,6 @@ import hashlib
 import http.client
 import os
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,7 +77,7 @@ def _alone(lock: Path, show: Show) -> Iterator[None]:
         lock.touch()
     except OSError as error:
         raise UserError(f"cannot write {lock}: {error.strerror}. Set XDG_CACHE_HOME.") from error
-    with open(lock, "w") as held:
+    with open(lock, "w", encoding="utf-8") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,7 +25,7 @@ from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.datasets import OWN_KINDS as KINDS
 from pipeline.plan.own_study import checked_name
 from pipeline.runtime.settings import cache
-from pipeline.whole_path import whole_path
+from pipeline.whole_path import insist_on_file_or_folder, whole_path
 
 SIDE = 32  # pixels that photographs are resized to, unless another side is named
 IN_MEMORY = 4_000_000_000  # bytes of pixels; more of them are kept in shards
@@ -68,6 +68,7 @@ def own_dataset(text: str, side: int | None = None, name: str | None = None) -> 
         raise UserError(f"photographs are resized to 8 to 512 pixels, not {place.side}")
     if not Path(place.path).exists():
         raise UserError(f"there is nothing at {place.path}: name the data as {kind}:PATH")
+    insist_on_file_or_folder(place.path)
     if name in DATASETS:
         raise UserError(f"{name} is the name of a data set of strive's own: choose another")
     return replace(_pinned(place), name=checked_name("the data set's name", name) if name else _name(place))
@@ -132,7 +133,7 @@ def _pin(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        pin = json.loads(file.read_text())
+        pin = json.loads(file.read_text(encoding="utf-8"))
         _read_dataset(pin)
         return {name: pin[name] for name in ("kind", "path", "side", "stamp", "dataset")}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -15,8 +15,8 @@ class Conv:
     slope: float = 0.0  # of the ReLU below zero; above 0 it is a leaky one (Table 5)
 
     def __post_init__(self):
-        if self.size < 1 or self.width < 1 or self.stride < 1:
-            raise ValueError(f"a convolution's size, width and stride are at least 1, not {self}")
+        if not all(isinstance(n, int) and n >= 1 for n in (self.size, self.width, self.stride)):
+            raise ValueError(f"a convolution's size, width and stride are whole numbers, at least 1, not {self}")
         if self.pad is None and self.size % 2 == 0:
             raise ValueError(f"'same' padding wants an odd size, not {self.size}: give pad")
         if not 0 <= self.slope < 1:
@@ -35,8 +35,8 @@ class Pool:
     stride: int = 2
 
     def __post_init__(self):
-        if self.size < 1 or self.stride < 1:
-            raise ValueError(f"a pool's size and stride are at least 1, not {self}")
+        if not all(isinstance(n, int) and n >= 1 for n in (self.size, self.stride)):
+            raise ValueError(f"a pool's size and stride are whole numbers, at least 1, not {self}")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ class Recipe:
     streams: int = 1  # that take turns in the order of images in shards; not stated in the paper
 
     def __post_init__(self):
+        for name in ("epochs", "batch", "plain_epochs", "streams"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} must be a whole number, not {getattr(self, name)!r}")
         if not 0 < self.lr < math.inf or self.epochs < 1 or self.batch < 1:
             raise ValueError(f"lr, epochs and batch must be positive: {self.lr}, {self.epochs}, {self.batch}")
         if self.epoch_images is not None and self.epoch_images < 1:

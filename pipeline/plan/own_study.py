@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Any
 
 from pipeline.errors import UserError, known_name
 from pipeline.paper.claims import MARGIN, Claim, Comparison, PrintedError, Setting
+from pipeline.paper.layers import Layer
 from pipeline.paper.networks import Network, find_network
 from pipeline.paper.published_errors import PublishedError
 from pipeline.paper.recipes import Recipe
@@ -47,6 +49,10 @@ class Printed:
     data: Dataset | str | None = None  # None: the study's one data set
     augmented: bool = False
 
+    def __post_init__(self):
+        if not isinstance(self.error, int | float) or not 0 <= self.error <= 100:
+            raise UserError(f"an error in print is a percentage between 0 and 100, not {self.error!r}")
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -80,6 +86,19 @@ def no_worse(left: Network | str, than: Network | str | Printed, margin: float =
     return Difference(left, than, high=margin, **where)
 
 
+MOST_SEEDS = 100
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the fields of a study, and of what is in them
+    "name": ((str,), "a text"),
+    "question": ((str,), "a text"),
+    "networks": ((str, Network, Recipe), "networks, their names, or pairs of a network and a recipe"),
+    "data": ((str, Dataset), "a data set, its name, or a list of these"),
+    "recipe": ((Recipe, NoneType), "a recipe, or a list of recipes"),
+    "learning_rates": ((int, float), "a list of numbers"),
+    "seeds": ((int,), "a whole number"),
+    "claims": ((Difference,), "sentences with what decides them, {sentence: better(a, than=b)}"),
+    "beside": ((Printed,), "a list of Printed(network, error, whose)"),
+    "validation": ((str, Dataset, NoneType), "a data set or its name"),
+}
 Row = Network | str | tuple[Network | str, Recipe]
 Claims = Mapping[str, Difference | Sequence[Difference]]
 
@@ -105,8 +124,19 @@ class OwnStudy:
     validation: Dataset | str | None = None  # whose test images choose a learning rate besides: "cifar10-held-out"
 
     def __post_init__(self):
+        self._insist_on_kinds()
         checked_name("the study's name", self.name)
         self.planned()
+
+    def _insist_on_kinds(self) -> None:
+        """UserError where a field is of another kind: Python itself would say so far from the field."""
+        for name, (kinds, words) in KINDS.items():
+            given = getattr(self, name)
+            for part in [given] if name in ("name", "question", "seeds") else _parts(given):
+                if not isinstance(part, kinds) or isinstance(part, bool):
+                    raise UserError(f"{name} must be {words}, not {part!r}")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise UserError(f"seeds must lie between 1 and {MOST_SEEDS}, not {self.seeds}")
 
     def planned(self, seeds: int | None = None) -> Study:
         """The study with seeds 0 to `seeds` - 1."""
@@ -132,12 +162,12 @@ class OwnStudy:
 
     def _on(self, dataset: Dataset, seed: int) -> list[Experiment]:
         usual = _several(self.recipe) if self.recipe else [usual_recipe(dataset)]
-        rows = [row if isinstance(row, tuple) else (row, None) for row in self.networks]
+        rows = [row if isinstance(row, tuple) else (row, None) for row in _several(self.networks)]
         return [
             Experiment(fitted(_network(network), dataset, recipe), dataset, replace(recipe, lr=lr), seed)
             for network, alone in rows
             for recipe in ([alone] if alone else usual)
-            for lr in self.learning_rates or (recipe.lr,)
+            for lr in _several(self.learning_rates) or [recipe.lr]
         ]
 
     def _setting(self, network: Network | str, data: Dataset | str | None, augmented: bool) -> Setting:
@@ -145,7 +175,7 @@ class OwnStudy:
         datasets = [_dataset(d) for d in _several(self.data)]
         if data is None and len(datasets) > 1:
             raise UserError(f"the study {self.name} has several data sets: say which with data=")
-        known = [_network(row[0] if isinstance(row, tuple) else row).name for row in self.networks]
+        known = [_network(row[0] if isinstance(row, tuple) else row).name for row in _several(self.networks)]
         name = network.name if isinstance(network, Network) else known_name("network of this study", network, known)
         if name not in known:
             raise UserError(f"the study {self.name} does not train {name}: its networks are {', '.join(known)}")
@@ -163,6 +193,15 @@ class OwnStudy:
         return PublishedError(None, who, of.network, of.dataset, of.augmented, printed.error, None, "", who)
 
 
+def _parts(value: Any) -> list[Any]:
+    """What lists, pairs and dictionaries hold in the end."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [part for one in value for part in _parts(one)]
+    return [value]
+
+
 def _several(value: Any) -> list[Any]:
     """One value or several, as a list."""
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
@@ -175,6 +214,10 @@ def _dataset(value: Dataset | str) -> Dataset:
 def _network(value: Network | str) -> Network:
     network = find_network(value) if isinstance(value, str) else value
     checked_name("the network's name", network.name)
+    if odd := [layer for layer in network.layers if not isinstance(layer, Layer)]:
+        raise UserError(f"a layer of {network.name} must be Conv, Pool or Dropout, not {odd[0]!r}")
+    if not network.convs:
+        raise UserError(f"the network {network.name} has no convolution: its last gives the class scores")
     return network
 
 
@@ -187,6 +230,10 @@ def _check_rows(experiments: Sequence[Experiment]) -> None:
             raise UserError(
                 f"two rows of the study are called {e.network.name} on {e.dataset.name}: give one of the networks "
                 f'another name, named(network, "{e.network.name}-other")'
+            )
+        if e.recipe.batch > (images := e.recipe.images_an_epoch(e.dataset.train)):
+            raise UserError(
+                f"a batch of {e.recipe.batch:,} is larger than an epoch, {images:,} images of {e.dataset.name}"
             )
     if len(set(experiments)) < len(experiments):
         raise UserError("a run is listed twice: name every network, data set, recipe and learning rate once")

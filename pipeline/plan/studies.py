@@ -11,6 +11,7 @@ from pipeline.paper.recipes import IMAGENET as IMAGENET_RECIPE
 from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import Experiment
+from pipeline.plan.own_study import MOST_SEEDS
 from pipeline.plan.readings import readings
 from pipeline.plan.study import Relation as Relation
 from pipeline.plan.study import Study as Study
@@ -210,8 +211,8 @@ def study(name: str, seeds: int | None = None) -> Study:
     make = known[known_name("study", name, known)]
     if seeds is None:
         return make()
-    if not 1 <= seeds <= 100:
-        raise UserError(f"--seeds must lie between 1 and 100, not {seeds}")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UserError(f"--seeds must lie between 1 and {MOST_SEEDS}, not {seeds}")
     return make(seeds)
 
 

@@ -5,8 +5,10 @@ A file is run where a study is planned, by commands and flows; workers get the e
 
 import os
 import runpy
+import sys
 import traceback
 from collections.abc import Container
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.plan.own_study import OwnStudy
 from pipeline.plan.study import Study
-from pipeline.whole_path import whole_path
+from pipeline.whole_path import insist_on_file_or_folder, whole_path
 
 VARIABLE = "STRIVE_STUDIES"
 
@@ -74,6 +76,9 @@ def _studies_in(file: str) -> dict[str, OwnStudy]:
         changed = os.stat(file).st_mtime_ns
     except OSError as error:
         raise UserError(f"cannot read the study {file}: {error.strerror}") from error
+    if os.path.isdir(file):
+        raise UserError(f"the study {file} is a folder: name the Python file in it")
+    insist_on_file_or_folder(file)
     return _run(file, changed)
 
 
@@ -81,7 +86,8 @@ def _studies_in(file: str) -> dict[str, OwnStudy]:
 def _run(file: str, _changed: int) -> dict[str, OwnStudy]:
     """Every OwnStudy that a file makes, by name."""
     try:
-        found = runpy.run_path(file)
+        with redirect_stdout(sys.stderr):  # what it prints is no part of a command's answer
+            found = runpy.run_path(file)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the file raises, SystemExit too
@@ -106,4 +112,4 @@ def _line(error: BaseException, file: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, UserError) else " ".join(f"{type(error).__name__}: {error}".split())

@@ -49,8 +49,8 @@ def usual_recipe(dataset: Dataset, augmented: bool = False) -> Recipe:
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe over so many epochs: the drops of the learning rate keep their place in the whole."""
-    if epochs < 1:
-        raise UserError(f"a run has at least one epoch, not {epochs}")
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(f"a run has at least one epoch, a whole number, not {epochs!r}")
     drops = sorted({round(drop * epochs / recipe.epochs) for drop in recipe.lr_drops})
     kept = tuple(drop for drop in drops if 0 < drop < epochs)
     return replace(

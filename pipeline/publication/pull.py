@@ -91,6 +91,8 @@ def pull(store: Store, study: str, to: Path, command: str = "") -> Pulled:
     folder, _ = StudyFolder(study), whole_path(to)  # refused before the store is asked
     if "s3:" in to.parts or (to.exists() and not to.is_dir()):
         raise UserError(f"{to} is no folder on this machine: name one to fetch into")
+    if to.is_symlink() and not to.exists():  # to itself, too
+        raise UserError(f"{to} is a link that leads nowhere: name a folder to fetch into")
     files = listed(store, study)
     if files is None:
         made_by = command or f"`strive reproduce {study}`"

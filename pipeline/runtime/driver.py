@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 from pipeline.errors import StoreAway, StoreError, UserError
 from pipeline.runtime.child_process import end_with_parent, kill_tree
 from pipeline.runtime.environment import child_environment
+from pipeline.runtime.ray_check import ray_folder
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
@@ -59,7 +60,7 @@ class Driver:
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=self._said,
-            env=child_environment(),
+            env=child_environment() | {"RAY_TMPDIR": ray_folder()},
             cwd=HOME,
             start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
         )

@@ -10,12 +10,13 @@ PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 
 
 def child_environment() -> dict[str, str]:
-    """For a Python of ours: nothing is imported from the working directory, and no proxy is asked for this host.
+    """For a Python of ours: nothing is imported from the working directory, text is UTF-8 in any locale, and no proxy
+    is asked for this host.
 
     Ray hands it on to its workers.
     """
     bypass_proxies_on_loopback()
-    return {**os.environ, "PYTHONSAFEPATH": "1"}
+    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 
 
 def bypass_proxies_on_loopback() -> None:

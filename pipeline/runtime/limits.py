@@ -42,8 +42,8 @@ def _allowed() -> int:
 def _cgroups(controller: str, proc: Path) -> Iterator[Path]:
     """The folders of a controller, from this process's own cgroup up to the topmost that can be seen from here."""
     try:
-        own = (proc / "self/cgroup").read_text().splitlines()
-        mounts = (proc / "self/mountinfo").read_text().splitlines()
+        own = (proc / "self/cgroup").read_text("utf-8", "replace").splitlines()
+        mounts = (proc / "self/mountinfo").read_text("utf-8", "replace").splitlines()
     except OSError:  # no Linux
         return
     paths = {name: path for line in own for _, names, path in [line.split(":", 2)] for name in names.split(",")}
@@ -90,6 +90,6 @@ def _cached(folder: Path) -> int:
 
 def _number(file: Path) -> float:
     try:
-        return int(file.read_text())
+        return int(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # "max", or another version of cgroups
         return math.inf

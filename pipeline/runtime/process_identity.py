@@ -16,7 +16,7 @@ def host_name() -> str:
 def boot_id() -> str:
     """Differs after every start of the machine."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         import psutil  # not on a GPU host, and Linux needs none of it
 
@@ -26,7 +26,7 @@ def boot_id() -> str:
 def process_started(pid: int) -> str | None:
     """When the process began, or None when there is no such process; a pid alone is used again."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]  # a zombie computes nothing
     except FileNotFoundError:
         pass

@@ -1,6 +1,7 @@
 """What is known to keep Ray from starting or answering, found in seconds."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,21 +11,25 @@ from importlib.util import find_spec
 from pipeline.runtime.limits import free_memory
 
 LEAST_BYTES = 1.5e9  # Ray's own processes and one worker on small images
+DISK_BYTES = 5e6  # of its sockets, logs and notes
 CONNECT_SECONDS = 10.0  # for a cluster's address to answer
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of a path; unix(7)
 # what Ray puts below its folder: the longest of its sockets
 _LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 
 
-def ray_folder() -> str:
-    """The folder below which Ray puts its sockets and logs, by Ray's own rule: TMPDIR counts on Linux alone."""
-    linux = os.environ.get("TMPDIR") if sys.platform.startswith("linux") else None
-    return os.environ.get("RAY_TMPDIR") or linux or "/tmp"
-
-
 def is_joined() -> bool:
     """Whether the cluster is one that runs without us, whose processes have an environment of their own."""
     return (os.environ.get("RAY_ADDRESS") or "local") != "local"
+
+
+def ray_folder() -> str:
+    """Where a Ray of our own keeps its files, as it finds the folder itself: RAY_TMPDIR, on Linux TMPDIR, /tmp.
+
+    Ray takes an empty RAY_TMPDIR for the working directory, which is not that of its own processes.
+    """
+    own = os.environ.get("RAY_TMPDIR") or (os.environ.get("TMPDIR") if sys.platform.startswith("linux") else "")
+    return os.path.abspath(own or "/tmp")
 
 
 def ray_trouble() -> str:
@@ -38,23 +43,45 @@ def _local_trouble() -> str:
             f"Ray cannot start workers with the Python at {sys.executable}: its path has the character {odd[0]!r}. "
             "Move the checkout, or set UV_PROJECT_ENVIRONMENT to a folder without it and repeat `uv sync`"
         )
-    folder = ray_folder()
-    if len(os.fsencode(folder + _LONGEST_SOCKET)) > SOCKET_BYTES:
-        return (
-            f"Ray's sockets below {folder} would have paths of more than {SOCKET_BYTES} bytes: "
-            "set RAY_TMPDIR to a short folder, as /tmp"
-        )
-    for place in (folder, "/dev/shm") if os.path.isdir("/dev/shm") else (folder,):
-        if not os.access(place, os.W_OK):
-            return f"Ray needs to write to {place}, and we may not: give this user the right to" + (
-                ", or set RAY_TMPDIR to another short folder" if place == folder else ""
-            )
+    if trouble := _folder_trouble(ray_folder()):
+        return trouble
+    if os.path.isdir("/dev/shm") and not os.access("/dev/shm", os.W_OK):
+        return "Ray needs to write to /dev/shm, and we may not: give this user the right to"
     if (free := free_memory()) < LEAST_BYTES:
         return (
             f"{free / 1e9:.1f} GB of memory are free, and Ray with one worker needs {LEAST_BYTES / 1e9:.1f} GB: "
             "free some, raise the container's limit, or train without Ray by `strive work`"
         )
     return ""
+
+
+def _folder_trouble(folder: str) -> str:
+    """What keeps Ray from writing its files below this folder."""
+    if len(os.fsencode(folder + _LONGEST_SOCKET)) > SOCKET_BYTES:
+        return (
+            f"Ray's sockets below {folder} would have paths of more than {SOCKET_BYTES} bytes: "
+            "set RAY_TMPDIR to a short folder, as /tmp"
+        )
+    if not os.path.isdir(folder):
+        return f"Ray keeps its files in {folder}, and there is no such folder: make it, or set RAY_TMPDIR to another"
+    another = "or set RAY_TMPDIR to another short folder"
+    for place in filter(os.path.exists, (folder, f"{folder}/ray")):  # another user may have made the second
+        if not os.access(place, os.W_OK | os.X_OK):
+            return f"Ray needs to write to {place}, and we may not: give this user the right to, {another}"
+    if (free := shutil.disk_usage(folder).free) < DISK_BYTES or _no_file_fits(folder):
+        return (
+            f"Ray keeps its files in {folder}, where {free / 1e6:.0f} MB are free for {DISK_BYTES / 1e6:.0f}: free "
+            f"space there, {another}"
+            if free < DISK_BYTES
+            else f"Ray keeps its files in {folder}, where no more files can be made (df -i): delete some, {another}"
+        )
+    return ""
+
+
+def _no_file_fits(folder: str) -> bool:
+    """Whether the disk has no inode left; some file systems have no such number, and say 0 of 0."""
+    about = os.statvfs(folder)
+    return about.f_files > 0 and about.f_favail == 0
 
 
 def _remote_trouble(address: str) -> str:

@@ -25,6 +25,12 @@ ANSWER_SECONDS = 45.0  # for the machine of a dead worker to answer: Ray itself 
 END_SECONDS = 5.0  # for workers to end by themselves once all work is done
 
 
+def reasons(gave_up: list[tuple[str | None, str]]) -> str:
+    """Why workers gave up: of every machine what the first of its workers said, each sentence once."""
+    first = dict(reversed(gave_up))
+    return "; ".join(dict.fromkeys(reversed(first.values())))
+
+
 class NoWorkerLeft(UserError):
     """Every worker ended before all work was done; the message has their reasons, a sentence each."""
 
@@ -124,7 +130,7 @@ class Team:
         self._order()
         refs = list(self._members)
         if not refs and not self._suspects:
-            raise NoWorkerLeft("; ".join(dict.fromkeys(why for _, why in self._gave_up)))
+            raise NoWorkerLeft(reasons(self._gave_up))
         ended, _ = ray.wait(refs, num_returns=len(refs), timeout=LOOK_SECONDS) if refs else ([], [])
         if any(self._is_over(self._members.pop(ref), ref) for ref in ended):
             return True

@@ -1,6 +1,7 @@
 """An S3 bucket through s3fs, with the usual AWS_* variables (AWS_ENDPOINT_URL included)."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine
 from http.client import HTTPException
@@ -21,7 +22,10 @@ PIECE = 64 << 20  # bytes of one request
 CONNECT_SECONDS, READ_SECONDS = 5, 25  # of one try; twice the sum is a minute, in which a look gives up
 SLOWEST = 256 << 10  # bytes a second of an upload that goes on
 CONNECTIONS = 50  # at once; requests that wait in line for one would wait without a timeout
+LISTED = {"Name", "IsTruncated", "KeyCount", "MaxKeys", "Contents", "CommonPrefixes"}  # one of them in every listing
 WITHOUT_WORDS = ("400", "403", "404", "Bad Request", "Forbidden")  # codes of an answer that has no body
+for _name in ("botocore", "aiobotocore", "s3fs"):  # what they log is said by the error that follows, without traceback
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 TRANSIENT = (BotoCoreError, ClientError, aiohttp.ClientError, HTTPException)
 
 
@@ -62,7 +66,8 @@ class Bucket:
     def exists(self, path: str) -> bool:
         """One HEAD; s3fs would look for a folder of the name, too."""
         try:
-            self._call(lambda: self.fs.call_s3("head_object", Bucket=self._bucket, Key=self._key(path)))
+            said = self._call(lambda: self.fs.call_s3("head_object", Bucket=self._bucket, Key=self._key(path)))
+            self._insist_on_no_page(path, said)
             return True
         except FileNotFoundError:
             return False
@@ -89,6 +94,8 @@ class Bucket:
         top = f"{top}/" if top else ""
         more |= {"ContinuationToken": after} if after else {}
         said = self._call(lambda: self.fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=top, **more))
+        if not said.keys() & LISTED:
+            raise self._no_s3()
         return top, said, said.get("NextContinuationToken", "") if said.get("IsTruncated") else ""
 
     def delete(self, path: str) -> None:
@@ -124,6 +131,7 @@ class Bucket:
     async def _read(self, path: str) -> bytes:
         """One GET; s3fs would ask for the length first."""
         said = await self.fs._call_s3("get_object", Bucket=self._bucket, Key=self._key(path))
+        self._insist_on_no_page(path, said)
         async with said["Body"] as body:
             return await body.read()
 
@@ -142,6 +150,15 @@ class Bucket:
             fault = self.fault(error)
             raise StoreRefused(f"the store {self.url}: {fault.cause}: {fault.remedy}") from error
         self._has_bucket = True
+
+    def _insist_on_no_page(self, path: str, said: dict[str, Any]) -> None:
+        """StoreRefused where a web server answers with a page: it would be read as an object."""
+        if said.get("ContentType", "").startswith("text/html") and not path.endswith(".html"):
+            raise self._no_s3()
+
+    def _no_s3(self) -> StoreRefused:
+        at = endpoint() or "Amazon S3"
+        return StoreRefused(f"the store {self.url}: {at} answers, but not as an S3 server: correct AWS_ENDPOINT_URL")
 
     def _list_one(self) -> None:
         self.fs.call_s3("list_objects_v2", Bucket=self._bucket, MaxKeys=1)

@@ -53,6 +53,17 @@ _NO_CREDENTIALS = (
     boto.NoAuthTokenError,
     boto.UnauthorizedSSOTokenError,
 )
+_SETTINGS = (
+    "its client's settings are not right",
+    "correct the AWS_* variables, or the profile in ~/.aws/config (AWS_CONFIG_FILE)",
+)
+_PASSING_ERRORS = (  # of botocore's own, all of whose others are of its settings
+    boto.IncompleteReadError,
+    boto.ChecksumError,
+    boto.FlexibleChecksumError,
+    boto.MetadataRetrievalError,
+    boto.CapacityNotAvailableError,
+)
 _AWAY = (boto.ConnectionError, boto.HTTPClientError, ResponseParserError, aiohttp.ClientError)
 
 
@@ -61,18 +72,43 @@ def s3_fault(error: Exception, bucket: str, endpoint: str | None) -> Fault:
     at = endpoint or "Amazon S3"
     if _response(error):
         return _answered(error, bucket, at)
+    if fault := next(filter(None, map(_of_files, causes(error))), None):
+        return fault
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause):
             return Fault(
                 "refused", f"the certificate of {at} is not trusted", "set AWS_CA_BUNDLE to its authority's file"
             )
+        if "WRONG_VERSION_NUMBER" in str(cause) or "record layer failure" in str(cause):
+            return Fault("refused", f"{at} does not speak TLS", "write http:// for https:// in AWS_ENDPOINT_URL")
         if isinstance(cause, _NO_CREDENTIALS):
             return Fault("refused", "there are no credentials for it", f"set {_KEYS}, or correct AWS_PROFILE")
         if isinstance(cause, boto.ParamValidationError):
             return Fault("refused", *_CODES["InvalidBucketName"])
         if isinstance(cause, _AWAY):
-            return Fault("away", " ".join(str(cause).split()) or type(cause).__name__)
+            return Fault("away", _line(cause))
+        if isinstance(cause, boto.BotoCoreError) and not isinstance(cause, _PASSING_ERRORS):
+            return Fault("refused", f"{_SETTINGS[0]}: {_line(cause)}", _SETTINGS[1])
     return os_fault(error)
+
+
+def _of_files(cause: BaseException) -> Fault | None:
+    """The fault of files that the client looks for before it asks: a token, certificates, a command."""
+    if isinstance(cause, boto.SSOError | boto.TokenRetrievalError):
+        return Fault("refused", f"its sign-on is not valid: {_line(cause)}", "sign in: `aws sso login`")
+    no_certificates = isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE" in str(cause)
+    if not no_certificates and not isinstance(cause, FileNotFoundError | PermissionError | IsADirectoryError):
+        return None
+    what = "has no certificates" if no_certificates else f"cannot be read ({_line(cause)})"
+    return Fault(
+        "refused",
+        f"a file that its settings name {what}",
+        "correct AWS_CA_BUNDLE, AWS_WEB_IDENTITY_TOKEN_FILE or the profile that names it",
+    )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def code_of(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from pipeline.plan.datasets import class_names
 from pipeline.store.objects import Store, sha256
 from pipeline.visualization.png import SCALING, of_images, of_maps, sheet
 from pipeline.visualization.weights import load_weights
+from pipeline.whole_path import insist_on_file_or_folder
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 BATCH = 16  # images
@@ -183,6 +184,7 @@ def files_of(paths: Iterable[str]) -> list[Path]:
         inside = sorted(filter(_is_image, path.iterdir())) if path.is_dir() else [path]
         if not path.exists():
             raise UserError(f"there is no image {path}")
+        insist_on_file_or_folder(path)
         if not inside:
             raise UserError(f"the folder {path} holds no images ({', '.join(ENDINGS[:3])} and others)")
         out += inside
@@ -190,8 +192,8 @@ def files_of(paths: Iterable[str]) -> list[Path]:
 
 
 def _is_image(file: Path) -> bool:
-    """By its name; hidden files are not what a person means: macOS puts ._photo.jpg beside photo.jpg."""
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+    """Whether it is one by its name; hidden ones are none: macOS puts ._photo.jpg beside photo.jpg."""
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
 
 
 def write(looker: Looker, files: Sequence[Path], methods: Sequence[str], to: Path) -> list[dict[str, Any]]:
@@ -241,5 +243,5 @@ def _written(looker: Looker, file: Path, looked: Looked, base: Path) -> dict[str
         "array": "float32 (3, H, W): the signal at each pixel and color, for the score of the predicted class",
         "scaling": SCALING,
     }
-    Path(f"{base}.json").write_text(json.dumps(note, indent=1, sort_keys=True) + "\n")
+    Path(f"{base}.json").write_text(json.dumps(note, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return note

@@ -24,6 +24,18 @@ def test_on_another_task_nothing_is_decided():
     assert headline(digits, {"cells": records(nothing["cells"]), "claims": []}).startswith("not known yet")
 
 
+def test_before_a_learning_rate_can_be_chosen_the_headline_tells_the_errors_so_far():
+    quarter = study("quarter", 5)
+    seed_0 = [e for e in quarter.wanted if (e.seed, e.recipe.lr) == (0, BEST) and e.network.name != "model-a"]
+    errors = {e.id: 19.0 + number for number, e in enumerate(seed_0)}
+    made_ = tables.make(quarter, results(seed_0, lambda e: errors[e.id], 0.0))
+    said = headline(quarter, {kind: records(table) for kind, table in made_.items()})
+    assert said == (
+        "not known yet: every network lacks runs; so far 11 of 12 have an error at one learning rate or more, "
+        "19.00 to 29.00 %"
+    )
+
+
 def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_against_print():
     """Errors far above the paper's, in its order: what compares two networks holds, what names a number is left out."""
     quarter = study("quarter", 5)

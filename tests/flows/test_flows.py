@@ -42,6 +42,19 @@ def of_smoke(tmp_path):
 
 
 @pytest.mark.prefect
+def test_a_flow_run_on_the_embedded_server_waits_for_no_thread_of_heartbeats(harness):
+    from prefect import flow
+
+    @flow
+    def threads():
+        return {thread for thread in threading.enumerate() if thread.daemon}
+
+    before = {thread for thread in threading.enumerate() if thread.daemon}
+    inside = threads()
+    assert not [thread for thread in inside - before if getattr(thread._target, "__name__", "") == "run"]
+
+
+@pytest.mark.prefect
 def test_every_run_is_a_task_run_with_the_state_of_its_outcome(harness, fleet, of_smoke):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter

@@ -1,6 +1,9 @@
 """Refusals about the Prefect server: one sentence, at once."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -76,3 +79,52 @@ def test_serve_refuses_a_wrong_password_at_once(guarded, auth, tmp_path):
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert "PREFECT_API_AUTH_STRING" in answer.err
+
+
+READ = "from flows.cli.doctor import _look, _prefect; print(_look('prefect', _prefect).found)"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "variables", "says"),
+    [
+        (None, "", {"PREFECT_LOGGING_LEVEL": "LOUD"}, "PREFECT_LOGGING_LEVEL: Input should be"),
+        (None, "", {"PREFECT_SERVER_API_PORT": "abc"}, "PREFECT_SERVER_API_PORT: Input should be a valid integer"),
+        ("profiles.toml", "root:x:0", {"PREFECT_PROFILES_PATH": "profiles.toml"}, "Expected '='"),
+        ("prefect.toml", "garbage [", {}, "prefect.toml: invalid TOML"),
+        ("pyproject.toml", "[tool.prefect.server.api]\nport='x'", {}, "port: Input should be a valid integer"),
+        (".env", b"\xff\xfe", {}, "can't decode byte 0xff"),
+        (None, "", {"PREFECT_API_URL": "nonsense"}, "no Prefect server answers at nonsense"),
+        (".env", "PREFECT_API_URL=http://127.0.0.1:9/api", {}, "no Prefect server answers at http://127.0.0.1:9/api"),
+        (None, "", {"PREFECT_HOME": "/proc/none", "PREFECT_PROFILE": "none"}, "embedded server"),
+    ],
+)  # fmt: skip
+def test_settings_that_prefect_cannot_read_are_one_sentence(tmp_path, file, text, variables, says):
+    if file:
+        (tmp_path / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env |= {"PREFECT_HOME": str(tmp_path / "home"), **variables}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", READ], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("\n") == 1
+    assert says in done.stdout
+    assert "Warning" not in done.stderr
+
+
+def test_a_foreign_address_is_refused_before_any_work(tmp_path):
+    env = {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
+    answer = strive("reproduce", "smoke", "--store", str(tmp_path / "store"), "--quiet", env=env)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "no Prefect server answers" in answer.err
+    assert not (tmp_path / "store" / "datasets").exists()
+
+
+def test_the_embedded_server_reads_no_settings_of_the_working_directory(tmp_path, monkeypatch):
+    from flows import local_server
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    started = []
+    monkeypatch.setattr(local_server.subprocess, "Popen", lambda *_, **how: started.append(how))
+    local_server._Server()._said.close()
+    assert started[0]["cwd"].startswith(str(tmp_path / "cache"))

@@ -98,7 +98,7 @@ def test_the_pictures_show_digits_beside_their_maps(reproduced):
 
 
 def test_the_gallery_shows_every_run(reproduced):
-    page = Path(reproduced[1].json["gallery"]).read_text()
+    page = Path(reproduced[1].json["gallery"]).read_text(encoding="utf-8")
     assert all(f"../../../runs/{e.id}/figures/" in page for e in RUNS)
 
 

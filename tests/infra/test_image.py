@@ -85,7 +85,7 @@ def test_a_check_ends_containers_only(monkeypatch):
     monkeypatch.setattr(alive, "INITS", ())
     alive.end(9)
     assert killed == []
-    monkeypatch.setattr(alive, "INITS", (Path("/proc/1/comm").read_text().strip(),))
+    monkeypatch.setattr(alive, "INITS", (Path("/proc/1/comm").read_text(encoding="utf-8").strip(),))
     for failures in (2, 3, 4):
         alive.end(failures)
     assert killed == [(1, 15), (-1, 9)]

@@ -129,7 +129,7 @@ def _labels_named(policy: dict) -> list[dict]:
 
 
 def _lines(file: Path) -> list[tuple[str, str]]:
-    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     return [(line.split("=", 1)[0], line.split("=", 1)[1]) for line in lines]
 
 

@@ -28,7 +28,7 @@ def put(store, found):
 
 
 def test_an_empty_store_says_what_to_do(store):
-    assert "strive reproduce" in Path(write_index(store)).read_text()
+    assert "strive reproduce" in Path(write_index(store)).read_text(encoding="utf-8")
 
 
 def test_every_study_with_runs_is_told_with_its_relation_headline_and_claims(store):
@@ -41,7 +41,7 @@ def test_every_study_with_runs_is_told_with_its_relation_headline_and_claims(sto
     assert found["digits"].to_come == 7
     assert found["digits"].headline.startswith("5 of 12 networks learned (7 not run), median error 3.00 %")
     assert (2, "holds at this scale") in [(number, verdict) for number, _, verdict in found["quarter"].claims]
-    text = Path(write_index(store)).read_text()
+    text = Path(write_index(store)).read_text(encoding="utf-8")
     assert "the paper&#39;s task at a smaller scale: a quarter of the width" in text
     links = re.findall(r'<a href="(studies/[^"]+)"', text)
     assert links
@@ -72,7 +72,7 @@ def test_runs_of_no_study_are_listed_with_their_error_and_their_maps(store):
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in _lines(store) if ".s7" in line]
     assert rows[0][1:] == ["Model A", "digits", "3.00 % test error (300 of 10,000 wrong)", f"[maps]({maps})"]
     assert rows[1][3:] == ["did not learn", ""]
-    text = Path(write_index(store)).read_text()
+    text = Path(write_index(store)).read_text(encoding="utf-8")
     assert one.id in text
     assert f'<a href="{maps}">maps</a>' in text
 

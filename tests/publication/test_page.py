@@ -148,6 +148,7 @@ def test_the_page_of_another_task_compares_nothing(smoke):
     assert [plot.name for plot in drawn] == ["errors", "learning"]
     assert len(page.images) == 2 + 2
     assert "This is another task than the paper's" in text
+    assert '<ul class="verdicts">' not in text  # "12 not comparable" would answer nothing
 
 
 def paper_at_005(e):

@@ -11,7 +11,7 @@ SET = ("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")  # by a developer, or n
 CODE = """
 import subprocess, sys
 from pipeline.runtime import bytecode
-bytecode.LARGE = ("large",)
+bytecode.LARGE, bytecode.FREE_BYTES = ("large",), float(sys.argv[1])
 bytecode.keep_bytecode()
 import large
 subprocess.run([sys.executable, "-c", "import large; print(large.__cached__)"], check=True)
@@ -24,10 +24,11 @@ def seen(tmp_path):
     source = tmp_path / "large.py"
     source.write_text("x = 1\n")
 
-    def run(**more):
+    def run(free="0", **more):
         env = {name: value for name, value in os.environ.items() if name not in SET}
         ours = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), **more}
-        done = subprocess.run([sys.executable, "-c", CODE], env=env | ours, capture_output=True, text=True, check=True)
+        words = [sys.executable, "-c", CODE, free]
+        done = subprocess.run(words, env=env | ours, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     return run
@@ -64,3 +65,7 @@ def test_without_a_folder_that_can_be_written_nothing_changes(seen, tmp_path):
     assert seen(PYTHONDONTWRITEBYTECODE="1").startswith(beside)
     assert seen(PYTHONDONTWRITEBYTECODE="1", XDG_CACHE_HOME="", HOME="/proc/nowhere").startswith(beside)
     assert not (tmp_path / "__pycache__").exists()
+
+
+def test_on_a_disk_that_is_nearly_full_nothing_changes(seen, tmp_path):
+    assert seen("inf", PYTHONDONTWRITEBYTECODE="1").startswith(str(tmp_path / "__pycache__"))

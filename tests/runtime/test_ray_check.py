@@ -3,11 +3,13 @@
 import socket
 import sys
 import tempfile
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from support.processes import free_port
 
-from pipeline.runtime import ray_check
+from pipeline.runtime import driver, ray_check
 from pipeline.runtime.ray_check import ray_folder, ray_trouble
 
 
@@ -31,6 +33,42 @@ def test_an_interpreter_that_a_shell_would_split_is_refused(monkeypatch, name):
 def test_a_folder_too_long_for_a_socket_is_refused(monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + "x" * 60)
     assert "RAY_TMPDIR" in ray_trouble()
+
+
+def test_a_folder_that_is_not_there_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp/no-such-folder")
+    assert "there is no such folder" in ray_trouble()
+
+
+def test_a_folder_that_another_user_has_made_is_refused(monkeypatch):
+    monkeypatch.setattr(ray_check.os.path, "exists", lambda _place: True)
+    monkeypatch.setattr(ray_check.os, "access", lambda place, _how: place != "/tmp/ray")
+    assert "Ray needs to write to /tmp/ray, and we may not" in ray_trouble()
+
+
+@pytest.mark.parametrize(
+    ("free", "files", "says"), [(4e6, 9, "4 MB are free for 5"), (1e9, 0, "no more files can be made")]
+)
+def test_a_disk_that_is_full_is_refused(monkeypatch, free, files, says):
+    monkeypatch.setattr(ray_check.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    monkeypatch.setattr(ray_check.os, "statvfs", lambda _folder: SimpleNamespace(f_files=9, f_favail=files))
+    assert says in ray_trouble()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray does not look at TMPDIR")
+@pytest.mark.parametrize(
+    ("ours", "temporary", "folder"),
+    [("", "", "/tmp"), ("here", "/var/tmp", "{}/here"), ("", "/var/tmp", "/var/tmp"), ("/a", "/var/tmp", "/a")],
+)
+def test_rays_processes_get_the_folder_that_was_looked_at(monkeypatch, tmp_path, ours, temporary, folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", ours)
+    monkeypatch.setenv("TMPDIR", temporary)
+    started = []
+    monkeypatch.setattr(driver.subprocess, "Popen", lambda *_, **how: started.append(how["env"]) or Mock())
+    monkeypatch.setattr(driver, "end_with_parent", lambda: None)
+    driver.Driver("module", {})._said.close()
+    assert started[0]["RAY_TMPDIR"] == folder.format(tmp_path)
 
 
 def test_the_long_temporary_folder_of_a_mac_is_not_rays(monkeypatch):

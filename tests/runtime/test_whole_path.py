@@ -51,6 +51,45 @@ def test_a_link_that_leads_nowhere_is_no_store_and_no_data(tmp_path):
             own_dataset(f"npz:{tmp_path / name}")
 
 
+def test_a_link_that_leads_nowhere_is_no_folder_to_fetch_into(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(UserError, match="is a link that leads nowhere"):
+        pull(open_store(str(tmp_path / "store")), "smoke", tmp_path / "loop")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "{}/pipe.py"],
+        ["plan", "{}/folder.py"],
+        ["run", "--network", "all-cnn-c", "--data", "npz:{}/pipe.npz"],
+        ["run", "--network", "all-cnn-c", "--data", "imagefolder:{}"],
+        ["figures", "--network", "all-cnn-c", "--weights", "{}/pipe.npz", "--images", "{}/pipe.png"],
+    ],
+    ids=lambda words: f"{words[0]} {words[-1]}",
+)
+@pytest.mark.timeout(60)
+def test_what_might_never_end_is_not_read(words, tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / part / "a").mkdir(parents=True)
+    for name in ("pipe.py", "pipe.npz", "pipe.png", "train/a/1.png", "val/a/1.png"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "folder.py").mkdir()
+    answer = CliRunner().invoke(app, [word.format(tmp_path) for word in words] + ["--store", str(tmp_path / "store")])
+    assert answer.exit_code == 2
+    assert answer.output.startswith("strive: ")
+
+
+def test_an_image_that_is_a_pipe_is_refused_by_name(tmp_path):
+    from pipeline.visualization.own_images import files_of
+
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UserError, match="neither a file nor a folder"):
+        files_of([str(tmp_path / "pipe.png")])
+    with pytest.raises(UserError, match="holds no images"):
+        files_of([str(tmp_path)])
+
+
 def test_a_working_directory_that_is_gone_is_named(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")

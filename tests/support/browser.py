@@ -110,7 +110,7 @@ def browser() -> Iterator[Page]:
 
 def _port(file: Path) -> int:
     until = time.monotonic() + 60
-    while not (file.exists() and file.read_text()):
+    while not (file.exists() and file.read_text(encoding="utf-8")):
         assert time.monotonic() < until, "chromium did not start"
         time.sleep(0.1)
-    return int(file.read_text().splitlines()[0])
+    return int(file.read_text(encoding="utf-8").splitlines()[0])

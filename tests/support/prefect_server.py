@@ -82,8 +82,8 @@ def serving(server: Server) -> Iterator[None]:
         process = subprocess.Popen(command, env=server.env, stdout=log, stderr=log)
         try:
             until = time.monotonic() + 120
-            while "Serving" not in path.read_text():
-                assert process.poll() is None, path.read_text()
+            while "Serving" not in path.read_text(encoding="utf-8"):
+                assert process.poll() is None, path.read_text(encoding="utf-8")
                 assert time.monotonic() < until
                 time.sleep(0.5)
             yield

@@ -24,7 +24,7 @@ def real_data(config: pytest.Config, *names: str) -> Path:
         pytest.skip("no real CIFAR here: set STRIVE_DATA_DIR to a folder that holds it unpacked")
     assert config.cache is not None
     folder = Path(config.cache.mkdir("cifar"))
-    with open(folder / "lock", "w") as lock:  # one process unpacks, others wait for it
+    with open(folder / "lock", "w", encoding="utf-8") as lock:  # one process unpacks, others wait for it
         fcntl.flock(lock, fcntl.LOCK_EX)
         words = [sys.executable, str(script), str(SHARED / "packed"), str(folder), *names]
         done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -42,7 +42,7 @@ def hung(tmp_path_factory):
 def test_every_picture_is_linked_relatively_and_there(hung):
     store, path = hung
     page = Path(store.url_of(path))
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     links = re.findall(r'href="(\.\./[^"]+)"', text)
     pictures = [f"runs/{r.id}/figures/{n}" for r in RUNS for n in store.names(RunFolder(r.id).figures)]
     linked = {str((page.parent / link).resolve().relative_to(Path(store.url).resolve())) for link in links}

@@ -103,7 +103,7 @@ def test_a_stop_speaks_of_a_checkpoint_only_where_there_is_one(store):
     assert "begins again" in stopped(store, RUN)
     assert "checkpoint" not in output.kept(store, study("smoke"))
     stop(store, "1")
-    assert "stopped after 1 of 2 epochs" in stopped(store, RUN)
+    assert "1 of 2 epochs are kept" in stopped(store, RUN)
     assert "0 of 2 runs have their outcome, 1 a checkpoint" in output.kept(store, study("smoke"))
 
 

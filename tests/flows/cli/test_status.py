@@ -79,7 +79,7 @@ def test_a_stopped_run_says_from_where_it_goes_on(store, capsys):
     store.write_json(f"{RunFolder(RUN.id).attempt(1)}/checkpoint/0-1024.json", {})
     lease.end("released", "stopped by a test")
     again = f"`strive run {RUN.id} --store {store.url}` goes on from there"
-    assert stopped(store, RUN) == f"stopped after 1,024 of 1,442 images of epoch 1 of 2; {again}."
+    assert stopped(store, RUN) == f"1,024 of 1,442 images of epoch 1 of 2 are kept; {again}."
     with Display(store, study("smoke"), 1, Console(width=200)):
         pass
     assert f"{RUN.id} goes on after 1,024 of 1,442 images of epoch 1 of 2." in capsys.readouterr().out

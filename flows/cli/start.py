@@ -1,0 +1,60 @@
+"""The command's entry point: libraries and streams as it needs them, whatever the user's environment says.
+
+Nothing but what Python has imported itself is before `libraries_first`.
+"""
+
+import os
+import sys
+from io import TextIOWrapper
+
+SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # of a terminal; what is no number of 1 or more is no size
+
+
+def libraries_first() -> None:
+    """Let no module of PYTHONPATH hide one of Python's or of the environment: it is searched last, and in this process
+    alone. `PYTHONPATH=$PYTHONPATH:/mine` names the working directory, and a json.py there would be ours."""
+    if given := os.environ.pop("PYTHONPATH", ""):
+        own = {os.path.abspath(folder) for folder in given.split(os.pathsep)}
+        sys.path.sort(key=lambda folder: os.path.abspath(folder) in own)
+
+
+def whole_streams() -> None:
+    """Open what was closed, or the next file that is opened would be printed to; print every character somehow."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process lives
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8
+    for name in SIZES:
+        if (text := os.environ.get(name)) is not None and (not text.isdecimal() or int(text) < 1):
+            del os.environ[name]
+
+
+def usual_python() -> None:
+    """Let what PYTHONWARNINGS and PYTHONOPTIMIZE say of the user's own code be nothing to our libraries: Ray starts
+    neither where a warning is an error nor without docstrings."""
+    os.environ.pop("PYTHONOPTIMIZE", "")
+    if os.environ.pop("PYTHONWARNINGS", ""):
+        import warnings
+
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        libraries_first()
+        whole_streams()
+        usual_python()
+        from flows.cli.answers import output_answered
+        from flows.cli.app import main as command
+
+        with output_answered():
+            command()
+    except KeyboardInterrupt:  # before a command has begun
+        sys.exit(130)

@@ -1,0 +1,51 @@
+"""How a command ends that is stopped, once or impatiently."""
+
+import os
+import signal
+
+import pytest
+import typer
+
+from flows.cli.answers import interruptible
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background commands ignore it
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def code_of(stopped: BaseException) -> int:
+    return stopped.exit_code if isinstance(stopped, typer.Exit) else stopped.code
+
+
+@pytest.mark.parametrize("more", [(), (signal.SIGINT,), (signal.SIGTERM, signal.SIGHUP)])
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGINT, "stopped"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")]
+)
+def test_a_stop_says_what_is_kept_however_often_it_is_asked_for(number, word, more, capsys):
+    done = []
+
+    @interruptible(lambda: "All is kept.")
+    def work():
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            for again in more:
+                os.kill(os.getpid(), again)
+            done.append("what was started has ended")
+
+    with pytest.raises((typer.Exit, SystemExit)) as ended:
+        work()
+    assert done
+    assert code_of(ended.value) == 128 + number
+    assert capsys.readouterr().err == f"\nstrive: {word}. All is kept.\n"
+
+
+def test_what_nohup_had_ignored_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interruptible(lambda: ""):
+        os.kill(os.getpid(), signal.SIGHUP)

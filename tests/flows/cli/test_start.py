@@ -1,0 +1,92 @@
+"""The command where the user's environment hides libraries, closes streams, or prints to what takes nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+START = [sys.executable, "-P", "-c", "from flows.cli.start import main; main()"]
+REDIRECTED = ["sh", "-c", 'how=$1; shift; eval "exec \\"\\$@\\" $how"', "sh"]
+
+
+def started(how, *words, cwd=None, **env):
+    """What the command says when a shell starts it, redirected so."""
+    env = {**{n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"}, **env}
+    done = subprocess.run(
+        [*REDIRECTED, how, *START, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("words", [["networks"], ["networks", "--json"], ["--help"], ["--version"]], ids=" ".join)
+def test_a_standard_output_that_is_full_is_named(words):
+    done = started(">/dev/full", *words)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "cannot write to standard output: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_none_of_a_commands_business(closed):
+    done = started(closed, "networks")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("Strided-CNN-A" in done.stdout) == (">" not in closed)
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
+    done = started("| head -1", "networks", "all-cnn-c")
+    assert (done.stdout, done.stderr) == ("All-CNN-C, 32x32 RGB\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_terminal_cannot_show_is_shown_in_ascii(encoding, tmp_path):
+    store = os.fsencode(tmp_path) + b"/\xff-\xce\xbb"  # no UTF-8, and a letter that Latin-1 lacks
+    done = started("", "pull", "smoke", b"there", b"--store", store, PYTHONIOENCODING=encoding)
+    assert done.returncode == 2
+    assert "strive reproduce smoke" in done.stderr
+    done = started("", "plan", "smoke", b"--json", b"--store", store, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("text", ["0", "wide"])
+@pytest.mark.parametrize("words", [["--help"], ["plan", "smoke"]], ids=" ".join)
+def test_what_is_no_width_of_a_terminal_is_none(words, text, tmp_path):
+    done = started("", *words, cwd=tmp_path, COLUMNS=text, TERMINAL_WIDTH=text)
+    assert done.returncode == 0
+    assert "smoke" in done.stdout or "reproduce" in done.stdout
+
+
+@pytest.mark.parametrize("action", ["error", "default"])
+def test_warnings_that_users_ask_for_are_of_their_own_code(action):
+    code = """
+import os, sys, warnings
+from flows.cli.start import usual_python
+usual_python()
+warnings.warn("of a library", ResourceWarning)
+sys.exit(len({"PYTHONWARNINGS", "PYTHONOPTIMIZE"} & set(os.environ)))
+"""
+    env = {**os.environ, "PYTHONWARNINGS": action, "PYTHONOPTIMIZE": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback():
+    code = "import flows.cli.start as s, os, signal; s.whole_streams = lambda: os.kill(os.getpid(), 2); s.main()"
+    code = f"import signal; signal.signal(2, signal.default_int_handler); {code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (130, "")
+
+
+def test_modules_of_pythonpath_hide_none_of_ours(tmp_path):
+    for name in ("json", "select", "typing", "torch", "rich"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    (tmp_path / "mine.py").write_text("from helper import study")
+    (tmp_path / "helper.py").write_text(
+        "from pipeline.own import OwnStudy\nstudy = OwnStudy('mine', '?', ['all-cnn-c'], data='digits')"
+    )
+    for path in (str(tmp_path), ":/nowhere"):
+        done = started("", "plan", "smoke", cwd=tmp_path, PYTHONPATH=path)
+        assert (done.returncode, done.stderr) == (0, "")
+    # a helper of a study of one's own is found as before
+    assert "all-cnn-c.digits" in started("", "plan", "mine.py", cwd=tmp_path, PYTHONPATH=".").stdout
