@@ -178,7 +178,7 @@ def _is_alive(group: int, started: str = "") -> bool:
 def _started(pid: int) -> str:
     """When a process began, in ticks since the boot; "" where it is gone or nothing is known."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
     except OSError:
         return ""
 
