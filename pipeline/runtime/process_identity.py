@@ -26,7 +26,8 @@ def boot_id() -> str:
 def process_started(pid: int) -> str | None:
     """When the process began, or None when there is no such process; a pid alone is used again."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        # of any process: its name, in parentheses, is 15 bytes, which may end inside a letter
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]  # a zombie computes nothing
     except FileNotFoundError:
         pass
