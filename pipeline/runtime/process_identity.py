@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -24,7 +25,10 @@ def boot_id() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """When the process began, or None when there is no such process; a pid alone is used again."""
+    """When the process began, or None when there is no such process; a pid alone is used again.
+
+    PermissionError where it is another user's, which this one may not see (a /proc with hidepid).
+    """
     try:
         # of any process: its name, in parentheses, is 15 bytes, which may end inside a letter
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
@@ -34,6 +38,8 @@ def process_started(pid: int) -> str | None:
     except ProcessLookupError:  # it ended between open and read
         return None
     if Path("/proc/self/stat").exists():
+        with suppress(ProcessLookupError, OverflowError):
+            os.kill(pid, 0)  # asks; PermissionError: it is there, and hidden
         return None
     import psutil
 
