@@ -228,4 +228,4 @@ def test_a_result_of_a_neighbor_is_not_this_runs(damaged):
 def test_a_store_without_the_study_is_not_called_whole(store):
     answer = strive("check", "smoke", "--store", store.url)
     assert answer.exit_code == 0
-    assert "`strive reproduce smoke` makes it" in answer.output
+    assert f"`strive reproduce smoke --store {store.url}` makes it" in answer.output
