@@ -6,6 +6,7 @@ What follows from the code is: where the flow lies, its form, its description.
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import Any
 
 from prefect import Flow
@@ -13,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron
 
 from flows import automations
@@ -88,7 +89,8 @@ def register(client: SyncPrefectClient, pool: str | None = None) -> dict[str, De
 def _create_limit(client: SyncPrefectClient, name: str) -> None:
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 
-    client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+    with suppress(ObjectAlreadyExists):  # another runner that starts beside this one was quicker
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
 
 def _registered(client: SyncPrefectClient, name: str, pool: str | None, studies: StudiesText) -> DeploymentResponse:

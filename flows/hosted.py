@@ -88,15 +88,16 @@ def _own_turn(run: FlowRun, study: str) -> Iterator[None]:
 
 def _take_turn(stack: ExitStack, study: str) -> None:
     """Wait for the study's slot, and hold it until the stack ends."""
-    getLogger("prefect._internal.concurrency").addFilter(_is_no_wait)
-    waits = False
+    getLogger("prefect._internal.concurrency").addFilter(_is_more_than_waiting)
+    waits = forgotten = False
     while True:
         try:
             stack.enter_context(concurrency(limit_name(study), occupy=1, timeout_seconds=TURN_SECONDS))
             return
         except TimeoutError:
             with get_client(sync_client=True) as client:
-                if not _holders(client, study):
+                before, forgotten = forgotten, not _holders(client, study)
+                if before and forgotten:  # at one look alone, a holder may not have marked itself yet
                     client.update_global_concurrency_limit(
                         limit_name(study), GlobalConcurrencyLimitUpdate(active_slots=0)
                     )
@@ -105,8 +106,8 @@ def _take_turn(stack: ExitStack, study: str) -> None:
             waits = True
 
 
-def _is_no_wait(record: LogRecord) -> bool:
-    """To wait for one's turn is no error."""
+def _is_more_than_waiting(record: LogRecord) -> bool:
+    """Whether the record is another than the error that Prefect logs when no slot was free in time."""
     return not record.getMessage().startswith(SLOT)
 
 

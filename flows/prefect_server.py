@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import warnings
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from pipeline.errors import UserError
 
@@ -79,8 +80,8 @@ def server_version(url: str, auth: str | None) -> str:
             f"{url} answers with status {error.code}: PREFECT_API_URL must be the address of a Prefect server's API, "
             "such as http://127.0.0.1:4200/api"
         ) from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or error
+    except (OSError, ValueError, HTTPException) as error:  # the last where it speaks no HTTP
+        why = " ".join(str(getattr(error, "reason", None) or error).split())
         raise UserError(
             f"no Prefect server answers at {url} ({why}): start it with `prefect server start`, or correct "
             "PREFECT_API_URL"

@@ -77,10 +77,10 @@ class Poller(threading.Thread):
                 self.released = True
                 self._news.notify_all()
 
-    def wait_until(self, true: Callable[[], bool], seconds: float | None = None) -> None:
-        """Block until `true()`, or the fleet is over, or the seconds have passed."""
+    def wait_until(self, holds: Callable[[], bool], seconds: float | None = None) -> None:
+        """Block until `holds()` is true, or the fleet is over, or the seconds have passed."""
         with self._news:
-            self._news.wait_for(lambda: self.released or true(), seconds)
+            self._news.wait_for(lambda: self.released or holds(), seconds)
 
     def of(self, ids: Sequence[str]) -> list[RunStatus]:
         """The states of these runs as last seen."""

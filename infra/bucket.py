@@ -45,7 +45,7 @@ def forget_unfinished(client, bucket: str) -> str:
     except ClientError as error:
         if error.response["Error"]["Code"] not in NOT_BUILT:
             raise
-        return "this store has no life cycles: unfinished uploads stay until somebody aborts them"
+        return "this store has no life cycles: unfinished uploads stay until they are aborted by hand"
     return "unfinished uploads are aborted after a day"
 
 

@@ -16,6 +16,7 @@ than an hour; git ignores checkpoints there, so `git add -f` it.
 import argparse
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -66,13 +67,14 @@ def start(commit: str, data_dir: str | None, workers: int) -> None:
     for number in range(workers):
         first = number % len(plan)
         turn = plan[first:] + plan[:first]
-        commands = "; ".join(f"{CODE}/.venv/bin/strive work {' '.join(words)} --yes" for words in turn)
+        strive = str(CODE / ".venv/bin/strive")
+        commands = "; ".join(shlex.join([strive, "work", *words, "--yes"]) for words in turn)
         with open(LOGS / f"{number}.log", "ab") as log:
             child = subprocess.Popen(
                 ["nice", "-n", "19", "sh", "-c", f"echo 19 > /proc/self/autogroup; {commands}"],
                 env=environment, cwd=HOME, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        (PIDS / str(number)).write_text(str(child.pid))
+        (PIDS / str(number)).write_text(f"{child.pid} {_started(child.pid)}")
     print(f"{workers} processes train in {HOME}; their logs are in {LOGS}")
     if plan is WITHOUT_BFLOAT16:
         print("this processor has no bfloat16 instructions: only the study quarter is trained here")
@@ -160,16 +162,25 @@ def has_bfloat16() -> bool:
 
 def running() -> list[int]:
     """The processes of the last `start` that are alive, as leaders of their groups."""
-    pids = [int(file.read_text()) for file in PIDS.glob("*")] if PIDS.exists() else []
-    return [pid for pid in pids if _is_alive(pid)]
+    noted = [file.read_text().split() for file in PIDS.glob("*")] if PIDS.exists() else []
+    return [int(pid) for pid, *started in noted if _is_alive(int(pid), *started)]
 
 
-def _is_alive(group: int) -> bool:
+def _is_alive(group: int, started: str = "") -> bool:
+    """Whether a process of the group is alive; another that has its leader's number, as after a boot, is none."""
     try:
         os.killpg(group, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # the latter of another user's
         return False
-    return True
+    return not started or _started(group) in (started, "")
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the boot; "" where it is gone or nothing is known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def status() -> None:
@@ -180,13 +191,17 @@ def status() -> None:
         print(f"{log.name}: {lines[-1] if lines else 'nothing yet'}")
 
 
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     begin = commands.add_parser("start", help="begin, or go on")
     begin.add_argument("--commit", default="HEAD", help="the code that trains; a commit that stays in the history")
     begin.add_argument("--data-dir", help="folder with the published data sets; else they are downloaded")
-    begin.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes; one for every CPU")
+    begin.add_argument("--workers", type=int, default=_cpus(), help="processes; one for every CPU")
     end = commands.add_parser("stop", help="end, verify what has finished, copy it into results/")
     end.add_argument("--checkpoint", action="append", default=[], metavar="RUN", help="an unfinished run to copy whole")
     commands.add_parser("collect", help="copy what has finished without ending anything")

@@ -98,7 +98,7 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
     progress = Progress(store, list(wanted.wanted))
     together = together if torch.cuda.is_available() else 1
     while needed := [standing.experiment for standing in trainable(wanted, progress.statuses())]:
-        for this in needed[:together]:  # before a claim that could be left open: whitening takes half a minute
+        for this in needed[:together]:  # before a lease that could be left open: whitening takes half a minute
             prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)
         held, settled = queue.take(needed, together)
         if settled:
@@ -106,13 +106,13 @@ def train(store: Store, wanted: Study, data_dir: str | None, together: int) -> i
         if not held:
             time.sleep(1)  # another process's, which may be gone: that shows within a minute
             continue
-        for claim in held:
-            this = claim.experiment
-            prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)  # there already, but for a rival
-            print(f"{this.id}, attempt {claim.attempt}", flush=True)
+        for lease in held:
+            this = lease.experiment
+            prepare.make(store, this.dataset, this.recipe.preprocess, data_dir)  # most often there already
+            print(f"{this.id}, attempt {lease.attempt}", flush=True)
         for result in job.run(held, store):
             print(f"{result.experiment_id}: {result.outcome}, {result.wrong} wrong of {result.seen}", flush=True)
-        leave(store, [claim.experiment for claim in held])
+        leave(store, [lease.experiment for lease in held])
     return len(needed)
 
 

@@ -7,6 +7,7 @@ import typer
 from flows.cli import output
 from flows.cli.answers import answered, interruptible
 from flows.cli.check import check
+from flows.cli.hints import command
 from flows.cli.machine import bench, doctor
 from flows.cli.options import (
     DataDirOption,
@@ -116,7 +117,8 @@ def reproduce(
             typer.echo(f"All of {chosen.name} is there and whole: nothing was trained or drawn.\n")
         return _finish(opened, chosen, summary, quiet, as_json)
     if check_all and damaged:
-        raise UserError(f"{len(damaged)} objects are damaged: `strive check {chosen.on_command_line} --repair` first")
+        repairs = command(opened, "check", chosen.on_command_line, "--repair")
+        raise UserError(f"{len(damaged)} objects are damaged: {repairs} first")
     from flows.cli.doctor import insist
 
     insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
@@ -170,8 +172,8 @@ COMMANDS = {  # after `reproduce`, in the order of `strive --help`, with example
     bench: "`strive bench --quick`, `strive bench --json`, `strive bench --requests 100x1000`",
     doctor: "`strive doctor`, `strive doctor --data-dir /data/cifar --store s3://bucket/strive`",
 }
-for command, examples in COMMANDS.items():
-    app.command(epilog=f"Examples: {examples}" if "`, `" in examples else f"Example: {examples}")(command)
+for does, examples in COMMANDS.items():
+    app.command(epilog=f"Examples: {examples}" if "`, `" in examples else f"Example: {examples}")(does)
 
 
 def main() -> None:

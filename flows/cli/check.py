@@ -6,6 +6,7 @@ import typer
 
 from flows.cli import completion, output
 from flows.cli.answers import answered
+from flows.cli.hints import command
 from flows.cli.options import JsonOption, PublishedSeedsOption, StoreOption, study_name
 from pipeline.errors import UserError
 from pipeline.integrity.check import Checked, repair
@@ -48,7 +49,9 @@ def check(
         left = tuple(f for f in check_study(opened, chosen).faults if not f.is_made_again) if fixed else found.faults
         answers.append((chosen, found, left))
     value = {"store": opened.url, "studies": [_plain(one, found, left, fix) for one, found, left in answers]}
-    output.print_answer(value, "\n\n".join(_text(one, found, left, fix) for one, found, left in answers), as_json)
+    output.print_answer(
+        value, "\n\n".join(_text(opened, one, found, left, fix) for one, found, left in answers), as_json
+    )
     if any(left for _, _, left in answers):
         raise typer.Exit(1)
 
@@ -69,18 +72,20 @@ def _chosen(store: Store, name: str | None, seeds: int | None) -> list[Study]:
     return found
 
 
-def _text(chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -> str:
+def _text(store: Store, chosen: Study, found: Checked, left: tuple[Fault, ...], fixed: bool) -> str:
+    makes = command(store, "reproduce", chosen.on_command_line)
     if not found.objects and not found.faults:
-        return f"{chosen.name}: nothing of it is there; `strive reproduce {chosen.on_command_line}` makes it."
+        return f"{chosen.name}: nothing of it is there; {makes} makes it."
     said = [lines(fault) for fault in found.faults]
     said += [f"note: {note}" for note in found.notes]
     faults = f"{len(found.faults)} {'fault' if len(found.faults) == 1 else 'faults'}" if found.faults else "whole"
     said.append(f"{chosen.name}: {found.objects:,} objects read, {faults}")
     if found.faults and not fixed:
-        said.append(f"`strive check {chosen.on_command_line} --repair` fixes what can be fixed without loss.")
+        fixes = command(store, "check", chosen.on_command_line, "--repair")
+        said.append(f"{fixes} fixes what can be fixed without loss.")
     if found.faults and fixed:
-        rest = f", {len(left)} remain" if left else ""
-        said.append(f"repaired{rest}: `strive reproduce {chosen.on_command_line}` makes the study whole again.")
+        remain = f"{len(left)} {'remains' if len(left) == 1 else 'remain'}: their fixes are above"
+        said.append(f"repaired what can be, {remain}." if left else f"repaired: {makes} makes the study whole again.")
     return "\n".join(said)
 
 

@@ -50,10 +50,10 @@ def studies(begun: str) -> list[str]:
 
 def runs(ctx: typer.Context, begun: str) -> list[str]:
     """The runs that the command's store holds, where it is a folder."""
-    url = (ctx.params.get("store") if ctx else None) or settings().store
-    if "://" in url:
-        return []
     try:
+        url = (ctx.params.get("store") if ctx else None) or settings().store
+        if "://" in url:
+            return []
         return sorted(f.name for f in (whole_path(url) / "runs").iterdir() if f.name.startswith(begun.lower()))
     except (OSError, UserError):
         return []

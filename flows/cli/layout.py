@@ -1,6 +1,7 @@
 """Tables as plain text that keeps every id and number whole, however narrow the terminal is."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -42,8 +43,13 @@ def markdown(text: str, at_most: int | None = None) -> str:
     lines = text.strip().splitlines()
     if max(map(len, lines)) <= (at_most or width()):
         return text.strip()
-    headings, _, *rows = ([cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines)
+    headings, _, *rows = map(_cells, lines)
     return table(headings, rows, at_most=at_most)
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line of a Markdown table; a vertical bar inside one is escaped there."""
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
 
 
 def _paragraph(headings: Row, row: Row, limit: int) -> list[str]:

@@ -123,7 +123,7 @@ def gallery(
     if show:
         import webbrowser
 
-        webbrowser.open(where if "://" in where else f"file://{where}")
+        webbrowser.open(Path(where).as_uri())
 
 
 def _maps_of(

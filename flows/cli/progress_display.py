@@ -110,7 +110,7 @@ class Display:
         settled = sum(s.has_outcome for s in standings)
         if settled == len(standings):
             return f"{settled} of {settled} runs ended; verifying, table and pictures"
-        if not all(self._prepared(e) for e in self._study.experiments[:1]):
+        if not self._prepared(self._study.experiments[0]):  # of others it is not asked: each costs a request
             return self._preparing()
         waits = self._waits()
         if not settled and not any(s.state == "running" for s in standings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import typer
 
+from flows.cli.hints import command
 from flows.cli.progress_display import Display, console
 from flows.foreseen import ONE_SENTENCE
 from flows.local_server import prefect_api
@@ -53,7 +54,8 @@ def fix_derived(store: Store, study: Study, whole: bool) -> list[Fault]:
     found = check(store, study, whole).faults
     derived = [fault for fault in found if not fault.again and not fault.aside and fault.can_be_fixed]
     for fault in found:
-        again = "it is made again" if fault in derived else f"`strive check {study.on_command_line} --repair`"
+        repairs = command(store, "check", study.on_command_line, "--repair")
+        again = "it is made again" if fault in derived else repairs
         typer.echo(f"strive: {fault.address} is damaged: {fault.what}; {again}.", err=True)
     repair(store, derived)
     return [fault for fault in found if fault not in derived]

@@ -116,11 +116,8 @@ def _made(store: Store, folder: StudyFolder, seeds: int | None) -> None:
 
 def _pulled(store: Store, whole: Study, to: Path, as_json: bool) -> None:
     """What was fetched, and where to begin reading."""
-    done, folder = (
-        fetch(store, whole.name, to, command(store, "reproduce", whole.on_command_line)),
-        StudyFolder(whole.name),
-    )
-    report = to / folder.report
+    done = fetch(store, whole.name, to, command(store, "reproduce", whole.on_command_line))
+    report = to / StudyFolder(whole.name).report
     text = f"{done.fetched} files fetched ({done.bytes / 1e6:.1f} MB), {done.kept} were there: {report}"
     output.print_answer(
         {"fetched": done.fetched, "kept": done.kept, "bytes": done.bytes, "report": str(report)}, text, as_json

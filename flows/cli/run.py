@@ -98,7 +98,7 @@ def stopped(store: Store, experiment: Experiment) -> str:
     again = command(store, "run", experiment.id, *yes)
     if status.has_outcome:
         shows = command(store, "status", experiment.id)
-        return f"stopped when the run had ended already ({runs.state_of(status)}): {shows} shows it."
+        return f"It had ended already ({runs.state_of(status)}): {shows} shows it."
     if status.state == "stopped":
         return f"{runs.how_far(status)} are kept; {again} goes on from there."
     return f"It had no checkpoint yet; {again} begins again."

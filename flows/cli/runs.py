@@ -114,11 +114,11 @@ def stage(experiment: Experiment) -> str:
 
 
 def quantity(number: float) -> str:
-    """With its prefix: 28.3 P."""
-    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G")):
-        if number >= 10**power:
+    """Three digits with a prefix, and a blank before a unit: 28.3 P."""
+    for power, prefix in ((21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M")):
+        if number >= 0.9995 * 10**power:  # 999.7 of the prefix below would be rounded to 1e+03
             return f"{number / 10**power:.3g} {prefix}"
-    return f"{number:.3g} "
+    return f"{number:,.0f} "
 
 
 def _trainable(study: Study, statuses: list[RunStatus]) -> Known:

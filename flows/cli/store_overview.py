@@ -26,7 +26,8 @@ def run_named(store: Store, text: str) -> Experiment:
 def overview(store: Store) -> tuple[dict[str, Any], str]:
     """What the store holds as `--json` prints it, and for people."""
     there = catalogue.ids(store)
-    studies = [made for make in every_study().values() if not (made := make()).parts and _held(made, there)]
+    known = [make() for make in every_study().values()]
+    studies = [study for study in known if not study.parts and _held(study, there)]
     planned = {e.id: e for study in studies for e in study.wanted if e.id in there}
     single = [one for id in sorted(there - set(planned)) if (one := catalogue.readable(store, id))]
     found = Progress(store, [*planned.values(), *single]).statuses()

@@ -20,6 +20,7 @@ from pipeline.records.result import Origin, Result
 
 ONE_RATE = "one rate"
 OUTCOMES = ("done", "diverged", "dead", "crashed", "damaged", "not run")
+OUTCOME_WORDS = {"dead": "did not learn"}  # as people read them, where that is another word
 ALIKE = ("raw_sha256", "revision")  # in which the runs of one row must agree
 
 
@@ -133,10 +134,11 @@ def _no_rate(blocked_by: list[Run], tried: list[Run], rule: str) -> tuple[str, s
         return "did not learn", f"at none of {len(blocked_by)} learning rates: {counted(blocked_by)}"
     if blocked_by[0].outcome == "damaged":
         return "damaged", damage_of(blocked_by)
-    ids = " ".join(run.experiment.id for run in blocked_by)
+    commands = ", ".join(f"`strive retry {run.experiment.id}`" for run in blocked_by)
     return (
         "crashed",
-        f"which says nothing of a learning rate, and the rule {rule_words(rule)!r} waits for it: `strive retry` {ids}",
+        f"of the runs that choose a learning rate by the rule {rule_words(rule)!r}, {len(blocked_by)} crashed, and the "
+        f"rule waits for what comes of trying again: {commands}",
     )
 
 
@@ -199,8 +201,9 @@ def values_of(facts: Sequence[Origin], name: str) -> str:
 def counted(runs: Sequence[Run]) -> str:
     """How often each outcome occurs, in words: `2 done, 1 not run`."""
     found = Counter(run.outcome for run in runs)
-    words = {"dead": "did not learn"}
-    return ", ".join(f"{found[outcome]} {words.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome])
+    return ", ".join(
+        f"{found[outcome]} {OUTCOME_WORDS.get(outcome, outcome)}" for outcome in OUTCOMES if found[outcome]
+    )
 
 
 def inconsistent(runs: Iterable[Run]) -> str:

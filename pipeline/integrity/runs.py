@@ -105,8 +105,8 @@ def _checkpoint_faults(store: Store, run: RunFolder, sizes: Mapping[str, int]) -
 
 def _lease_faults(store: Store, run: RunFolder, sizes: Mapping[str, int]) -> Iterator[Fault]:
     for name in (name for name in sizes if name.startswith("claims/") or name == "retry.json"):
-        kind = Retry if name == "retry.json" else next(kind for end, kind in SIDE if name.endswith(end))
-        if why := _unreadable(store, kind, f"{run.top}/{name}"):
+        kind = Retry if name == "retry.json" else next((kind for end, kind in SIDE if name.endswith(end)), None)
+        if kind and (why := _unreadable(store, kind, f"{run.top}/{name}")):  # others put objects there, too
             means, fix = "how often the run was tried is not known", "it is set aside"
             yield Fault(store.url_of(f"{run.top}/{name}"), why, means, fix, aside=(f"{run.top}/{name}",))
 

@@ -31,6 +31,8 @@ def add(text: str, taken: Container[str]) -> str:
     path, _, name = text.partition(":") if not text.endswith(".py") else (text, "", "")
     file = os.path.realpath(whole_path(path))
     found = _studies_in(file)
+    if os.pathsep in file:
+        raise UserError(f"the path {file} has a {os.pathsep!r}, which separates paths in {VARIABLE}: move the file")
     if name and name not in found:
         raise UserError(f"{path} has no study {name!r}: it has {', '.join(found)}")
     if not name and len(found) > 1:

@@ -14,10 +14,15 @@ NAMED = ("network", "comparison", "source")  # columns whose text has names of n
 
 def markdown(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> str:
     """The table for people."""
-    shown = readable(kind, table, first)
+    shown = readable(kind, table, first).map(in_cell)
     left = {c.shown for c in TABLES[kind] if is_left(c)}
     align = ["left" if heading in left else "right" for heading in shown]
     return shown.to_markdown(index=False, disable_numparse=True, colalign=align)
+
+
+def in_cell(text: str) -> str:
+    """The text as it can stand in a cell of a Markdown table: in one line, and its vertical bars end no cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def readable(kind: str, table: pd.DataFrame, first: Sequence[str] = ()) -> pd.DataFrame:

@@ -18,9 +18,9 @@ from pipeline.store.objects import Store
 from pipeline.store.paths import StudyFolder
 
 TITLES = {
-    "cells": "Errors beside the paper's",
+    "cells": "Errors beside the numbers in print",
     "rates": "Learning rates and which were chosen",
-    "claims": "The paper's fourteen claims",
+    "claims": "Claims and what the errors decide of each",
     "neighbours": "Baselines of Table 4, with our row",
     "readings": "Readings of what the paper does not state",
     "replications": "Finished runs, trained again from nothing",
@@ -82,7 +82,7 @@ def pandas_line(store: Store, study: str) -> str:
     address = store.url_of(StudyFolder(study).table("parquet"))
     if "://" not in address and Path(address).is_relative_to(Path.cwd()):
         address = str(Path(address).relative_to(Path.cwd()))
-    options = (
-        f', storage_options={{"endpoint_url": "{endpoint()}"}}' if address.startswith("s3://") and endpoint() else ""
-    )
-    return f'pd.read_parquet("{address}"{options})'
+    options = ""
+    if address.startswith("s3://") and endpoint():
+        options = f', storage_options={{"endpoint_url": "{endpoint()}"}}'
+    return f"pd.read_parquet({json.dumps(address, ensure_ascii=False)}{options})"

@@ -13,17 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from pipeline.evaluation import frames
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.results import collect
+from pipeline.evaluation.table_errors import OUTCOME_WORDS
 from pipeline.paper.networks import printed_name
 from pipeline.plan.schedule import needed
 from pipeline.plan.studies import Study, every_study
-from pipeline.publication.display import records
+from pipeline.publication.display import in_cell, records
 from pipeline.store import catalogue
 from pipeline.store.objects import Store
 from pipeline.store.paths import RunFolder, StudyFolder
 from pipeline.training.progress import Progress, RunStatus
 
 GATHERED = ("all",)  # studies that only gather others
-OUTCOME_WORDS = {"dead": "did not learn"}
 UNDECIDED = ("unfinished", "not run", "no number", "not comparable")
 
 
@@ -84,7 +84,7 @@ def markdown(found: Sequence[Entry], single: Sequence[SingleRun] = ()) -> str:
         lines += [f"*{_words(entry)}.* **{entry.headline}.**", "", f"Runs: {_runs(entry)}."]
         lines += [f"- begun: {words}" for words in entry.begun]
         lines += ["", "| claim | | verdict |", "| --: | --- | --- |"] if entry.claims else []
-        lines += [f"| {number} | {sentence} | {verdict} |" for number, sentence, verdict in entry.claims]
+        lines += [f"| {number} | {in_cell(sentence)} | {verdict} |" for number, sentence, verdict in entry.claims]
         lines += ["", "| error of | verdict |", "| --- | --- |"] if entry.errors else []
         lines += [f"| {cell} | {verdict} |" for cell, verdict in entry.errors]
         lines += ["", " · ".join(f"[{words}]({address})" for words, address in entry.links), ""]
@@ -119,7 +119,7 @@ def _entry(store: Store, study: Study, there: set[str]) -> Entry:
 def _single(store: Store, status: RunStatus) -> SingleRun:
     experiment, result = status.experiment, status.result
     folder = RunFolder(experiment.id)
-    state = f"{status.state} at epoch {status.epoch} of {experiment.recipe.epochs}"
+    state = _how_far(status)
     if result:
         state = OUTCOME_WORDS.get(result.outcome, result.outcome)
         if result.error_percent is not None:
@@ -135,7 +135,13 @@ def _single(store: Store, status: RunStatus) -> SingleRun:
 
 
 def _begun(status: RunStatus) -> str:
-    return f"{status.experiment.id}, {status.state} at epoch {status.epoch} of {status.experiment.recipe.epochs}"
+    return f"{status.experiment.id}, {_how_far(status)}"
+
+
+def _how_far(status: RunStatus) -> str:
+    if status.state == "missing":  # no process trains it, and there is nothing to go on from
+        return "without a checkpoint yet"
+    return f"{status.state} at epoch {status.epoch} of {status.experiment.recipe.epochs}"
 
 
 def _claims(rows: Sequence[dict[str, Any]]) -> tuple[tuple[int, str, str], ...]:

@@ -14,7 +14,7 @@ from pipeline.evaluation.headline import headline
 from pipeline.evaluation.proofs import proofs
 from pipeline.evaluation.results import Run
 from pipeline.evaluation.schema import FILES, SCHEMA, TABLES, rule_words
-from pipeline.evaluation.table_errors import commit_of
+from pipeline.evaluation.table_errors import OUTCOME_WORDS, commit_of
 from pipeline.paper.published_errors import CONTRADICTIONS
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.study import Relation, Study
@@ -31,7 +31,7 @@ from pipeline.visualization.catalogue import RenderRequest, pictures
 
 PICTURES = 4  # shown on the page; the gallery has them all
 BEST_PICTURES = ("largest.scores", "maps.scores.guided", "strongest", "")  # how their names begin
-VERDICTS = (  # in this order, good news no sooner than bad
+VERDICTS = (  # in the order in which the page counts them
     "reproduced", "better", "worse", "inconclusive", "did not learn", "diverged", "crashed", "damaged", "refused",
     "unfinished", "not run", "not comparable", "no number",
 )  # fmt: skip
@@ -210,7 +210,7 @@ def _cost(study: Study, results: Mapping[str, Result], price: float | None) -> d
     wasted = sum(result.summary.wasted_seconds for result in results.values())
     return {
         "planned": len(study.wanted),
-        "outcomes": Counter(result.outcome for result in results.values()),
+        "outcomes": Counter(OUTCOME_WORDS.get(result.outcome, result.outcome) for result in results.values()),
         "device_hours": spent / 3600,
         "wasted_hours": wasted / 3600,
         "price": price,

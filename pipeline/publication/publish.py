@@ -28,14 +28,17 @@ class Published:
 def publish(store: Store, study: Study, price: float | None = None) -> Published:
     """Put the study's tables and page into the store, then the list of its files.
 
-    `price` is that of a device-hour. The same store and price give the same bytes.
+    `price` is that of a device-hour. The same store and price give the same bytes. Raises LeaseLost where another
+    process took the turn over.
     """
-    folder, results = StudyFolder(study.name), collect(store, study.read)
-    tables = frames.make(study, results, price, kept(store, [e.id for e in study.wanted]))
-    files = editions.files_of(study, tables)
-    edition = editions.write(store, study.name, files)
-    html, plots = page.make(store, study, tables, results, edition, price)
-    with turn(store, study.name) as held:
+    folder = StudyFolder(study.name)
+    with turn(store, study.name) as held:  # results that were read before it may be older than what is there then
+        results = collect(store, study.read)
+        tables = frames.make(study, results, price, kept(store, [e.id for e in study.wanted]))
+        files = editions.files_of(study, tables)
+        edition = editions.write(store, study.name, files)
+        html, plots = page.make(store, study, tables, results, edition, price)
+        held.check()
         editions.make_latest(store, study.name, edition, files)
         held.check()
         store.write(folder.report, html)

@@ -169,7 +169,7 @@ def _connected(workers: int | None) -> Iterator["Placement"]:
     try:
         yield ray_cluster.connect(workers)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end shall end in good order
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end is let end in good order
         ray_cluster.disconnect()
 
 

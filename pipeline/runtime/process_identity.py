@@ -1,7 +1,8 @@
-"""This process as others can recognise it: host, boot, pid and start time."""
+"""This process as others can recognize it: host, boot, pid and start time."""
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -24,15 +25,21 @@ def boot_id() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """When the process began, or None when there is no such process; a pid alone is used again."""
+    """When the process began, or None when there is no such process; a pid alone is used again.
+
+    PermissionError where it is another user's, which this one may not see (a /proc with hidepid).
+    """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        # of any process: its name, in parentheses, is 15 bytes, which may end inside a letter
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]  # a zombie computes nothing
     except FileNotFoundError:
         pass
     except ProcessLookupError:  # it ended between open and read
         return None
     if Path("/proc/self/stat").exists():
+        with suppress(ProcessLookupError, OverflowError):
+            os.kill(pid, 0)  # asks; PermissionError: it is there, and hidden
         return None
     import psutil
 

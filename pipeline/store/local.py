@@ -6,15 +6,16 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
-from errno import ENOTDIR
+from errno import EMLINK, ENOSYS, ENOTDIR, ENOTSUP, EOPNOTSUPP, EPERM
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.errors import UserError
-from pipeline.store.faults import Fault, os_fault
+from pipeline.errors import StoreRefused, UserError
+from pipeline.store.faults import ANOTHER, Fault, os_fault
 from pipeline.store.stamp import Stamp
 from pipeline.whole_path import whole_path
 
+_NO_LINKS = (EMLINK, ENOSYS, ENOTSUP, EOPNOTSUPP, EPERM)  # what link(2) says where there are none, as on exFAT
 ABANDONED_SECONDS = 3600.0  # a temporary file as old as this belongs to a writer that died
 
 
@@ -64,6 +65,13 @@ class Folder:
         file = self._written(path, data)
         try:
             os.link(file, self.root / path)
+        except OSError as error:
+            if error.errno in _NO_LINKS:  # the file itself could be written
+                raise StoreRefused(
+                    f"the store {self.root}: its file system makes no hard links, by which of several processes one "
+                    f"alone creates a file: {ANOTHER}, on another disk"
+                ) from error
+            raise
         finally:
             file.unlink()
         _sync_directory((self.root / path).parent)

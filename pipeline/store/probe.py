@@ -39,7 +39,7 @@ def race(store: Store, rounds: int = ROUNDS) -> None:
         for path in paths:
             store.delete(path)
     if wrong:
-        raise _unsafe(store, f"in {wrong} of {rounds} races of two writers for an object not one alone had it")
+        raise _unsafe(store, f"in {wrong} of {rounds} races of two writers for one object both won it, or neither did")
 
 
 def _wins(store: Store, path: str, data: bytes, together: Barrier) -> bool:

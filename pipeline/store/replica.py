@@ -19,7 +19,7 @@ class Replica:
 
     def __post_init__(self):
         if not re.fullmatch(r"[0-9a-z]+", self.name):
-            raise UserError(f"{self.name!r} is no name of a replica: it has letters and digits alone")
+            raise UserError(f"a replica's name has small letters and digits only, not {self.name!r}")
 
     @property
     def url(self) -> str:

@@ -1,8 +1,9 @@
 """Where all runs stand, for a listing: a key for every run that has ended, and for every attempt that was begun.
 
-Their names say what a look at thousands of runs asks for; their lengths and times, how far an attempt is and whether it
-lives. They follow from the objects of the runs, are written after them, and decide nothing: a run is whose lease it is,
-and has ended when it has its result. What is missing here is written by the next who takes the run for open.
+The names of the keys say what a look at thousands of runs asks for. The length of an attempt's key says how many epochs
+are done, and the time of its last write whether its process lives. Keys follow from the objects of the runs, are
+written after them, and decide nothing: a run belongs to the process that has its lease, and has ended when it has its
+result. A key that is missing is written by the next process that takes the run for open.
 """
 
 import hashlib

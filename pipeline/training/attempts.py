@@ -15,7 +15,7 @@ from pipeline.training.attempt_time import device_seconds
 
 MAX_FAILURES = 3  # attempts that failed, after which a run has crashed
 # what is the fault of the store, the machine, the data or an installation, never of a run
-NO_FAULTS = (OSError, UserError, MemoryError, ImportError)
+NOT_THE_RUNS_FAULT = (OSError, UserError, MemoryError, ImportError)
 FAILURE_KINDS = ("died", "failed")  # ends that are the run's own fault: it ended its process, or raised an error
 
 

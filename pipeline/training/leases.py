@@ -22,7 +22,15 @@ from pipeline.records.attempt import Continued, Heartbeat, LeaseRecord, Owner
 from pipeline.records.result import Result
 from pipeline.store.objects import BRIEF_SECONDS, Store, to_json
 from pipeline.store.paths import RunFolder
-from pipeline.training.attempts import MAX_FAILURES, NO_FAULTS, attempts, end_attempt, failures, now, record_crash
+from pipeline.training.attempts import (
+    MAX_FAILURES,
+    NOT_THE_RUNS_FAULT,
+    attempts,
+    end_attempt,
+    failures,
+    now,
+    record_crash,
+)
 from pipeline.training.listed import Listed
 from pipeline.training.owners import LeaseObserver
 
@@ -78,7 +86,7 @@ class Lease:
         """An error raised inside ends the attempt as failed, unless it is of the store, the machine or the data."""
         try:
             yield
-        except (LeaseLost, Released, *NO_FAULTS):
+        except (LeaseLost, Released, *NOT_THE_RUNS_FAULT):
             raise
         except Exception as error:  # whatever else training raises is the run's own, noted, and raised on
             self.end("failed", repr(error))
@@ -116,8 +124,8 @@ class Lease:
         """
         if self._lost:
             raise self._lost_to_another()
+        self._within = {}  # first: a heartbeat between the two must not go back an epoch
         self._progress = {"epoch": epoch, "epochs": self.experiment.recipe.epochs, "epoch_seconds": seconds}
-        self._within = {}
 
     def within_epoch(self, epoch: int, images: int, seconds: float) -> None:
         """Tell them, with the next heartbeat that is due, how many images of the epoch after `epoch` lie behind, and

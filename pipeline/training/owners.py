@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -50,7 +51,7 @@ class LeaseObserver:
 
     def is_listed_alive(self, begun: Begun) -> bool:
         """Whether the owner of an attempt still trains the run, as far as a listing shows: without a request."""
-        if begun.host == _here() and begun.process != process_mark(begun.pid, process_started(begun.pid) or ""):
+        if begun.host == _here() and _has_ended(begun):
             return False
         return self._beats(begun.path, begun.stamp)
 
@@ -83,7 +84,16 @@ def is_local(store: Store, run: RunFolder) -> bool:
 
 def owner_exited(owner: Owner) -> bool:
     """Whether the owner's process is known to have ended: it ran on this host since the last boot, and is gone."""
-    return _is_on_this_host(owner) and process_started(owner.pid) != owner.started
+    with suppress(PermissionError):  # of another user, and hidden: heartbeats tell whether it lives
+        return _is_on_this_host(owner) and process_started(owner.pid) != owner.started
+    return False
+
+
+def _has_ended(begun: Begun) -> bool:
+    """The same of a process of this host, as a listing shows it."""
+    with suppress(PermissionError):
+        return begun.process != process_mark(begun.pid, process_started(begun.pid) or "")
+    return False
 
 
 def _is_on_this_host(owner: Owner) -> bool:

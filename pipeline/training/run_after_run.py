@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pipeline.plan.experiment import Experiment
 from pipeline.runtime.ended import Ended
 from pipeline.store.objects import Store, open_store
-from pipeline.training.attempts import NO_FAULTS
+from pipeline.training.attempts import NOT_THE_RUNS_FAULT
 from pipeline.training.leases import Lease
 from pipeline.training.owners import LeaseObserver, this_process
 from pipeline.training.queue import Queue
@@ -29,7 +29,7 @@ def run_after_run(
                 return Ended(all_done=True)
             else:
                 released.wait(queue.pause())
-        except NO_FAULTS as error:
+        except NOT_THE_RUNS_FAULT as error:
             # of the store, the machine or the data: other experiments would fail in the same way
             return Ended(all_done=False, why=f"{here}: {error}")
     return Ended(all_done=False, why=f"{here} is announced to go")
@@ -41,7 +41,7 @@ def _train(acquired: Sequence[Lease], store: Store, released: threading.Event) -
 
     try:
         job.run(acquired, store, released=released.is_set)
-    except NO_FAULTS:
+    except NOT_THE_RUNS_FAULT:
         raise
     except Exception:  # whatever a run failed with: its lease has recorded it, and the others are trained
         pass

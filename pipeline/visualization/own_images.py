@@ -181,11 +181,7 @@ def files_of(paths: Iterable[str]) -> list[Path]:
     """The images that these paths name, those of folders included, each once; UserError where one names none."""
     out: list[Path] = []
     for path in map(Path, paths):
-        inside = (
-            sorted(f for f in path.iterdir() if f.suffix.lower() in ENDINGS and f.is_file())
-            if path.is_dir()
-            else [path]
-        )
+        inside = sorted(filter(_is_image, path.iterdir())) if path.is_dir() else [path]
         if not path.exists():
             raise UserError(f"there is no image {path}")
         insist_on_file_or_folder(path)
@@ -193,6 +189,11 @@ def files_of(paths: Iterable[str]) -> list[Path]:
             raise UserError(f"the folder {path} holds no images ({', '.join(ENDINGS[:3])} and others)")
         out += inside
     return list(dict.fromkeys(out))
+
+
+def _is_image(file: Path) -> bool:
+    """Whether it is one by its name; hidden ones are none: macOS puts ._photo.jpg beside photo.jpg."""
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
 
 
 def write(looker: Looker, files: Sequence[Path], methods: Sequence[str], to: Path) -> list[dict[str, Any]]:
@@ -212,9 +213,14 @@ def write(looker: Looker, files: Sequence[Path], methods: Sequence[str], to: Pat
 
 
 def _unique(file: Path, files: Sequence[Path]) -> str:
-    """The file's name without its ending, and a number where others have the same."""
+    """The file's name without its ending, and a number where others have the same; no other file's name is equal."""
     alike = [other for other in files if other.stem == file.stem]
-    return file.stem if len(alike) == 1 else f"{file.stem}-{alike.index(file) + 1}"
+    if len(alike) == 1:
+        return file.stem
+    number = alike.index(file) + 1
+    while any(other.stem == f"{file.stem}-{number}" for other in files):
+        number += len(alike)
+    return f"{file.stem}-{number}"
 
 
 def _written(looker: Looker, file: Path, looked: Looked, base: Path) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def test_a_crash_says_nothing_of_a_learning_rate():
     found = tables.make(TABLE_3, have)
     row = cell_of(found)
     assert (row["verdict"], row["outcomes"]) == ("crashed", "3 done, 1 crashed")
-    assert f"`strive retry` {lost.id}" in row["because"]
+    assert f"`strive retry {lost.id}`" in row["because"]
     assert pd.isna(row["lr"])
     assert claims(found)[3] == "inconclusive"
     assert needed(TABLE_3, have) == []

@@ -1,6 +1,7 @@
 """Refusals about the Prefect server: one sentence, at once."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -48,6 +49,25 @@ def test_a_wrong_password_is_one_sentence(guarded, auth, said):
 def test_a_dead_server_is_one_sentence():
     with pytest.raises(UserError, match="no Prefect server answers"):
         server_version(f"http://127.0.0.1:{free_port()}/api", None)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port/api", "http://my host:4200/api"])
+def test_an_address_that_is_none_is_one_sentence(url):
+    with pytest.raises(UserError, match=f"no Prefect server answers at {url}"):
+        server_version(url, None)
+
+
+def test_a_server_of_another_protocol_is_one_sentence():
+    def greet():
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            connection.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=greet, daemon=True).start()
+        with pytest.raises(UserError, match=r"no Prefect server answers at .* \(SSH-2.0-OpenSSH_9.6\)"):
+            server_version(f"http://127.0.0.1:{listening.getsockname()[1]}/api", None)
 
 
 @pytest.mark.parametrize("auth", ["strive:wrong", None])

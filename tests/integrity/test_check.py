@@ -106,6 +106,11 @@ def test_a_study_that_is_whole_has_no_fault(damaged):
     assert json.loads(strive("check", "--store", damaged.url, "--json").output)["studies"][0]["study"] == "smoke"
 
 
+def test_what_others_put_beside_leases_is_no_fault(damaged):
+    damaged.write(f"{FIRST.leases}/.DS_Store", b"of macOS")
+    assert check(damaged, SMOKE).faults == ()
+
+
 def test_no_damage_to_any_kind_of_object_is_unnoticed(whole, damaged):
     """One way for each object; the ways go round."""
     paths = one_of_each_kind(whole)
@@ -223,4 +228,4 @@ def test_a_result_of_a_neighbor_is_not_this_runs(damaged):
 def test_a_store_without_the_study_is_not_called_whole(store):
     answer = strive("check", "smoke", "--store", store.url)
     assert answer.exit_code == 0
-    assert "`strive reproduce smoke` makes it" in answer.output
+    assert f"`strive reproduce smoke --store {store.url}` makes it" in answer.output

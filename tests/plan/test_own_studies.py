@@ -128,6 +128,14 @@ def test_a_file_that_is_not_there_and_two_of_one_name(tmp_path):
         study_files.add(str(tmp_path / "b.py"), STUDIES)
 
 
+def test_a_path_that_would_be_read_as_two_is_refused(tmp_path):
+    file = tmp_path / "a:b" / "my_study.py"
+    file.parent.mkdir()
+    file.write_text(EXAMPLE.read_text())
+    with pytest.raises(UserError, match="has a ':', which separates paths in STRIVE_STUDIES"):
+        study_files.add(str(file), STUDIES)
+
+
 def test_one_of_several_studies_is_named_after_the_file(tmp_path):
     file = written(tmp_path, "a = OwnStudy('a', '?', ['model-a'])\nb = OwnStudy('b', '?', ['model-b'])")
     assert study_files.add(f"{file}:b", STUDIES) == "b"

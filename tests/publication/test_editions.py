@@ -4,15 +4,17 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from support.synthetic import result
 
 from pipeline.plan.studies import study
 from pipeline.publication import latest
+from pipeline.publication import publish as publishing
 from pipeline.publication import turn as publication_turn
 from pipeline.publication.publish import publish
 from pipeline.publication.turn import Turn, turn
@@ -136,13 +138,30 @@ def test_a_heartbeat_on_its_way_does_not_bring_back_a_turn_that_was_given_up(sto
     assert store.names(FOLDER.object("publishing")) == []
 
 
-def test_a_publisher_that_slept_while_another_published_does_not_think_it_has_the_turn(store, monkeypatch):
-    monkeypatch.setattr(publication_turn, "BEAT_SECONDS", 0.01)
-    with turn(store, "smoke") as held:
-        other = Turn(store, "smoke", held.number + 1)
-        assert other.take([held.number])
-        store.delete(f"{held.top}/{held.number}.json")
-        other.end()
-        time.sleep(0.1)  # of heartbeats
-        with pytest.raises(LeaseLost):
-            held.check()
+def test_a_publisher_that_slept_while_another_published_does_not_think_it_has_the_turn(store):
+    asleep, other = Turn(store, "smoke", 1), Turn(store, "smoke", 2)
+    assert asleep.take([])
+    assert other.take([1])
+    store.delete(f"{other.top}/1.json")
+    other.end()
+    asleep._stop = Mock(wait=Mock(side_effect=[False, True]))  # its next heartbeat, and no other
+    asleep.keep()
+    with pytest.raises(LeaseLost):
+        asleep.check()
+
+
+def test_who_waited_for_its_turn_publishes_no_older_results(trained, monkeypatch):
+    """While it waits, a run comes out and another process publishes it."""
+    [*_, last] = SMOKE.experiments
+    late = trained.read(RunFolder(last.id).result)
+    trained.delete(RunFolder(last.id).result)
+
+    @contextmanager
+    def after_another(store, study):
+        store.write(RunFolder(last.id).result, late)
+        with turn(store, study) as held:
+            yield held
+
+    monkeypatch.setattr(publishing, "turn", after_another)
+    published = publish(trained, SMOKE)
+    assert set(published.tables["cells"]["outcomes"]) == {"1 done"}

@@ -12,11 +12,14 @@ import pyarrow.parquet
 import pytest
 from support.synthetic import BEST, made, result, results
 
+from flows.cli import layout
 from pipeline.evaluation import frames as tables
 from pipeline.evaluation.schema import SCHEMA, TABLES, described
 from pipeline.paper.claims import CLAIMS
 from pipeline.plan.studies import study
 from pipeline.publication import display, formats
+from pipeline.store.objects import open_store
+from pipeline.store.paths import StudyFolder
 
 
 def test_people_see_an_interval_in_one_column_and_the_rules_in_the_fields_words():
@@ -132,3 +135,21 @@ def test_the_schema_is_what_it_was():
         "panel:text", "method:text", "source:text", "error:number", "low:number", "high:number", "seeds:count",
         "parameters:text", "support:text", "verdict:text",
     ]  # fmt: skip
+
+
+def test_a_bar_in_a_sentence_ends_no_cell():
+    """Sentences of a study of your own are what a person wrote."""
+    said = "A | B\nmake as few errors"
+    table = tables.frame([{"claim": 1, "sentence": said, "verdict": "holds"}], TABLES["claims"])
+    text = display.markdown("claims", table)
+    assert [line.count("|") - line.count(r"\|") for line in text.splitlines()] == [4] * 3
+    narrow = layout.markdown(text, at_most=20)
+    assert "in words A | B make as few errors" in narrow
+    assert "claim's verdict holds" in narrow
+
+
+def test_the_line_that_reads_a_table_is_python_whatever_the_path(tmp_path, monkeypatch):
+    store = open_store(str(tmp_path / 'a "quoted" \\ path'))
+    monkeypatch.setattr(pd, "read_parquet", lambda path: path)
+    path = eval(formats.pandas_line(store, "smoke"), {"pd": pd})
+    assert path == store.url_of(StudyFolder("smoke").table("parquet"))

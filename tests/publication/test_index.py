@@ -58,7 +58,7 @@ def test_a_run_that_has_only_begun_is_named_with_its_epoch(store):
         lease.beat()
         [entry] = entries(store)
         assert entry.begun == (f"{one.id}, running at epoch 3 of 10",)
-    assert f"- begun: {one.id}" in markdown(entries(store))
+    assert f"- begun: {one.id}, without a checkpoint yet\n" in markdown(entries(store))
 
 
 def test_runs_of_no_study_are_listed_with_their_error_and_their_maps(store):

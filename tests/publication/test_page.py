@@ -208,10 +208,12 @@ def test_curves_are_the_histories(smoke):
     np.testing.assert_allclose(curve.test[1], [90 - n for n in range(1, 20, 2)])
 
 
-def test_a_damaged_history_costs_its_curve_alone(smoke):
-    one, two = SMOKE.experiments
-    smoke.write(RunFolder(one.id).history(1), b"no parquet")
-    assert list(curves.curves(smoke, collect(smoke, [one, two]), [one.id, two.id])) == [two.id]
+def test_the_page_says_of_a_dead_run_that_it_did_not_learn(smoke):
+    one, _ = SMOKE.experiments
+    dead = result(one, 90.0, outcome="dead", why=["no gradient"], train_loss=2.3)
+    smoke.write_json(RunFolder(one.id).result, dead.plain())
+    _, page, _ = publish(smoke, SMOKE)
+    assert "2 planned, 1 did not learn, 1 done" in page
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")

@@ -7,6 +7,7 @@ import pytest
 from support.finished import SMOKE
 from support.synthetic import result
 
+from pipeline.evaluation.results import collect
 from pipeline.numerics.reference_loop import Epoch
 from pipeline.publication import curves, plots
 from pipeline.store.paths import RunFolder
@@ -81,3 +82,13 @@ def test_of_a_search_under_way_every_learning_rate_stands_below_the_panels():
     assert "test images" in written
     assert "validation images" not in written  # of which there are none
     assert plot.alt == "All-CNN-A: lowest at 0.05. All-CNN-B: lowest at 0.05."
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["no Parquet", "a footer of other bytes"])
+def test_a_damaged_history_costs_its_curve_alone(smoke, whole):
+    one, two = SMOKE.experiments
+    path = RunFolder(one.id).history(1)
+    data = smoke.read(path)
+    footer = 8 + int.from_bytes(data[-8:-4], "little")
+    smoke.write(path, data[:-footer] + b"?" * (footer - 8) + data[-8:] if whole else b"no parquet")
+    assert list(curves.curves(smoke, collect(smoke, [one, two]), [one.id, two.id])) == [two.id]

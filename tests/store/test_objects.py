@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from errno import EIO
 from pathlib import Path
 
 import pandas as pd
@@ -40,36 +39,6 @@ def test_a_missing_object(store):
     with pytest.raises(FileNotFoundError):
         store.read("no")
     store.delete("no")
-
-
-def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
-    """As in an outage of a network's file system: runs would lose their checkpoints, and studies their runs."""
-    store = open_store(str(tmp_path), 0)
-    store.write("runs/one/attempts/1/checkpoint/3.json", b"{}")
-    scandir = os.scandir
-
-    def away(folder):
-        if str(folder).endswith("attempts/1"):
-            raise OSError(EIO, "Input/output error", str(folder))
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", away)
-    with pytest.raises(StoreAway, match="Input/output error"):
-        store.names("runs")
-    monkeypatch.setattr(os, "scandir", scandir)
-    store = open_store(str(tmp_path))
-    assert store.names("runs") == ["one/attempts/1/checkpoint/3.json"]
-    assert store.names("runs/one/attempts/1/checkpoint/3.json") == []
-
-
-def test_errors_are_understood_where_some_of_linux_are_not_known():
-    """macOS has no EREMOTEIO."""
-    code = (
-        "import errno; del errno.EREMOTEIO; from pipeline.store.faults import os_fault; "
-        "print(os_fault(OSError(errno.EIO, '')).kind)"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == "away\n"
 
 
 def test_create_refuses_to_replace(store):

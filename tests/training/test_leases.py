@@ -5,16 +5,19 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from pipeline.plan.studies import study
 from pipeline.runtime.process_identity import process_started
+from pipeline.store import standings
 from pipeline.store.paths import RunFolder
 from pipeline.training import leases
 from pipeline.training.attempts import attempts, end_attempt, failures, record_worker_death, retry
 from pipeline.training.leases import LeaseLost, acquire
-from pipeline.training.owners import LeaseObserver, owner_exited, this_process
+from pipeline.training.owners import SILENCE_SECONDS, LeaseObserver, owner_exited, this_process
+from pipeline.training.progress import Progress
 
 ONE, TWO = study("smoke").experiments
 RUN = RunFolder(ONE.id)
@@ -211,3 +214,35 @@ def test_the_first_end_of_an_attempt_stands(store):
 def test_an_owner_is_this_process():
     assert this_process().pid == os.getpid()
     assert this_process().token != this_process().token
+
+
+def test_a_live_process_of_another_user_that_is_hidden_keeps_its_run(store, watch, clock, monkeypatch):
+    """As where /proc has hidepid=2: it is not there to be read, and may not be signaled."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        owner = replace(this_process(), pid=other.pid, started=process_started(other.pid))
+        [[lease], _] = acquire(store, [ONE], 1, owner, watch)
+        read, ask = Path.read_text, os.kill
+
+        def hidden(file, *how, **more):
+            if str(file) == f"/proc/{other.pid}/stat":
+                raise FileNotFoundError(file)
+            return read(file, *how, **more)
+
+        def refused(pid, number):
+            if pid == other.pid:
+                raise PermissionError(pid)
+            ask(pid, number)
+
+        monkeypatch.setattr(Path, "read_text", hidden)
+        monkeypatch.setattr(os, "kill", refused)
+        assert not owner_exited(owner)
+        assert acquire(store, [ONE], 1, this_process(), watch) == ([], False)
+        assert [s.state for s in Progress(store, [ONE]).statuses()] == ["running"]
+        listed = standings.read(store).live[ONE.id]
+        assert watch.is_listed_alive(listed)
+        clock.now = SILENCE_SECONDS + 1
+        assert not watch.is_listed_alive(listed)
+        monkeypatch.undo()
+        other.communicate(b"\n")
+    assert owner_exited(owner)
+    assert lease.attempt == 1

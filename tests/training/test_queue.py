@@ -1,15 +1,12 @@
 """How workers share runs by one listing: requests by hand, and what a listing that is not true costs."""
 
-import socket
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 
 import pytest
 
 from pipeline.bench.counted_store import CountedBackend
-from pipeline.errors import StoreAway
 from pipeline.integrity.check import check, repair
 from pipeline.plan.studies import study
 from pipeline.records.result import Result
@@ -22,7 +19,6 @@ from pipeline.training.leases import LeaseLost
 from pipeline.training.owners import LeaseObserver, this_process
 from pipeline.training.progress import Progress
 from pipeline.training.queue import Queue
-from pipeline.training.run_after_run import run_after_run
 
 DIGITS = study("digits", 1)
 RUNS = list(DIGITS.experiments)
@@ -242,14 +238,3 @@ def test_keys_that_others_put_there_harm_nothing(store):
         store.write(f"standings/{name}", b"")
     assert states(store) == ["missing"] * len(RUNS)
     assert len(queue(store).take(RUNS, 99)[0]) == len(RUNS)
-
-
-def test_a_worker_whose_store_is_away_says_so_in_a_sentence(tmp_path, monkeypatch):
-    """Raised, Ray would make a traceback of it, and end the workers that still reach the store."""
-
-    def away(*_):
-        raise StoreAway("the store has not answered for 900 s")
-
-    monkeypatch.setattr(Queue, "take", away)
-    ended = run_after_run("fleet", RUNS, str(tmp_path), 1, 0, threading.Event())
-    assert (ended.all_done, ended.why) == (False, f"{socket.gethostname()}: the store has not answered for 900 s")

@@ -1,6 +1,9 @@
 """The gallery: it links what lies in the store, and a person can click through it without a server or network."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,3 +181,13 @@ def test_a_person_chooses_layer_and_unit_of_the_strongest_patches(hung):
         page.open(address)
         assert page.evaluate(caption) == shown
         assert page.errors == []
+
+
+def test_the_page_is_the_same_whatever_encoding_files_have_here(tmp_path):
+    code = (
+        "import sys; from pipeline.visualization.gallery import rendered; "
+        "sys.stdout.buffer.write(rendered('x', []).encode())"
+    )
+    old = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # not UTF-8, as in ISO 8859-1
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | old, capture_output=True, check=True)
+    assert done.stdout.decode() == gallery.rendered("x", [])

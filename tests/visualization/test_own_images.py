@@ -235,3 +235,11 @@ def test_maps_are_not_written_into_a_folder_that_looks_like_a_bucket(tmp_path, m
     with pytest.raises(UserError, match="cannot make the folder"):
         write(None, [], ["guided"], Path("/proc/maps"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_do_not_meet_and_hidden_files_are_left_out(tmp_path):
+    for name in ("a.png", "a.jpg", "a-1.png", "._a.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    files = files_of([str(tmp_path)])
+    assert [file.name for file in files] == ["a-1.png", "a.jpg", "a.png"]
+    assert len({own_images._unique(file, files) for file in files}) == 3

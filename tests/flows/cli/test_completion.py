@@ -18,7 +18,9 @@ def completed(line, **env):
     words = {**os.environ, **env, "_STRIVE_COMPLETE": "complete_bash", "COMP_WORDS": f"strive {line}"}
     words["COMP_CWORD"] = str(len(line.split(" ")))
     code = "from flows.cli.app import app; app(prog_name='strive')"
-    return subprocess.run([sys.executable, "-c", code], env=words, capture_output=True, text=True).stdout.split()
+    done = subprocess.run([sys.executable, "-c", code], env=words, capture_output=True, text=True)
+    assert done.stderr == ""  # it would stand in the line that is being typed
+    return done.stdout.split()
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,7 @@ def test_runs_of_a_folder_are_completed(command, tmp_path):
 
 def test_a_bucket_is_not_asked():
     assert completed("run strided", STRIVE_STORE="s3://bucket/there", AWS_ENDPOINT_URL="http://127.0.0.1:9") == []
+
+
+def test_settings_that_the_command_will_refuse_complete_nothing():
+    assert completed("run strided", STRIVE_WORKERS="many") == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import output
+from flows.cli import output, runs
 from flows.cli.app import app
 from flows.cli.options import find_run
 from pipeline.plan.studies import study
@@ -170,3 +170,11 @@ def test_a_beginning_that_one_run_in_the_store_has_is_enough(store):
     """Ten seeds of it could be trained, and of digits and smoke both: what is there is meant."""
     store.write_json(RunFolder(RUN.id).experiment, RUN.plain())
     assert find_run(store, "strided-cnn-a.digits") == RUN
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(28.34e15, "28.3 P"), (9.997e17, "1 E"), (9.99e17, "999 P"), (1e9, "1 G"), (123_456_789, "123 M"), (0, "0 ")],
+)
+def test_quantities_have_three_digits_and_no_exponent(number, shown):
+    assert runs.quantity(number) == shown

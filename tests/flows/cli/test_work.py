@@ -6,6 +6,7 @@ import pytest
 from support.synthetic import result
 
 from flows.cli import run
+from flows.cli.hints import command
 from pipeline.plan.studies import study
 from pipeline.records.attempt import Heartbeat
 from pipeline.store.paths import RunFolder
@@ -73,3 +74,9 @@ def test_a_run_that_another_process_took_over_ends_no_other(said, store, monkeyp
 def test_a_run_that_ended_just_before_ctrl_c_is_not_said_to_begin_again(store, outcome, says):
     store.write_record(RunFolder(RUNS[0].id).result, replace(result(RUNS[0], 3.0), outcome=outcome))
     assert says in run.stopped(store, RUNS[0])
+
+
+def test_a_command_that_is_hinted_at_needs_no_store_in_the_settings(store, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no store")
+    monkeypatch.setenv("STRIVE_STORE", str(tmp_path / "file"))
+    assert command(store, "retry", "x") == f"`strive retry x --store {store.url}`"
