@@ -47,7 +47,7 @@ class FleetStopped(FleetFailed):
 
 
 class _Process:
-    """The process of a driver, which waits for its order, and connects to Ray for `workers` meanwhile if it stands by."""
+    """The process of a driver, which waits for its order; one that stands by connects to Ray meanwhile."""
 
     def __init__(self, module: str, *workers: int | None):
         end_with_parent()
