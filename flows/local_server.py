@@ -35,11 +35,11 @@ QUIET = {
 
 
 @contextmanager
-def prefect_api(loud: bool = False) -> Iterator[None]:
+def prefect_api(loud: bool = False, meanwhile: Callable[[], object] = object) -> Iterator[None]:
     """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured. UserError
     where the configured one does not answer.
 
-    Enter it before prefect is imported.
+    Enter it before prefect is imported; `meanwhile` is called while the embedded server starts.
     """
     for name, value in QUIET.items():
         if not (loud and "LOGGING" in name):
@@ -61,6 +61,7 @@ def prefect_api(loud: bool = False) -> Iterator[None]:
                 temporary_settings,
             )
 
+            meanwhile()
             server.ready()
             # its log is not read, and its heartbeats are not watched: at the end of every flow run, Prefect waits up
             # to a second for the thread that sends them

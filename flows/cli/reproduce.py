@@ -66,11 +66,11 @@ def reproduce_study(store: Store, study: Study, asked: Asked, quiet: bool, loud:
     count = settings(workers=asked.workers).workers or cores()
     shown = nullcontext() if quiet else Display(store, study, count, console())
     before = set(names(store, [e.id for e in study.wanted]))
-    with shown, _fleet_on_its_way(store, study, asked.workers), prefect_api(loud):
+    with shown, _fleet_on_its_way(store, study, asked.workers), prefect_api(loud, _import_flows):
         from prefect.exceptions import FailedRun
 
         from flows.parameters import StudyName
-        from flows.reproduce import reproduce  # prefect and pandas, once the embedded server is on its way
+        from flows.reproduce import reproduce
 
         ONE_SENTENCE.silent = not loud  # we say ourselves how it went
         which = parse_images(asked.images)
@@ -86,6 +86,10 @@ def reproduce_study(store: Store, study: Study, asked: Asked, quiet: bool, loud:
                 image_numbers=None if isinstance(which, int) else list(which),
             )
     return summary_of(store, study, before)
+
+
+def _import_flows() -> None:
+    import flows.reproduce  # noqa: F401  # prefect, pandas, torch: seconds
 
 
 @contextmanager

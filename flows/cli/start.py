@@ -3,6 +3,7 @@
 Nothing but what Python has imported itself is before `libraries_first`.
 """
 
+import atexit
 import os
 import sys
 from io import TextIOWrapper
@@ -45,8 +46,34 @@ def usual_python() -> None:
             warnings.simplefilter("ignore", category)
 
 
+def leave(ended: list) -> None:
+    """End the process now, all that was to be done at its end being done: Python would take torch apart first, for more
+    than a second. `ended`: the argument of the SystemExit, where there was one."""
+    if any(isinstance(status, str) for status in ended):
+        return  # Python prints it
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # Python has a status for it
+    os._exit(next(filter(None, ended), 0))
+
+
 def main() -> None:
     """Entry point of the command."""
+    ended: list = []
+    atexit.register(leave, ended)  # registered first, it is called last
+    try:
+        _answer()
+    except SystemExit as end:
+        ended.append(end.code)
+        raise
+    except BaseException:
+        ended.append(1)
+        raise
+
+
+def _answer() -> None:
     try:
         libraries_first()
         whole_streams()

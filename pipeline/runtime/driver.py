@@ -35,6 +35,7 @@ HEAD_GONE = ("Failed to connect to GCS", "ray::gcs::")
 FRAME = re.compile(r"\[0x[0-9a-f]+\]|^\s*@ ")  # a line of a stack trace of Ray's own code
 REFUSED = 3  # exit status of a driver whose last line says what the user can do
 AWAY = 4  # of one whose last line says that a store did not answer
+ANSWER_TO = "STRIVE_ANSWER_TO"  # the descriptor on which a driver answers
 HOME = Path(__file__).parents[2]  # the folder of package `pipeline`; Ray's workers import from their driver's first
 
 
@@ -52,15 +53,34 @@ class _Process:
     def __init__(self, module: str, *workers: int | None):
         end_with_parent()
         self.said = tempfile.TemporaryFile()  # noqa: SIM115  # read when it failed, and gone with us
+        self._answer, answer_to = os.pipe()
         self.running = subprocess.Popen(
             [sys.executable, "-P", "-m", module, *map(json.dumps, workers)],
             stdin=subprocess.PIPE,
             stdout=self.said,
             stderr=self.said,
-            env=child_environment() | {"RAY_TMPDIR": ray_folder()},
+            env=child_environment() | {"RAY_TMPDIR": ray_folder(), ANSWER_TO: str(answer_to)},
             cwd=HOME,
+            pass_fds=[answer_to],
             start_new_session=True,  # Ctrl-C is for us, who then stop it in good order
         )
+        os.close(answer_to)
+
+    def answer(self) -> str:
+        """What it answered, as soon as it did; empty when it ended without. Call it once."""
+        with os.fdopen(self._answer, encoding="utf-8") as pipe:
+            return pipe.read()
+
+    def end(self) -> None:
+        """See to it that it ends; it has answered, and is about to."""
+        assert self.running.stdin is not None
+        self.running.stdin.close()
+        with self.said:
+            try:
+                self.running.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                kill_tree(self.running.pid)
+                self.running.wait()
 
     def stop(self) -> None:
         """End it with all its processes."""
@@ -109,11 +129,14 @@ class Driver:
             self.stop()
 
     def wait(self) -> str:
-        """The last line it said, when all is done.
+        """What it answered, when all is done; Ray may still be ending its processes.
 
         UserError when the user can change why it failed, StoreAway when its store was; FleetFailed with the end of
         what it said when it failed otherwise, FleetStopped when it was stopped.
         """
+        if answer := self._child.answer():
+            threading.Thread(target=self._child.end).start()  # a second or two; the interpreter's end waits for it
+            return json.loads(answer)
         code = self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -134,7 +157,7 @@ class Driver:
             raise StoreAway(lines[-1])
         if code != 0:
             raise FleetFailed("\n".join(lines[-15:]) or f"the fleet ended with code {code}")
-        return lines[-1] if lines else ""
+        raise FleetFailed("the fleet ended without an answer")
 
     def stop(self) -> None:
         """End it with all its processes; finished runs and checkpoints are in the store."""
@@ -145,9 +168,11 @@ class Driver:
 def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
     """A driver's own process: read the order, connect, work, and end in good order, whatever happens.
 
-    What `work` returns, or the sentence of its error, is the last line said: what Ray says when it ends comes before.
+    What `work` returns is the answer, before Ray ends; the sentence of its error is the last line said, after that.
     With a number of workers, or null, as its argument, it stands by: it connects before there is an order.
     """
+    answer_to = int(os.environ.pop(ANSWER_TO, "1"))
+    os.set_inheritable(answer_to, False)  # Ray's processes live longer
     signal.signal(signal.SIGTERM, _unwind)
     orders: Queue[dict] = Queue()
     threading.Thread(target=_listen, args=[orders], daemon=True).start()
@@ -155,11 +180,11 @@ def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
     try:
         with _connected(order["workers"] if order else json.loads(sys.argv[1])) as placement:
             answer = work(order or orders.get(), placement)
+            with os.fdopen(answer_to, "w", encoding="utf-8") as pipe:
+                json.dump(answer or "", pipe)
     except (UserError, StoreError) as error:
         print(error, flush=True)
         sys.exit(AWAY if isinstance(error, StoreAway) else REFUSED)
-    if answer is not None:
-        print(answer, flush=True)
 
 
 @contextmanager

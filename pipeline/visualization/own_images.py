@@ -25,7 +25,7 @@ from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.datasets import class_names
 from pipeline.store.objects import Store, sha256
-from pipeline.visualization.png import SCALING, of_images, of_maps, sheet
+from pipeline.visualization.png import SCALING, encoded, of_images, of_maps, sheet
 from pipeline.visualization.weights import load_weights
 from pipeline.whole_path import insist_on_file_or_folder
 
@@ -51,11 +51,11 @@ class Looked:
 
     def strip(self) -> bytes:
         """The image and its maps beside each other, as PNG."""
-        return sheet([[*of_images(self.pixels[None]), *(self._tile(method)[0] for method in self.maps)]])[0]
+        return encoded(sheet([[*of_images(self.pixels[None]), *(self._tile(method)[0] for method in self.maps)]])[0])
 
     def png(self, method: str) -> bytes:
         """One map as PNG."""
-        return sheet([self._tile(method)])[0]
+        return encoded(sheet([self._tile(method)])[0])
 
     def _repr_png_(self) -> bytes:
         """A notebook shows the strip."""

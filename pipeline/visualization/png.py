@@ -55,8 +55,8 @@ def of_images(values_NCHW: Tensor, inside_N1HW: Tensor | None = None) -> list[Rg
     return list(rgba.permute(0, 2, 3, 1).numpy())
 
 
-def sheet(rows: Sequence[Sequence[Rgba]]) -> tuple[bytes, Grid]:
-    """Rows of tiles as PNG; a short row stays transparent at its end."""
+def sheet(rows: Sequence[Sequence[Rgba]]) -> tuple[Rgba, Grid]:
+    """Rows of tiles as one picture; a short row stays transparent at its end."""
     side = rows[0][0].shape[0]
     times = max(1, -(-TILE // side))
     grid = Grid(len(rows), max(map(len, rows)), side * times, GAP)
@@ -66,9 +66,14 @@ def sheet(rows: Sequence[Sequence[Rgba]]) -> tuple[bytes, Grid]:
         for c, tile in enumerate(row):
             large = tile.repeat(times, 0).repeat(times, 1)
             canvas[GAP + r * step :, GAP + c * step :][: grid.tile, : grid.tile] = large
+    return canvas, grid
+
+
+def encoded(picture: Rgba) -> bytes:
+    """The picture as PNG."""
     out = io.BytesIO()
-    Image.fromarray(canvas).save(out, "PNG", compress_level=3)
-    return out.getvalue(), grid
+    Image.fromarray(picture).save(out, "PNG", compress_level=3)
+    return out.getvalue()
 
 
 def wrapped(tiles: Sequence[Rgba], columns: int) -> list[Sequence[Rgba]]:

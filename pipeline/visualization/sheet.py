@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.visualization.catalogue import Picture
 from pipeline.visualization.explained_model import ExplainedModel
-from pipeline.visualization.png import SCALING, Rgba, sheet
+from pipeline.visualization.png import SCALING, Rgba, encoded, sheet
 
 Row = Sequence[Rgba]
 
@@ -15,17 +15,22 @@ class RenderedSheet:
     """One sheet."""
 
     picture: Picture
-    png: bytes
+    canvas: Rgba
     note: dict
     maps: int  # that were computed for it
     arrays: bytes | None = None  # the maps as .npy, float16
+
+    @property
+    def png(self) -> bytes:
+        """Encoded at every call, for which threads that write sheets need not hold up the one that draws."""
+        return encoded(self.canvas)
 
 
 def on_sheet(
     subject: ExplainedModel, picture: Picture, rows: Sequence[Row], maps: int, note: dict, arrays=None
 ) -> RenderedSheet:
     """Rows of tiles as one sheet, `note` being what sets it apart from the others."""
-    png, grid = sheet(rows)
+    canvas, grid = sheet(rows)
     about = {
         "kind": picture.kind,
         "layer": picture.layer,
@@ -40,7 +45,7 @@ def on_sheet(
         "scaling": None if picture.method == "image" else SCALING,
         "grid": grid.plain(),
     }
-    return RenderedSheet(picture, png, about | note, maps, arrays)
+    return RenderedSheet(picture, canvas, about | note, maps, arrays)
 
 
 def images_of(subject: ExplainedModel, picture: Picture) -> list[int]:

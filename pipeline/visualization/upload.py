@@ -98,10 +98,11 @@ class Uploads:
 
     def _write(self, sheet: RenderedSheet) -> None:
         name = sheet.picture.name(self.digests)
-        self.store.write(self.run.figure(f"{name}.png"), sheet.png)
+        png = sheet.png
+        self.store.write(self.run.figure(f"{name}.png"), png)
         if sheet.arrays is not None:
             self.store.write(self.run.figure(f"{name}.npy"), sheet.arrays)
-        files = {f"{name}.png": sheet.png} | ({f"{name}.npy": sheet.arrays} if sheet.arrays is not None else {})
+        files = {f"{name}.png": png} | ({f"{name}.npy": sheet.arrays} if sheet.arrays is not None else {})
         self.store.write(self.run.figure(f"{name}.json"), note(name, sheet.note, files))
 
     def _raise(self) -> None:

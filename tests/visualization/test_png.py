@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline.visualization.png import around_gray, of_images, of_maps, sheet, wrapped
+from pipeline.visualization.png import around_gray, encoded, of_images, of_maps, sheet, wrapped
 
 
 def tile(pixels, grid, row, column):
@@ -25,7 +25,8 @@ def test_colors_are_symmetric_around_gray_and_know_no_method():
 
 def test_tiles_are_where_the_grid_says():
     values = torch.rand(5, 3, 40, 40)
-    png, grid = sheet(wrapped(of_images(values), 3))
+    canvas, grid = sheet(wrapped(of_images(values), 3))
+    png = encoded(canvas)
     assert (grid.rows, grid.columns) == (2, 3)
     pixels = np.asarray(Image.open(io.BytesIO(png)))
     times = grid.tile // 40
