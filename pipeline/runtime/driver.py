@@ -104,6 +104,8 @@ def standing_by(module: str, workers: int | None) -> Iterator[None]:
     finally:
         if unused := _standing_by.pop(module, None):
             unused.stop()
+            unused.answer()
+            unused.end()
 
 
 class Driver:
@@ -178,8 +180,8 @@ def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
     threading.Thread(target=_listen, args=[orders], daemon=True).start()
     order = None if sys.argv[1:] else orders.get()
     try:
-        with _connected(order["workers"] if order else json.loads(sys.argv[1])) as placement:
-            answer = work(order or orders.get(), placement)
+        with _connected(json.loads(sys.argv[1]) if order is None else order["workers"]) as placement:
+            answer = work(orders.get() if order is None else order, placement)
             with os.fdopen(answer_to, "w", encoding="utf-8") as pipe:
                 json.dump(answer or "", pipe)
     except (UserError, StoreError) as error:

@@ -1,9 +1,13 @@
-"""A driver that is stopped is not called a failure."""
+"""Drivers: how they begin, answer, fail and end."""
+
+import os
+import time
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.runtime.driver import Driver, FleetFailed, FleetStopped
+from pipeline.runtime.driver import Driver, FleetFailed, FleetStopped, standing_by
 
 
 def test_what_was_stopped_did_not_fail():
@@ -69,3 +73,58 @@ def test_what_ray_says_at_its_end_is_taken_for_neither_answer_nor_cause(tmp_path
             driver.wait()
     else:
         assert driver.wait() == "the answer"
+
+
+STANDS_BY = """
+import os, time
+from pathlib import Path
+from pipeline.runtime import driver, ray_cluster
+
+def connect(workers):
+    Path("connected").write_text(str(workers))
+
+def disconnect():
+    time.sleep(float(os.environ["ENDS_FOR"]))
+    Path("ended").touch()
+
+ray_cluster.connect, ray_cluster.disconnect = connect, disconnect
+driver.serve_parent(lambda order, _placement: order["word"])
+"""
+
+
+@pytest.fixture
+def stands_by(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.runtime.driver.HOME", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}")
+    monkeypatch.setenv("ENDS_FOR", "0")
+    (tmp_path / "stands_by.py").write_text(STANDS_BY)
+    return tmp_path
+
+
+def until(there):
+    end = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_driver_that_stands_by_connects_before_its_order_and_takes_one(stands_by):
+    with standing_by("stands_by", 3):
+        until((stands_by / "connected").exists)
+        assert (stands_by / "connected").read_text() == "3"
+        assert Driver("stands_by", {"workers": 3, "word": "first"}).wait() == "first"
+        assert Driver("stands_by", {"workers": 5, "word": "second"}).wait() == "second"  # a process of its own
+    assert (stands_by / "connected").read_text() == "5"
+
+
+def test_a_driver_that_was_not_wanted_ends_with_the_block(stands_by):
+    with standing_by("stands_by", None):
+        until((stands_by / "connected").exists)
+    assert (stands_by / "ended").exists()
+
+
+def test_an_answer_does_not_wait_for_the_end_of_ray(stands_by, monkeypatch):
+    monkeypatch.setenv("ENDS_FOR", "2")
+    assert Driver("stands_by", {"workers": 1, "word": "now"}).wait() == "now"
+    assert not (stands_by / "ended").exists()
+    until((stands_by / "ended").exists)
