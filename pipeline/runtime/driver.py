@@ -35,7 +35,7 @@ HEAD_GONE = ("Failed to connect to GCS", "ray::gcs::")
 FRAME = re.compile(r"\[0x[0-9a-f]+\]|^\s*@ ")  # a line of a stack trace of Ray's own code
 REFUSED = 3  # exit status of a driver whose last line says what the user can do
 AWAY = 4  # of one whose last line says that a store did not answer
-ANSWER_TO = "STRIVE_ANSWER_TO"  # the descriptor on which a driver answers
+ANSWER_TO = "DRIVER_ANSWERS_TO"  # the descriptor on which a driver answers
 HOME = Path(__file__).parents[2]  # the folder of package `pipeline`; Ray's workers import from their driver's first
 
 

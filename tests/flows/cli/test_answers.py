@@ -12,7 +12,8 @@ from flows.cli.answers import interruptible
 @pytest.fixture(autouse=True)
 def handlers():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background commands ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background commands ignore it,
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and those of nohup this one
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -48,4 +49,10 @@ def test_a_stop_says_what_is_kept_however_often_it_is_asked_for(number, word, mo
 def test_what_nohup_had_ignored_stays_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with interruptible(lambda: ""):
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_a_command_of_nohup_outlives_its_terminal():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interruptible(lambda: "All is kept."):
         os.kill(os.getpid(), signal.SIGHUP)
