@@ -71,7 +71,7 @@ def noise(this: Experiment, experiments: Iterable[Experiment], results: Mapping[
 def compare(original: Result, again: Result, by: Noise) -> Replication:
     """The record of a replication, dated now."""
     points = error_percent(again.wrong, again.seen) - error_percent(original.wrong, original.seen) if again.seen else 0
-    apart = f"{again.wrong} wrong instead of {original.wrong} of {original.seen}, {points:+.2f} percentage points"
+    apart = f"{again.wrong} wrong instead of {original.wrong} of {original.seen}, {points:+z.2f} percentage points"
     if again.outcome != "done":
         ended = "did not learn" if again.outcome == "dead" else again.outcome
         verdict, why = "drifted", f"it {ended}: {'; '.join(again.why) or 'no reason was given'}"

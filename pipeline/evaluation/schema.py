@@ -44,9 +44,9 @@ CELLS = (
            end="high"),
     Column("high", "number", "upper end"),
     Column("difference", "number", "error minus the paper's, percentage points; the paper's is taken as exact",
-           "difference", "+.2f"),
+           "difference", "+z.2f"),
     Column("difference_low", "number", "lower end of its 95 % confidence interval", "95 % CI of the difference",
-           "+.2f", end="difference_high"),
+           "+z.2f", end="difference_high"),
     Column("difference_high", "number", "upper end"),
     Column("verdict", "text", "reproduced, better, worse, inconclusive, did not learn, diverged, crashed, damaged "
            "(a file of the store is not what it was), unfinished (runs that choose the learning rate are missing), not "
@@ -87,7 +87,7 @@ RATES = (
     Column("by_paper", "flag", "whether the best test error chooses this learning rate", "chosen by test"),
     Column("by_held_out", "flag", "whether the best validation error chooses it", "chosen by validation"),
     Column("flatters", "number", "of the learning rate that test errors chose: mean error of the further seeds minus "
-           "the error that chose it, percentage points: how much choosing on test images flatters", "optimism", "+.2f"),
+           "the error that chose it, percentage points: how much choosing on test images flatters", "optimism", "+z.2f"),
     Column("because", "text", "why a row is refused"),
 )  # fmt: skip
 
@@ -97,7 +97,7 @@ CLAIMS = (
     Column("rule", "text", "how learning rates were chosen", "learning rate by"),
     Column("comparison", "text", "the difference that decides", "comparison"),
     Column("holds_when", "text", "where the difference must lie, percentage points", "holds when"),
-    Column("effect", "number", "the difference found, percentage points", "effect", "+.2f"),
+    Column("effect", "number", "the difference found, percentage points", "effect", "+z.2f"),
     Column("low", "number", "lower end of its 95 % confidence interval"),
     Column("high", "number", "upper end"),
     Column("interval", "text", "what the interval measures"),
@@ -156,7 +156,7 @@ REPLICATIONS = (
     Column("because", "text", "that in a sentence"),
     Column("original_error", "number", "test error of the original, percent", "original %", PERCENT),
     Column("error", "number", "test error of the replication, percent", "again %", PERCENT),
-    Column("difference", "number", "replication minus original, percentage points", "difference", "+.2f"),
+    Column("difference", "number", "replication minus original, percentage points", "difference", "+z.2f"),
     Column("noise", "number", "up to how far two runs lie apart by chance, percentage points (95 %)", "by chance",
            PERCENT),
     Column("noise_of", "text", "what that was measured on: seeds, or the number of test images", "measured on"),

@@ -71,7 +71,7 @@ def _too_few(outcomes: Counter, difference: Difference) -> str:
 
 def _measured(difference: Difference) -> tuple[str, str]:
     assert difference.interval is not None
-    found = f"{difference.estimate:+.2f} points ({difference.interval.low:+.2f} to {difference.interval.high:+.2f})"
+    found = f"{difference.estimate:+z.2f} points ({difference.interval.low:+z.2f} to {difference.interval.high:+z.2f})"
     if (p := difference.p_within(-MARGIN, MARGIN)) < SIGNIFICANT:
         return "reproduced", f"{found}: within {MARGIN:g} points, p = {p:.2g} by two one-sided tests"
     if difference.interval.high < 0:

@@ -153,3 +153,13 @@ def test_the_line_that_reads_a_table_is_python_whatever_the_path(tmp_path, monke
     monkeypatch.setattr(pd, "read_parquet", lambda path: path)
     path = eval(formats.pandas_line(store, "smoke"), {"pd": pd})
     assert path == store.url_of(StudyFolder("smoke").table("parquet"))
+
+
+def test_a_difference_of_nothing_has_no_sign_of_its_own():
+    [column] = [column for column in TABLES["cells"] if column.name == "difference"]
+    assert [display.format_value(column, value) for value in (-0.001, 0.0, 0.001, -1.5)] == [
+        "+0.00",
+        "+0.00",
+        "+0.00",
+        "-1.50",
+    ]

@@ -80,9 +80,9 @@ def test_many_who_wait_give_up_together(proxy, s3):
 
 
 def test_the_log_says_how_long_and_when_it_is_over(proxy, s3, monkeypatch, caplog):
-    monkeypatch.setattr(outage_module, "SAID_SECONDS", 1.0)
+    monkeypatch.setattr(outage_module, "SAID_SECONDS", 0.3)
     store = open_store(f"{s3}/log", 60)
-    with proxy.away("dropped", seconds=3):
+    with proxy.away("dropped", seconds=1):
         store.write("x", b"")
     said = [record.getMessage() for record in caplog.records if record.name == "pipeline.store.outage"]
     assert f"{s3}/log has not answered for " in said[0]
