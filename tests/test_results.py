@@ -87,14 +87,19 @@ def _git(*words):
 
 
 def test_the_errors_of_the_readme_are_those_of_quarter_all_of_them():
-    said = dict(re.findall(r"^\| ([\w-]+ ?[ABC]?) \| (\d+\.\d\d) \|$", (ROOT / "README.md").read_text(), re.M))
+    rates, rows = (0.25, 0.1, 0.05, 0.01), r"^\| ([\w-]+ ?[ABC]?) \|" + r" (\d+\.\d\d|) \|" * 4 + "$"
+    said = {name: errors for name, *errors in re.findall(rows, (ROOT / "README.md").read_text(), re.M)}
     found = {
-        printed_name(e.network.name): f"{STORE.read_record(Result, RunFolder(e.id).result).error_percent:.2f}"
+        (
+            printed_name(e.network.name),
+            e.recipe.lr,
+        ): f"{STORE.read_record(Result, RunFolder(e.id).result).error_percent:.2f}"
         for e in study("quarter").wanted
-        if e.id in FINISHED
+        if e.seed == 0 and e.id in FINISHED
     }
-    assert said == found
-    assert list(said.values()) == sorted(said.values())
+    assert {(n, lr): e for n, errors in said.items() for lr, e in zip(rates, errors, strict=True) if e} == found
+    best = [min(float(error) for error in errors if error) for errors in said.values()]
+    assert best == sorted(best)
 
 
 def test_the_readme_says_at_which_epoch_the_full_length_run_is():

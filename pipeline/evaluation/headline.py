@@ -17,9 +17,11 @@ def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> st
     cells, claims = tables["cells"], tables["claims"]
     first = [row for row in cells if row["rule"] == cells[0]["rule"]]  # where there are two rules, the paper's
     lacking = Counter(row["verdict"] for row in first if row["verdict"] in WITHOUT_ERROR)
+    so_far = _so_far(len(first), tables.get("rates", ())) if lacking["unfinished"] else []
     if lacking["unfinished"] + lacking["not run"] == len(first):
-        return f"not known yet: every network lacks runs{_so_far(len(first), tables.get('rates', ()))}"
+        return "; ".join(["not known yet: every network lacks runs", *so_far])
     parts = [_learned(len(first), lacking, [row["error"] for row in first if row["verdict"] not in WITHOUT_ERROR])]
+    parts += so_far
     if study.relation is Relation.PAPER:
         verdicts = Counter(row["verdict"] for row in first if row["verdict"] not in WITHOUT_ERROR)
         parts += [_counted(verdicts, "compared with the paper: ")] if verdicts else []
@@ -52,17 +54,15 @@ def _learned(planned: int, lacking: Counter, errors: Sequence[float | None]) -> 
     return f"{said}, median error {median(known):.2f} %, worst {max(known):.2f} %" if known else said
 
 
-def _so_far(planned: int, rates: Sequence[dict[str, Any]]) -> str:
-    """What the runs that have come out say of the networks, where no learning rate is chosen yet."""
+def _so_far(planned: int, rates: Sequence[dict[str, Any]]) -> list[str]:
+    """What the runs that have come out say of the networks, where learning rates are yet to be chosen."""
     found = [row for row in rates if row["error"] is not None]
     if not found:
-        return ""
+        return []
     cells = {(row["network"], row["dataset"], row["augmented"]) for row in found}
     errors = [row["error"] for row in found]
-    return (
-        f"; so far {len(cells)} of {planned} have an error at one learning rate or more, "
-        f"{min(errors):.2f} to {max(errors):.2f} %"
-    )
+    told = f"so far {len(cells)} of {planned} have an error at one learning rate or more"
+    return [f"{told}, {min(errors):.2f} to {max(errors):.2f} %"]
 
 
 def _counted(found: Counter, before: str = "") -> str:

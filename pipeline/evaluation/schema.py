@@ -87,7 +87,8 @@ RATES = (
     Column("by_paper", "flag", "whether the best test error chooses this learning rate", "chosen by test"),
     Column("by_held_out", "flag", "whether the best validation error chooses it", "chosen by validation"),
     Column("flatters", "number", "of the learning rate that test errors chose: mean error of the further seeds minus "
-           "the error that chose it, percentage points: how much choosing on test images flatters", "optimism", "+z.2f"),
+           "the error that chose it, percentage points: how much choosing on test images flatters",
+           "optimism", "+z.2f"),
     Column("because", "text", "why a row is refused"),
 )  # fmt: skip
 

@@ -34,6 +34,11 @@ def test_before_a_learning_rate_can_be_chosen_the_headline_tells_the_errors_so_f
         "not known yet: every network lacks runs; so far 11 of 12 have an error at one learning rate or more, "
         "19.00 to 29.00 %"
     )
+    whole = [e for e in quarter.wanted if e.seed == 0 and e.network.name == "model-a"]
+    made_ = tables.make(quarter, results([*seed_0, *whole], lambda e: errors.get(e.id, 30.0 + e.recipe.lr), 0.0))
+    said = headline(quarter, {kind: records(table) for kind, table in made_.items()})
+    assert said.startswith("1 of 12 networks learned (11 unfinished), median error 30.0")
+    assert "; so far 12 of 12 have an error at one learning rate or more, 19.00 to 30.2" in said
 
 
 def test_at_a_smaller_scale_our_own_networks_are_compared_and_no_error_is_held_against_print():
