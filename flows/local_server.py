@@ -120,8 +120,9 @@ class _Server:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
+        ended = self._process.poll()
         self._process.kill()
-        why = self._why() or f"no answer in {START_SECONDS:.0f} s"
+        why = self._why() or (f"it ended with code {ended}" if ended else f"no answer in {START_SECONDS:.0f} s")
         raise UserError(f"Prefect's embedded server did not start: {why}. {_remedy(why, self._home)}")
 
     def trouble(self) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 from pipeline.errors import StoreAway, StoreError, UserError
 from pipeline.runtime.child_process import end_with_parent, kill_tree
 from pipeline.runtime.environment import child_environment
-from pipeline.runtime.ray_check import ray_folder
+from pipeline.runtime.ray_check import is_joined, ray_folder
 
 if TYPE_CHECKING:
     from pipeline.runtime.ray_cluster import Placement
@@ -73,14 +73,19 @@ class _Process:
 
     def end(self) -> None:
         """See to it that it ends; it has answered, and is about to."""
-        assert self.running.stdin is not None
-        self.running.stdin.close()
+        self.close()
         with self.said:
             try:
                 self.running.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 kill_tree(self.running.pid)
                 self.running.wait()
+
+    def close(self) -> None:
+        """Let go of its standard input, at whose end it ends."""
+        assert self.running.stdin is not None
+        with suppress(BrokenPipeError):  # an order that it did not live to read
+            self.running.stdin.close()
 
     def stop(self) -> None:
         """End it with all its processes."""
@@ -140,8 +145,7 @@ class Driver:
             threading.Thread(target=self._child.end).start()  # a second or two; the interpreter's end waits for it
             return json.loads(answer)
         code = self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._child.close()
         with self._said:
             self._said.seek(0)
             said = self._said.read().decode(errors="replace").strip().splitlines()
@@ -151,10 +155,7 @@ class Driver:
         if code == REFUSED:
             raise UserError(lines[-1])
         if code != 0 and any(words in line for line in said for words in HEAD_GONE):
-            raise UserError(
-                f"the Ray head at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')} is gone, or was started anew: "
-                "see that it and its nodes run, then run the same command; finished runs and checkpoints are kept"
-            )
+            raise UserError(_head_gone())
         if code == AWAY:
             raise StoreAway(lines[-1])
         if code != 0:
@@ -165,6 +166,15 @@ class Driver:
         """End it with all its processes; finished runs and checkpoints are in the store."""
         self._stopped = True
         self._child.stop()
+
+
+def _head_gone() -> str:
+    if not is_joined():
+        return "Ray's head process ended: run the same command again; finished runs and checkpoints are kept"
+    return (
+        f"the Ray head at RAY_ADDRESS={os.environ['RAY_ADDRESS']} is gone, or was started anew: "
+        "see that it and its nodes run, then run the same command; finished runs and checkpoints are kept"
+    )
 
 
 def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.runtime import driver
 from pipeline.runtime.driver import Driver, FleetFailed, FleetStopped, standing_by
 
 
@@ -41,6 +42,12 @@ def test_a_head_that_has_gone_is_named_in_a_sentence(failed, said):
     """What Ray 2.60 wrote when its head was killed, and when another took its place, before it ended the driver."""
     with pytest.raises(UserError, match=r"the Ray head at RAY_ADDRESS=10.0.0.1:6379 is gone"):
         failed(said)
+
+
+def test_the_head_of_a_ray_of_our_own_is_not_looked_for_at_an_address(failed, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS")
+    with pytest.raises(UserError, match=r"^Ray's head process ended: run the same command again"):
+        failed(GONE)
 
 
 def test_the_end_of_what_a_failed_driver_said_has_no_frames_of_foreign_code(failed):
@@ -115,6 +122,16 @@ def test_a_driver_that_stands_by_connects_before_its_order_and_takes_one(stands_
         assert Driver("stands_by", {"workers": 3, "word": "first"}).wait() == "first"
         assert Driver("stands_by", {"workers": 5, "word": "second"}).wait() == "second"  # a process of its own
     assert (stands_by / "connected").read_text() == "5"
+
+
+def test_a_driver_that_ends_before_its_order_says_why(stands_by):
+    said = "from pipeline.errors import UserError; raise UserError('no memory for Ray')"
+    script = STANDS_BY.replace('Path("connected").write_text(str(workers))', said.replace("; ", "\n    "))
+    (stands_by / "stands_by.py").write_text(script)
+    with standing_by("stands_by", None):
+        driver._standing_by["stands_by"].running.wait(60)
+        with pytest.raises(UserError, match=r"^no memory for Ray$"):
+            Driver("stands_by", {"workers": None, "word": "in vain"}).wait()
 
 
 def test_a_driver_that_was_not_wanted_ends_with_the_block(stands_by):
