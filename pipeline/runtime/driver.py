@@ -156,6 +156,11 @@ class Driver:
             raise UserError(lines[-1])
         if code != 0 and any(words in line for line in said for words in HEAD_GONE):
             raise UserError(_head_gone())
+        if code == -signal.SIGKILL:
+            raise UserError(
+                "the process that leads Ray was killed, perhaps for lack of memory: free some, then run the same command "
+                "again; finished runs and checkpoints are kept"
+            )
         if code == AWAY:
             raise StoreAway(lines[-1])
         if code != 0:

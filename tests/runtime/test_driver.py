@@ -50,6 +50,13 @@ def test_the_head_of_a_ray_of_our_own_is_not_looked_for_at_an_address(failed, mo
         failed(GONE)
 
 
+def test_a_driver_that_was_killed_is_called_so():
+    killed = Driver("code", {})  # Python's own prompt
+    killed._process.kill()
+    with pytest.raises(UserError, match=r"^the process that leads Ray was killed"):
+        killed.wait()
+
+
 def test_the_end_of_what_a_failed_driver_said_has_no_frames_of_foreign_code(failed):
     with pytest.raises(FleetFailed) as caught:
         failed("\n".join(["out of memory", *[FRAME.format("ray::RayLog::~RayLog()")] * 20]))
