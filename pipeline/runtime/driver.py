@@ -158,8 +158,8 @@ class Driver:
             raise UserError(_head_gone())
         if code == -signal.SIGKILL:
             raise UserError(
-                "the process that leads Ray was killed, perhaps for lack of memory: free some, then run the same command "
-                "again; finished runs and checkpoints are kept"
+                "the process that leads Ray was killed, perhaps for lack of memory: free some, then run the same "
+                "command again; finished runs and checkpoints are kept"
             )
         if code == AWAY:
             raise StoreAway(lines[-1])
