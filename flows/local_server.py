@@ -35,7 +35,7 @@ QUIET = {
 
 
 @contextmanager
-def prefect_api(loud: bool = False, meanwhile: Callable[[], object] = object) -> Iterator[None]:
+def prefect_api(loud: bool = False, meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
     """Inside, flows report to the configured Prefect server, or to an embedded one when none is configured. UserError
     where the configured one does not answer.
 
@@ -61,7 +61,8 @@ def prefect_api(loud: bool = False, meanwhile: Callable[[], object] = object) ->
                 temporary_settings,
             )
 
-            meanwhile()
+            if meanwhile:
+                meanwhile()
             server.ready()
             # its log is not read, and its heartbeats are not watched: at the end of every flow run, Prefect waits up
             # to a second for the thread that sends them

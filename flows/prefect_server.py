@@ -34,7 +34,7 @@ def configured() -> Configured:
 
     Prefect reads its settings from the environment, a profile, and files of the working directory.
     """
-    # nothing of ours lies in its home; of profiles that cannot be read its error tells
+    # strive keeps nothing in the home directory; a profile that cannot be read raises an error below
     warnings.filterwarnings("ignore", "Failed to (create the Prefect home directory|load profiles)")
     try:
         from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_CLOUD_API_URL

@@ -14,7 +14,7 @@ import typer
 
 from pipeline.errors import StoreAway, StoreError, UserError
 
-OURS = ("flows", "pipeline")  # a module of ours that is missing is a bug
+OURS = ("flows", "pipeline")  # one of these packages missing is a bug, no broken installation
 ENDING_SECONDS = 10.0  # in which what we started ends in good order
 PRINTERS = ("click", "typer", "rich")
 

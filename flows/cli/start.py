@@ -68,7 +68,7 @@ def main() -> None:
     except SystemExit as end:
         ended.append(end.code)
         raise
-    except BaseException:
+    except BaseException:  # Python prints it, and this is its status for that
         ended.append(1)
         raise
 

@@ -53,7 +53,7 @@ def cached(archive: Archive) -> Path:
 def fetch(archive: Archive, show: Show, data_dir: str | None = None) -> Path:
     """The archive in the cache, fetched unless it is there; UserError when no mirror has it.
 
-    `data_dir`: a folder that was looked through for it in vain. Of several processes one fetches it, and the others
+    `data_dir`: a folder that was searched and does not have it. Of several processes one fetches it, and the others
     wait.
     """
     file = cached(archive)

@@ -72,14 +72,10 @@ class _Process:
             return pipe.read()
 
     def end(self) -> None:
-        """See to it that it ends; it has answered, and is about to."""
+        """Wait for its end, which follows its answer."""
         self.close()
         with self.said:
-            try:
-                self.running.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                kill_tree(self.running.pid)
-                self.running.wait()
+            self._wait()
 
     def close(self) -> None:
         """Let go of its standard input, at whose end it ends."""
@@ -90,6 +86,9 @@ class _Process:
     def stop(self) -> None:
         """End it with all its processes."""
         self.running.terminate()
+        self._wait()
+
+    def _wait(self) -> None:
         try:
             self.running.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -109,7 +108,7 @@ def standing_by(module: str, workers: int | None) -> Iterator[None]:
     finally:
         if unused := _standing_by.pop(module, None):
             unused.stop()
-            unused.answer()
+            unused.answer()  # none; it closes the pipe
             unused.end()
 
 
@@ -126,7 +125,7 @@ class Driver:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended already; `wait` says why
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()  # and left open: its end tells the fleet of ours
+            self._process.stdin.flush()  # left open: when it closes, the driver knows that this process has ended
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +149,7 @@ class Driver:
             self._said.seek(0)
             said = self._said.read().decode(errors="replace").strip().splitlines()
         lines = [line for line in said if not FRAME.search(line)]
-        if code != 0 and self._stopped:
+        if self._stopped:
             raise FleetStopped("stopped")
         if code == REFUSED:
             raise UserError(lines[-1])
@@ -188,7 +187,7 @@ def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
     What `work` returns is the answer, before Ray ends; the sentence of its error is the last line said, after that.
     With a number of workers, or null, as its argument, it stands by: it connects before there is an order.
     """
-    answer_to = int(os.environ.pop(ANSWER_TO, "1"))
+    answer_to = int(os.environ.pop(ANSWER_TO, "1"))  # standard output where no Driver started this process
     os.set_inheritable(answer_to, False)  # Ray's processes live longer
     signal.signal(signal.SIGTERM, _unwind)
     orders: Queue[dict] = Queue()

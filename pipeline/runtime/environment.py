@@ -10,8 +10,8 @@ PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 
 
 def child_environment() -> dict[str, str]:
-    """For a Python of ours: nothing is imported from the working directory, text is UTF-8 in any locale, and no proxy
-    is asked for this host.
+    """For a Python process that strive starts: nothing is imported from the working directory, text is UTF-8 in any
+    locale, and no proxy is asked for this host.
 
     Ray hands it on to its workers.
     """

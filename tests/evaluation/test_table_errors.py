@@ -228,7 +228,7 @@ def test_results_are_those_the_store_holds(store):
 
 
 def test_a_crashed_run_has_told_no_digest_and_mixes_with_nothing():
-    seeds = study("imagenet", 2).experiments  # whose data nobody has pinned
+    seeds = study("imagenet", 2).experiments  # whose data are not pinned
     have = {
         seeds[0].id: result(seeds[0], 41.0, summary={"raw_sha256": "a" * 64}),
         seeds[1].id: Result(outcome="crashed", experiment_id=seeds[1].id, attempt=3, why=("no memory",)),

@@ -55,7 +55,7 @@ def test_dropout_that_stays_on_in_evaluation_is_refused():
 
 
 def test_a_convolution_used_twice_is_refused_by_name():
-    # convpool-cnn-b: 5x5, 1x1, 3x3 before each pool; in block 2 the 3x3 fits in nobody else's place
+    # convpool-cnn-b: 5x5, 1x1, 3x3 before each pool; in block 2 the 3x3 fits in no other place
     thin = narrow(TWELVE["convpool-cnn-c"], 12)
     model = build(thin)
     _, second, third = names(thin)[:3]

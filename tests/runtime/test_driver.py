@@ -138,7 +138,7 @@ def test_a_driver_that_ends_before_its_order_says_why(stands_by):
     with standing_by("stands_by", None):
         driver._standing_by["stands_by"].running.wait(60)
         with pytest.raises(UserError, match=r"^no memory for Ray$"):
-            Driver("stands_by", {"workers": None, "word": "in vain"}).wait()
+            Driver("stands_by", {"workers": None, "word": "never read"}).wait()
 
 
 def test_a_driver_that_was_not_wanted_ends_with_the_block(stands_by):

@@ -23,6 +23,7 @@ def test_the_cause_is_the_error_and_not_uvicorns_last_line():
         ("OSError: [Errno 28] No space left on device", "Free space for {}"),
         ("sqlite3.OperationalError: attempt to write a readonly database", "Let this user write to {} and all in it"),
         ("sqlite3.OperationalError: unable to open database file", "Let this user write to {}"),
+        ("", "it ended with code 1"),
         ("ModuleNotFoundError: No module named 'x'", "`strive doctor`"),
     ],
 )

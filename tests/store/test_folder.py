@@ -42,7 +42,7 @@ def test_errors_are_understood_where_some_of_linux_are_not_known():
 
 
 def test_a_file_system_without_hard_links_is_named(tmp_path, monkeypatch):
-    """exFAT, as on memory cards: link(2) is not permitted there, whoever asks."""
+    """exFAT, as on memory cards: link(2) is not permitted there, to root either."""
 
     def link(*_):
         raise OSError(EPERM, "Operation not permitted")

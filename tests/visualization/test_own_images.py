@@ -108,7 +108,7 @@ def test_what_is_no_image_is_named(store, tmp_path):
 
 
 class Theirs(nn.Module):
-    """All-CNN-C as somebody else writes it: other names, and a linear layer in place of the last 1x1."""
+    """All-CNN-C as other code has it: other names, and a linear layer in place of the last 1x1."""
 
     def __init__(self):
         super().__init__()

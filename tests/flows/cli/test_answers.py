@@ -46,13 +46,12 @@ def test_a_stop_says_what_is_kept_however_often_it_is_asked_for(number, word, mo
     assert capsys.readouterr().err == f"\nstrive: {word}. All is kept.\n"
 
 
-def test_what_nohup_had_ignored_stays_ignored():
+def test_a_command_of_nohup_outlives_its_terminal(capsys):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with interruptible(lambda: ""):
-        os.kill(os.getpid(), signal.SIGHUP)
-
-
-def test_a_command_of_nohup_outlives_its_terminal():
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    done = []
     with interruptible(lambda: "All is kept."):
         os.kill(os.getpid(), signal.SIGHUP)
+        done.append("it goes on")
+    assert done
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert capsys.readouterr().err == ""

@@ -78,6 +78,43 @@ def test_ctrl_c_before_a_command_has_begun_is_no_traceback():
     assert (done.returncode, done.stdout + done.stderr) == (130, "")
 
 
+ENDS = """
+import atexit, flows.cli.start as start
+
+class Large:
+    def __del__(self):
+        print("taken apart")
+
+def answer():
+    print("x" * 100_000)
+    atexit.register(print, "said at the end")
+    {}
+
+large = Large()
+start._answer = answer
+start.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "error"),
+    [
+        ("", 0, ""),
+        ("raise SystemExit(3)", 3, ""),
+        ("raise SystemExit('a sentence')", 1, "a sentence"),
+        ("raise KeyError('a bug')", 1, "KeyError: 'a bug'"),
+    ],
+)
+def test_a_command_ends_at_once_with_its_status_and_all_that_it_printed(end, status, error):
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ENDS.format(end)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == status
+    assert done.stdout.startswith("x" * 100_000 + "\nsaid at the end\n")
+    assert ("taken apart" in done.stdout) == (error == "a sentence")  # which Python itself prints
+    assert error in done.stderr
+
+
 def test_modules_of_pythonpath_hide_none_of_ours(tmp_path):
     for name in ("json", "select", "typing", "torch", "rich"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
