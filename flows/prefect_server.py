@@ -6,8 +6,10 @@ import os
 import urllib.error
 import urllib.request
 import warnings
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from http.client import HTTPException
+from io import StringIO
 
 from pipeline.errors import UserError
 
@@ -37,7 +39,8 @@ def configured() -> Configured:
     # strive keeps nothing in the home directory; a profile that cannot be read raises an error below
     warnings.filterwarnings("ignore", "Failed to (create the Prefect home directory|load profiles)")
     try:
-        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_CLOUD_API_URL
+        with redirect_stderr(StringIO()):  # it would print lines about its plugins beside the error raised below
+            from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_CLOUD_API_URL
 
         url, auth = PREFECT_API_URL.value(), PREFECT_API_AUTH_STRING.value()
         is_cloud = bool(url and url.startswith(PREFECT_CLOUD_API_URL.value()))

@@ -1,5 +1,6 @@
 """Refusals about the Prefect server: one sentence, at once."""
 
+import json
 import os
 import socket
 import subprocess
@@ -81,34 +82,50 @@ def test_serve_refuses_a_wrong_password_at_once(guarded, auth, tmp_path):
     assert "PREFECT_API_AUTH_STRING" in answer.err
 
 
-READ = "from flows.cli.doctor import _look, _prefect; print(_look('prefect', _prefect).found)"
+# One process, which has imported what Prefect needs: each case begins as a fork that imports Prefect itself.
+READ = """
+import json, os, sys
+import prefect, flows.cli.doctor
+for name in [name for name in sys.modules if name.split(".")[0] in ("prefect", "flows", "prometheus_client")]:
+    del sys.modules[name]
+for folder, variables in json.load(sys.stdin):
+    if not os.fork():
+        os.chdir(folder)
+        os.environ.update(variables)
+        from flows.cli.doctor import _look, _prefect
+        print(json.dumps(_look("prefect", _prefect).found), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+UNREADABLE = [
+    (None, "", {"PREFECT_LOGGING_LEVEL": "LOUD"}, "PREFECT_LOGGING_LEVEL: Input should be"),
+    (None, "", {"PREFECT_SERVER_API_PORT": "abc"}, "PREFECT_SERVER_API_PORT: Input should be a valid integer"),
+    ("profiles.toml", "root:x:0", {"PREFECT_PROFILES_PATH": "profiles.toml"}, "Expected '='"),
+    ("prefect.toml", "garbage [", {}, "prefect.toml: invalid TOML"),
+    ("pyproject.toml", "[tool.prefect.server.api]\nport='x'", {}, "port: Input should be a valid integer"),
+    (".env", b"\xff\xfe", {}, "can't decode byte 0xff"),
+    (None, "", {"PREFECT_API_URL": "nonsense"}, "no Prefect server answers at nonsense"),
+    (".env", "PREFECT_API_URL=http://127.0.0.1:9/api", {}, "no Prefect server answers at http://127.0.0.1:9/api"),
+    (None, "", {"PREFECT_HOME": "/proc/none", "PREFECT_PROFILE": "none"}, "embedded server"),
+]
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "variables", "says"),
-    [
-        (None, "", {"PREFECT_LOGGING_LEVEL": "LOUD"}, "PREFECT_LOGGING_LEVEL: Input should be"),
-        (None, "", {"PREFECT_SERVER_API_PORT": "abc"}, "PREFECT_SERVER_API_PORT: Input should be a valid integer"),
-        ("profiles.toml", "root:x:0", {"PREFECT_PROFILES_PATH": "profiles.toml"}, "Expected '='"),
-        ("prefect.toml", "garbage [", {}, "prefect.toml: invalid TOML"),
-        ("pyproject.toml", "[tool.prefect.server.api]\nport='x'", {}, "port: Input should be a valid integer"),
-        (".env", b"\xff\xfe", {}, "can't decode byte 0xff"),
-        (None, "", {"PREFECT_API_URL": "nonsense"}, "no Prefect server answers at nonsense"),
-        (".env", "PREFECT_API_URL=http://127.0.0.1:9/api", {}, "no Prefect server answers at http://127.0.0.1:9/api"),
-        (None, "", {"PREFECT_HOME": "/proc/none", "PREFECT_PROFILE": "none"}, "embedded server"),
-    ],
-)  # fmt: skip
-def test_settings_that_prefect_cannot_read_are_one_sentence(tmp_path, file, text, variables, says):
-    if file:
-        (tmp_path / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+def test_settings_that_prefect_cannot_read_are_one_sentence(tmp_path):
+    cases = []
+    for number, (file, text, variables, _) in enumerate(UNREADABLE):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if file:
+            (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+        cases.append((str(folder), {"PREFECT_HOME": str(folder / "home"), **variables}))
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    env |= {"PREFECT_HOME": str(tmp_path / "home"), **variables}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", READ], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.count("\n") == 1
-    assert says in done.stdout
-    assert "Warning" not in done.stderr
+        [sys.executable, "-P", "-c", READ], input=json.dumps(cases), env=env, cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [says in said and "\n" not in said for said, (*_, says) in zip(found, UNREADABLE, strict=True)] == [True] * 9
+    assert done.stderr == ""
 
 
 def test_a_foreign_address_is_refused_before_any_work(tmp_path):

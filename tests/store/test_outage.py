@@ -11,6 +11,7 @@ from support.outage import Proxy
 from support.processes import free_port
 
 from pipeline.errors import StoreAway, StoreRefused
+from pipeline.store import objects
 from pipeline.store import outage as outage_module
 from pipeline.store import s3 as s3_module
 from pipeline.store.objects import open_store
@@ -24,6 +25,7 @@ def proxy(s3, monkeypatch):
     monkeypatch.setattr(s3_module, "READ_SECONDS", 1)
     monkeypatch.setattr(s3_module, "CONNECT_SECONDS", 1)
     monkeypatch.setattr(outage_module, "RESTS_SECONDS", 0.1)
+    monkeypatch.setattr(objects, "WAITS", (0.1, 0.2, 0.4))
     with Proxy(urlparse(os.environ["AWS_ENDPOINT_URL"]).port) as between:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{between.port}")
         yield between

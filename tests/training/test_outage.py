@@ -13,6 +13,7 @@ from pipeline.data import prepare
 from pipeline.errors import StoreAway
 from pipeline.plan.studies import study
 from pipeline.records.result import Result
+from pipeline.store import objects
 from pipeline.store import outage as outage_module
 from pipeline.store import s3 as s3_module
 from pipeline.store.objects import open_store
@@ -41,6 +42,7 @@ def proxy(s3, monkeypatch):
     monkeypatch.setattr(s3_module, "READ_SECONDS", 1)
     monkeypatch.setattr(s3_module, "CONNECT_SECONDS", 1)
     monkeypatch.setattr(outage_module, "RESTS_SECONDS", 0.1)
+    monkeypatch.setattr(objects, "WAITS", (0.1, 0.2, 0.4))
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.5)
     monkeypatch.setattr(leases, "BRIEF_SECONDS", 1.0)
     monkeypatch.setattr(under_way, "BRIEF_SECONDS", 1.0)
