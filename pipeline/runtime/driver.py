@@ -187,7 +187,8 @@ def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
     What `work` returns is the answer, before Ray ends; the sentence of its error is the last line said, after that.
     With a number of workers, or null, as its argument, it stands by: it connects before there is an order.
     """
-    answer_to = int(os.environ.pop(ANSWER_TO, "1"))  # standard output where no Driver started this process
+    where = os.environ.pop(ANSWER_TO, "")
+    answer_to = int(where) if where else os.dup(1)  # no Driver started this process; Ray, too, writes to its output
     os.set_inheritable(answer_to, False)  # Ray's processes live longer
     signal.signal(signal.SIGTERM, _unwind)
     orders: Queue[dict] = Queue()

@@ -17,6 +17,7 @@ from pipeline.store.paths import RunFolder
 from pipeline.training.attempts import FAILURE_KINDS, attempts
 
 pytestmark = MARKS
+EPOCHS = 600  # minutes: Ray Train looks once a minute whether a group can grow
 GROUP = """
 from pipeline.runtime.driver import serve_parent
 from pipeline.training import ray_fleet
@@ -29,7 +30,7 @@ if __name__ == "__main__":
 
 def test_a_group_that_lost_a_host_goes_on_with_the_rest_and_grows_again(tmp_path):
     one = study("smoke").experiments[0]
-    run = replace(one, recipe=with_epochs(one.recipe, 150))
+    run = replace(one, recipe=with_epochs(one.recipe, EPOCHS))
     store = open_store(str(tmp_path / "store"))
     prepare.make(store, one.dataset, one.recipe.preprocess)
     (tmp_path / "group.py").write_text(GROUP)
@@ -52,7 +53,7 @@ def test_a_group_that_lost_a_host_goes_on_with_the_rest_and_grows_again(tmp_path
         drill.until("a host that joins is used", 240, lambda: attempts(store, RunFolder(run.id)).last > first + 1)
         assert fleet.wait(900) == 0, (tmp_path / "fleet.log").read_text()[-2000:]
     result = store.read_json(RunFolder(run.id).result)
-    assert (result["outcome"], result["epochs"]) == ("done", 150)
+    assert (result["outcome"], result["epochs"]) == ("done", EPOCHS)
     assert devices(store, run, 2)
     assert all(end.how not in FAILURE_KINDS for end in drill.ends(run.id)), "a machine's loss is not the run's"
 

@@ -1,6 +1,9 @@
 """Drivers: how they begin, answer, fail and end."""
 
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +12,9 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.runtime import driver
 from pipeline.runtime.driver import Driver, FleetFailed, FleetStopped, standing_by
+
+HOME = Path(__file__).parents[2]
+WITH_OURS = os.environ | {"PYTHONPATH": str(HOME)}
 
 
 def test_what_was_stopped_did_not_fail():
@@ -89,6 +95,19 @@ def test_what_ray_says_at_its_end_is_taken_for_neither_answer_nor_cause(tmp_path
         assert driver.wait() == "the answer"
 
 
+def test_what_serves_no_driver_answers_on_its_output_which_stays_open(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    order = json.dumps({"fails": False, "workers": 1}) + "\n"
+    words = [sys.executable, str(tmp_path / "noisy.py")]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HOME, env=WITH_OURS, text=True
+    ) as it:
+        it.stdin.write(order)
+        it.stdin.flush()
+        assert it.stdout.read() == '"the answer"(raylet) what Ray says at its end\n'
+    assert it.returncode == 0
+
+
 STANDS_BY = """
 import os, time
 from pathlib import Path
@@ -109,7 +128,7 @@ driver.serve_parent(lambda order, _placement: order["word"])
 @pytest.fixture
 def stands_by(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.runtime.driver.HOME", tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{HOME}")
     monkeypatch.setenv("ENDS_FOR", "0")
     (tmp_path / "stands_by.py").write_text(STANDS_BY)
     return tmp_path
