@@ -122,6 +122,8 @@ class Team:
         try:
             while not self._look():
                 pass
+            for member in self._members.values():
+                member.release()  # from the pause in which it waits for work that will not come
         finally:
             self._end()
 
@@ -131,7 +133,7 @@ class Team:
         refs = list(self._members)
         if not refs and not self._suspects:
             raise NoWorkerLeft(reasons(self._gave_up))
-        ended, _ = ray.wait(refs, num_returns=len(refs), timeout=LOOK_SECONDS) if refs else ([], [])
+        ended, _ = ray.wait(refs, timeout=LOOK_SECONDS) if refs else ([], [])
         if any(self._is_over(self._members.pop(ref), ref) for ref in ended):
             return True
         if not refs:

@@ -32,9 +32,10 @@ from pipeline.training.owners import LeaseObserver, this_process
 
 RAY = str(Path(sys.executable).with_name("ray"))
 FLEET = """
-import sys
+import sys, time
 from pipeline.plan.experiment import experiment
-from pipeline.runtime import ray_cluster
+from pipeline.runtime import ray_cluster, ray_workers
+from pipeline.runtime.ended import Ended
 from pipeline.training import ray_fleet
 from pipeline.store.objects import open_store
 store = open_store(sys.argv[1])
@@ -43,6 +44,12 @@ placement = ray_cluster.connect(2)
 assert placement == ray_cluster.Placement(workers=2, asked=2)
 try:
     ray_fleet.fleet(experiments, store.url, placement)
+    ray_workers.END_SECONDS = 60  # the second worker waits for work; when the first says that all is done it ends
+    def begin(rank, released):
+        return Ended(all_done=not released.wait(60 if rank else 3))
+    began = time.monotonic()
+    ray_workers.Team(begin, placement, print, print, 0).run()
+    assert time.monotonic() - began < 50, "it was waited for"
 finally:
     ray_cluster.disconnect()
 """
