@@ -17,7 +17,7 @@ from pipeline.store.paths import RunFolder
 from pipeline.training.attempts import FAILURE_KINDS, attempts
 
 pytestmark = MARKS
-EPOCHS = 600  # minutes: Ray Train looks once a minute whether a group can grow
+EPOCHS = 300  # minutes: Ray Train looks once a minute whether a group can grow
 GROUP = """
 from pipeline.runtime.driver import serve_parent
 from pipeline.training import ray_fleet
