@@ -144,6 +144,11 @@ class OwnStudy:
         experiments = tuple(
             e for seed in range(seeds or self.seeds) for dataset in datasets for e in self._on(dataset, seed)
         )
+        if self.validation and _dataset(self.validation).name in {dataset.name for dataset in datasets}:
+            raise UserError(
+                f"the study {self.name} would choose learning rates on the test images that its table is about: name "
+                'other data as validation, "cifar10-held-out" for cifar10'
+            )
         if not experiments:
             raise UserError(f"the study {self.name} has no runs: name networks, data and at least one seed")
         _check_rows(experiments)

@@ -37,6 +37,7 @@ def study(**more):
         ("claims", {"it is better": 3}, "claims must be sentences"),
         ("beside", [9.08], "beside must be a list of Printed"),
         ("validation", 3, "validation must be a data set or its name"),
+        ("validation", "digits", "would choose learning rates on the test images that its table is about"),
     ],
 )
 def test_a_field_of_another_kind_is_named(field, value, says):
