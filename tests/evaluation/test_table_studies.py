@@ -86,7 +86,8 @@ def test_table_4_has_the_papers_row_and_ours():
     ours = panel[panel["source"].str.startswith("this reproduction")]
     assert panel["method"].iloc[3:].tolist() == ["ALL-CNN (Ours)", *["ALL-CNN, reproduced"] * 2]
     assert ours["verdict"].tolist() == ["reproduced", "reproduced"]
-    assert set(rows[rows["panel"] == "CIFAR-100"].tail(1)["verdict"]) == {"not run"}
+    for other in ("CIFAR-100", "CIFAR-10 with augmentation"):  # of the same network, and not trained
+        assert rows[rows["panel"] == other].iloc[-1]["verdict"] == "not run"
 
 
 def test_the_whole_paper_is_the_sum_of_its_studies():

@@ -1,5 +1,7 @@
 """Edges of verdicts: an interval that ends at 0, a run that guesses, candidates that must not be compared."""
 
+from dataclasses import replace
+
 import pytest
 from support.synthetic import BEST, cell_of, made, of, papers, result
 
@@ -50,3 +52,14 @@ def test_a_claim_of_fewer_parameters_is_contradicted_by_their_number():
         )
         assert found[0] == verdict_
         assert f"9,372,840 parameters {words}" in found[1]
+
+
+def test_damage_is_told_before_a_crash():
+    """Of the runs that choose a rate, one crashed, and files of another are damaged."""
+    lost = {
+        e.id: replace(result(e, 9.0), outcome="crashed") for e in of("all-cnn-c") if (e.recipe.lr, e.seed) == (0.1, 0)
+    }
+    spoiled = next(e for e in of("all-cnn-c") if (e.recipe.lr, e.seed) == (0.01, 0))
+    damaged = {spoiled.id: replace(result(spoiled, 9.0), outcome="damaged", why=("the weights are gone.",))}
+    row = cell_of(made(**lost | damaged))
+    assert (row["verdict"], row["because"]) == ("damaged", "the weights are gone.")

@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation import table_claims
 from pipeline.paper.networks import NETWORKS, TWELVE, narrow
 from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED
+from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan import study_files
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import experiment
@@ -220,6 +221,11 @@ def test_a_width_may_be_any_fraction_that_leaves_whole_channels():
 def test_drops_of_a_shortened_recipe_stay_inside(epochs):
     assert all(0 < drop < epochs for drop in with_epochs(CIFAR, epochs).lr_drops)
     assert with_epochs(CIFAR, 350) == CIFAR
+
+
+def test_plain_epochs_at_the_end_keep_their_share():
+    """10 of 410."""
+    assert [with_epochs(LARGE_RECIPE, epochs).plain_epochs for epochs in (1, 41, 205, 410)] == [0, 1, 5, 10]
 
 
 def test_better_is_a_difference_below_zero():

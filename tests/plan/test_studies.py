@@ -86,6 +86,8 @@ def test_seed_0_at_all_rates_then_the_search_then_further_seeds_where_a_rule_cho
     assert [e.seed for e in first] == [0] * 96
     assert [e.dataset.name for e in first] == ["cifar10"] * 48 + ["cifar10-held-out"] * 48
     assert [e.recipe.lr for e in first[:48:12]] == [0.05, 0.01, 0.1, 0.25]
+    at_one_rate = [flops(e) for e in first[:12]]
+    assert at_one_rate == sorted(at_one_rate, reverse=True)  # the longest first: fewer workers wait at the end
     results = outcomes([e for e in three.experiments if e.seed == 0], ERRORS)
     after = needed(three, results)
     assert [e.dataset.name for e in after[:48]] == ["cifar10-held-out"] * 48
