@@ -68,6 +68,16 @@ def test_weights_that_are_not_this_networks_are_refused_by_layer(tmp_path):
         of_weights("strided-cnn-a", tmp_path / "theirs.safetensors")
 
 
+def test_biases_of_another_number_are_refused_and_none_are_zeros(tmp_path):
+    tensors = {name: value.contiguous() for name, value in build(SMALL).state_dict().items()}
+    save_file({name: value for name, value in tensors.items() if "weight" in name}, tmp_path / "none.safetensors")
+    made = of_weights("all-cnn-c", tmp_path / "none.safetensors").model
+    assert all(not value.any() for name, value in made.state_dict().items() if name.endswith("bias"))
+    save_file(tensors | {"conv2.bias": torch.zeros(1)}, tmp_path / "one.safetensors")  # which would be broadcast
+    with pytest.raises(UserError, match=r"layer 'conv2' of all-cnn-c has 8 biases, and .* 1"):
+        of_weights("all-cnn-c", tmp_path / "one.safetensors")
+
+
 def _with(tmp_path, convs):
     """A file with the first convolutions alone."""
     tensors = dict(list(Theirs().state_dict().items())[: 2 * convs])
