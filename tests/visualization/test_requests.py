@@ -1,12 +1,15 @@
 """Which pictures are asked for: of which runs, images and layers, and what cannot be drawn."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from support.looked import TEST, experiment
 
 from pipeline.errors import UserError
 from pipeline.evaluation import table_errors
 from pipeline.paper.layers import Conv
-from pipeline.paper.networks import Network
+from pipeline.paper.networks import IMAGENET, Network
 from pipeline.plan.studies import study
 from pipeline.records.result import Digests, Result
 from pipeline.visualization import render
@@ -17,6 +20,7 @@ from pipeline.visualization.catalogue import (
     parse_images,
     pictures,
 )
+from pipeline.visualization.explained_model import ExplainedModel
 
 ONE = experiment()
 NONE = Digests(model="", dataset="")
@@ -76,6 +80,18 @@ def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
     best = chosen_runs(table, some)
     assert len(best) == 12
     assert {e.recipe.lr for e in best} == {0.01}
+
+
+def test_the_layers_of_figure_3_are_those_of_its_network():
+    asked = pictures(IMAGENET, RenderRequest(kinds=("strongest",)))
+    assert list(dict.fromkeys(picture.layer for picture in asked)) == ["conv6", "conv9"]
+
+
+def test_images_are_taken_of_every_class_in_turn():
+    labels = torch.tensor([1, 1, 0, 2, 0, 1])
+    subject = SimpleNamespace(_data=SimpleNamespace(test_pixels=SimpleNamespace(labels=labels)))
+    assert ExplainedModel.of_every_class(subject, 5) == [2, 0, 3, 4, 1]
+    assert ExplainedModel.of_every_class(subject, 99) == [2, 0, 3, 4, 1, 5]
 
 
 def test_no_picture_is_asked_for_twice():

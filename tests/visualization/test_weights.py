@@ -73,8 +73,10 @@ def test_biases_of_another_number_are_refused_and_none_are_zeros(tmp_path):
     save_file({name: value for name, value in tensors.items() if "weight" in name}, tmp_path / "none.safetensors")
     made = of_weights("all-cnn-c", tmp_path / "none.safetensors").model
     assert all(not value.any() for name, value in made.state_dict().items() if name.endswith("bias"))
-    save_file(tensors | {"conv2.bias": torch.zeros(1)}, tmp_path / "one.safetensors")  # which would be broadcast
-    with pytest.raises(UserError, match=r"layer 'conv2' of all-cnn-c has 8 biases, and .* 1"):
+    save_file(
+        tensors | {"conv2.bias": torch.zeros(1)}, tmp_path / "one.safetensors"
+    )  # our third row: dropout is the first
+    with pytest.raises(UserError, match=r"layer 'conv3' of all-cnn-c has 8 biases, and .* 1"):
         of_weights("all-cnn-c", tmp_path / "one.safetensors")
 
 
