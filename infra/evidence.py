@@ -154,7 +154,10 @@ def check_out(commit: str) -> None:
 
 
 def git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(["git", *words], cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"git {shlex.join(words)}: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def has_bfloat16() -> bool:

@@ -1,6 +1,7 @@
 """A study of your own, as a Python file says it: networks, data, recipes, and the sentences that the runs decide."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import NoneType
@@ -108,11 +109,15 @@ class OwnStudy:
                 'other data as validation, "cifar10-held-out" for cifar10'
             )
         trained = dict.fromkeys(map(cell, experiments))
+        beside = tuple(self._published(printed, trained) for printed in self.beside)
+        rows = Counter((one.network, one.dataset, one.augmented) for one in beside)
+        if twice := [network for (network, *_), count in rows.items() if count > 1]:
+            raise UserError(f"a row shows one number in print: leave one of those for {twice[0]} to a claim")
         return Study(
             self.name,
             self.question,
             experiments,
-            tuple(self._published(printed, trained) for printed in self.beside),
+            beside,
             Relation.OWN,
             search=search,
             own_claims=tuple(

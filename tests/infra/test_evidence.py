@@ -75,3 +75,8 @@ def test_a_folder_with_a_blank_trains(evidence, monkeypatch):
     said = (evidence["LOGS"] / "0.log").read_text()
     assert "worked on quarter" in said
     assert "not found" not in said
+
+
+def test_a_commit_that_is_not_there_is_told_in_gits_words(evidence):
+    with pytest.raises(SystemExit, match=r"git rev-parse --verify nowhere: fatal: Needed a single revision"):
+        evidence["git"]("rev-parse", "--verify", "nowhere")

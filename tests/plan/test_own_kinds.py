@@ -36,6 +36,7 @@ def study(**more):
         ("claims", ["it is better"], "claims must be sentences"),
         ("claims", {"it is better": 3}, "claims must be sentences"),
         ("beside", [9.08], "beside must be a list of Printed"),
+        ("beside", [Printed("all-cnn-c", e, "they") for e in (9.07, 9.08)], "shows one number in print: leave one"),
         ("validation", 3, "validation must be a data set or its name"),
         ("validation", "digits", "would choose learning rates on the test images that its table is about"),
     ],
