@@ -62,6 +62,11 @@ class Recipe:
         for name in ("epochs", "batch", "plain_epochs", "streams"):
             if not isinstance(getattr(self, name), int):
                 raise ValueError(f"{name} must be a whole number, not {getattr(self, name)!r}")
+        if not isinstance(self.preprocess, Preprocess) or not isinstance(self.augment, Augment | None):
+            raise ValueError(
+                f"preprocess must be Whiten(...) or Scale(...), augment Shift(...), Distort(...), Crop(...) or None, "
+                f"not {self.preprocess!r} and {self.augment!r}"
+            )
         if not 0 < self.lr < math.inf or self.epochs < 1 or self.batch < 1:
             raise ValueError(f"lr, epochs and batch must be positive: {self.lr}, {self.epochs}, {self.batch}")
         if self.epoch_images is not None and not (isinstance(self.epoch_images, int) and self.epoch_images >= 1):

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.errors import UserError, known_name
 from pipeline.paper.claims import Claim, Comparison, PrintedError, Setting
 from pipeline.paper.layers import Layer
-from pipeline.paper.networks import Network, find_network
+from pipeline.paper.networks import Network, find_network, printed_name
 from pipeline.paper.published_errors import PublishedError
 from pipeline.paper.recipes import Recipe
 from pipeline.plan.datasets import DATASETS, Dataset
@@ -139,7 +139,11 @@ class OwnStudy:
     def _setting(self, of: Difference | Printed, network: Network | str, trained: Collection[Cell]) -> Setting:
         """What a difference or a number in print is about; UserError where it trains no such cell, or several."""
         known = dict.fromkeys(this.network for this in trained)
-        name = network.name if isinstance(network, Network) else known_name("network of this study", network, known)
+        if isinstance(network, Network):
+            name = network.name
+        else:
+            printed = {printed_name(key).lower(): key for key in known}
+            name = printed.get(network.strip().lower()) or known_name("network of this study", network, known)
         if name not in known:
             raise UserError(f"the study {self.name} does not train {name}: its networks are {', '.join(known)}")
         data = None if of.data is None else _dataset(of.data).name
