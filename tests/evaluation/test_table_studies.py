@@ -100,6 +100,8 @@ def test_the_whole_paper_is_the_sum_of_its_studies():
     assert {"table-3", "augmented"} <= {p.name for p in whole.parts}
     assert set(made()["cells"]["network"]) <= set(found["cells"]["network"])
     assert set(claims(found).values()) <= {"holds", "contradicted", "inconclusive", "no number"}
+    assert claims(found, "held-out").keys() == claims(found).keys()
+    assert "not run" not in claims(found, "held-out").values()  # where there is one rate, either rule has it
 
 
 def test_the_large_network_is_compared_with_a_recipe_of_our_choice_and_that_is_said():
