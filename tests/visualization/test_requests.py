@@ -17,6 +17,7 @@ from pipeline.visualization.catalogue import (
     RenderRequest,
     check_request,
     chosen_runs,
+    missing,
     parse_images,
     pictures,
 )
@@ -92,6 +93,13 @@ def test_images_are_taken_of_every_class_in_turn():
     subject = SimpleNamespace(_data=SimpleNamespace(test_pixels=SimpleNamespace(labels=labels)))
     assert ExplainedModel.of_every_class(subject, 5) == [2, 0, 3, 4, 1]
     assert ExplainedModel.of_every_class(subject, 99) == [2, 0, 3, 4, 1, 5]
+
+
+def test_a_picture_without_its_note_is_not_there():
+    """As a drawing leaves it that was killed before the note, which comes last."""
+    asked = pictures(ONE.network, RenderRequest())
+    store = SimpleNamespace(names=lambda _folder: [f"{picture.name(NONE)}.png" for picture in asked])
+    assert missing(store, ONE, NONE, RenderRequest()) == asked
 
 
 def test_no_picture_is_asked_for_twice():
