@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -82,13 +83,11 @@ def start(commit: str, data_dir: str | None, workers: int) -> None:
 
 def stop(unfinished: list[str]) -> None:
     """End the processes and collect what they have finished, and the checkpoints of the runs named."""
-    for pid in running():
-        os.killpg(pid, signal.SIGTERM)
+    _signal_all(signal.SIGTERM)
     until = time.monotonic() + STOP_SECONDS
     while running() and time.monotonic() < until:
         time.sleep(0.5)
-    for pid in running():
-        os.killpg(pid, signal.SIGKILL)
+    _signal_all(signal.SIGKILL)
     for run in unfinished:
         shutil.copytree(STORE / "runs" / run, RESULTS / "runs" / run, dirs_exist_ok=True)
     collect()
@@ -128,17 +127,21 @@ def keep(names: list[str]) -> None:
             else:
                 verify(store, experiment.id)
                 publish_float16(store, experiment.id)
-            shutil.copytree(
-                STORE / run.top, RESULTS / run.top, dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns(*NOT_KEPT),
-            )  # fmt: skip
+            _copy(STORE / run.top, RESULTS / run.top, *NOT_KEPT)
 
 
 def take_from_results() -> None:
     """Bring what results/ holds, checkpoints included, into the store where it is not there yet."""
     for run in sorted((RESULTS / "runs").glob("*")):
         if not (STORE / "runs" / run.name / "result.json").exists():
-            shutil.copytree(run, STORE / "runs" / run.name, dirs_exist_ok=True)
+            _copy(run, STORE / "runs" / run.name)
+
+
+def _copy(run: Path, to: Path, *left_out: str) -> None:
+    """A run's folder, its result last: a copy that was cut off is not taken for a finished run, and is made again."""
+    shutil.copytree(run, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("result.json", *left_out))
+    if (run / "result.json").exists():
+        shutil.copy2(run / "result.json", to / "result.json")
 
 
 def check_out(commit: str) -> None:
@@ -151,7 +154,10 @@ def check_out(commit: str) -> None:
 
 
 def git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(["git", *words], cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"git {shlex.join(words)}: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def has_bfloat16() -> bool:
@@ -164,6 +170,12 @@ def running() -> list[int]:
     """The processes of the last `start` that are alive, as leaders of their groups."""
     noted = [file.read_text().split() for file in PIDS.glob("*")] if PIDS.exists() else []
     return [int(pid) for pid, *started in noted if _is_alive(int(pid), *started)]
+
+
+def _signal_all(number: int) -> None:
+    for pid in running():
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(pid, number)
 
 
 def _is_alive(group: int, started: str = "") -> bool:
@@ -187,7 +199,7 @@ def status() -> None:
     """How many processes work, and the last words of each."""
     print(f"{len(running())} processes at work in {HOME}")
     for log in sorted(LOGS.glob("*.log")):
-        lines = log.read_text().splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         print(f"{log.name}: {lines[-1] if lines else 'nothing yet'}")
 
 

@@ -44,16 +44,20 @@ class TimeIsUp(BaseException):
 def main() -> int:
     words = _arguments()
     began = time.monotonic()
-    signal.signal(signal.SIGALRM, _time_is_up)
-    signal.setitimer(signal.ITIMER_REAL, max(1.0, words.seconds - RESERVE))
-    store = open_store(words.store)
     try:
+        store, wanted = open_store(words.store), study(words.study, words.seeds)
+    except UserError as refused:
+        print(f"cannot: {refused}")
+        return 2
+    signal.signal(signal.SIGALRM, _time_is_up)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, max(1.0, words.seconds - RESERVE))
         if not words.skip_checks and not check():
             return 1
         if not words.skip_bench:
             measure(store, quick=not words.whole_bench)
         if not words.skip_training:
-            left = train(store, study(words.study, words.seeds), words.data_dir, words.together)
+            left = train(store, wanted, words.data_dir, words.together)
             print(f"{left} runs left" if left else "nothing is left to train")
     except TimeIsUp:
         print("time is up: run this again to go on")
@@ -62,7 +66,7 @@ def main() -> int:
         return 2
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        leave(store, study(words.study, words.seeds).wanted)
+        leave(store, wanted.wanted)
         print(f"{time.monotonic() - began:.0f} s")
     return 0
 

@@ -39,4 +39,6 @@ if __name__ == "__main__":
         write(target)
     except FileExistsError:
         sys.exit(f"{target} exists and is kept: the volumes were made with its secrets. Delete both to start anew.")
+    except OSError as error:
+        sys.exit(f"cannot write {target}: {error.strerror}")
     print(f"{target} written")

@@ -34,14 +34,14 @@ from pipeline.paper.recipes import Scale as Scale
 from pipeline.paper.recipes import Whiten as Whiten
 from pipeline.plan.datasets import DATASETS as DATASETS
 from pipeline.plan.datasets import Dataset as Dataset
+from pipeline.plan.own_claims import Printed as Printed
+from pipeline.plan.own_claims import alike as alike
+from pipeline.plan.own_claims import better as better
+from pipeline.plan.own_claims import no_worse as no_worse
+from pipeline.plan.own_claims import worse as worse
 from pipeline.plan.own_study import OwnStudy as OwnStudy
-from pipeline.plan.own_study import Printed as Printed
-from pipeline.plan.own_study import alike as alike
 from pipeline.plan.own_study import at_width as at_width
-from pipeline.plan.own_study import better as better
 from pipeline.plan.own_study import named as named
-from pipeline.plan.own_study import no_worse as no_worse
-from pipeline.plan.own_study import worse as worse
 from pipeline.plan.usual import DIGITS as DIGITS
 from pipeline.plan.usual import with_epochs as with_epochs
 

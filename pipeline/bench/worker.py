@@ -5,6 +5,7 @@ Separate processes, as in real use: what one loop does to the memory allocator d
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -63,23 +64,38 @@ class BenchProcess:
 
     def start(self) -> None:
         """Begin a repeat without waiting for it, so that several processes can train at once."""
-        self._pipe.send(("run",))
+        self._send(("run",))
 
     def finish(self) -> Any:
         """Wait for the answer to the last request and return it: after `start`, the time per image as `Seconds`."""
-        answer = self._pipe.recv()
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, ConnectionError) as error:
+            raise self._gone() from error
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.send(None)
+        with suppress(RuntimeError):  # it is gone already
+            self._send(None)
         self._process.join()
 
     def _ask(self, *words: Any) -> Any:
-        self._pipe.send(words)
+        self._send(words)
         return self.finish()
+
+    def _send(self, words: Any) -> None:
+        try:
+            self._pipe.send(words)
+        except ConnectionError as error:
+            raise self._gone() from error
+
+    def _gone(self) -> RuntimeError:
+        self._process.join()
+        code = self._process.exitcode
+        return RuntimeError(f"a process that trains has ended with code {code}; -9 is most often a lack of memory")
 
 
 class _Server:

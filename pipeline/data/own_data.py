@@ -46,11 +46,6 @@ class Place:
         return cache() / "own" / f"{key}.json"
 
 
-def is_own(text: str) -> bool:
-    """Whether a data set is named by its kind and place: npz:FILE."""
-    return text.partition(":")[0] in KINDS
-
-
 def own_dataset(text: str, side: int | None = None, name: str | None = None) -> Dataset:
     """The data set at `imagefolder:DIR`, `npz:FILE` or `cifar:DIR`; photographs are resized to `side` pixels.
 

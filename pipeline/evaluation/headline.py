@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from pipeline.plan.schedule import RULES
 from pipeline.plan.study import Relation, Study
 
 WITHOUT_ERROR = ("did not learn", "diverged", "crashed", "damaged", "unfinished", "not run", "refused")
@@ -15,7 +16,7 @@ def headline(study: Study, tables: Mapping[str, Sequence[dict[str, Any]]]) -> st
     if study.every_run:
         return _best_reading(tables["readings"])
     cells, claims = tables["cells"], tables["claims"]
-    first = [row for row in cells if row["rule"] == cells[0]["rule"]]  # where there are two rules, the paper's
+    first = [row for row in cells if row["rule"] != RULES[1]]  # a row a network: where there are two rules, the paper's
     lacking = Counter(row["verdict"] for row in first if row["verdict"] in WITHOUT_ERROR)
     so_far = _so_far(len(first), tables.get("rates", ())) if lacking["unfinished"] else []
     if lacking["unfinished"] + lacking["not run"] == len(first):
@@ -39,9 +40,10 @@ def _best_reading(rows: Sequence[dict[str, Any]]) -> str:
     if not whole:
         return f"no reading is whole yet, {len(rows)} have begun" if rows else "no run has come out yet"
     best = whole[0]
+    alike = [row for row in whole if row["width"] == best["width"]]
     return (
         f"{best['initialization']}, biases of the scores at {best['score_bias']:g}, batch {best['batch']}: "
-        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(whole)} readings at "
+        f"{best['left']} of {best['runs']} runs leave the plateau, the most of {len(alike)} readings at "
         f"{best['width']} of the paper's width (READING.md says which reading was chosen)"
     )
 

@@ -167,7 +167,8 @@ def _of_two_runs(left: Count, right: Count) -> Difference:
 
     def test(side: Side, bound: float) -> float:
         how: dict[str, Any] = {"method": "agresti-caffo", "compare": "diff", "alternative": side}
-        found: Any = test_proportions_2indep(*counts, value=bound / 100, **how)
+        with np.errstate(divide="ignore", invalid="ignore"):  # in the ratio and the odds, which it returns besides
+            found: Any = test_proportions_2indep(*counts, value=bound / 100, **how)
         return found.pvalue
 
     return Difference(left.error - right.error, _interval(ends, TWO_RUNS, 100), 1, test)

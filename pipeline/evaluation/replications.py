@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.stats import norm, t
 
+from pipeline.evaluation.intervals import is_constant
 from pipeline.evaluation.table_errors import commit_of, values_of
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.studies import Study
@@ -53,17 +54,18 @@ def to_replicate(store: Store, study: Study, results: Mapping[str, Result], coun
 def noise(this: Experiment, experiments: Iterable[Experiment], results: Mapping[str, Result]) -> Noise:
     """How far a run and its replication may lie apart by chance.
 
-    With three seeds or more, the 95 % prediction interval of the difference of two runs, from the standard deviation
-    over seeds; with fewer, that of two samples of test images at the run's error.
+    With three seeds or more whose errors differ, the 95 % prediction interval of the difference of two runs, from the
+    standard deviation over seeds; else that of two samples of test images at the run's error. Where every image or none
+    was wrong, the error is taken as that of one image more or fewer, for chance is never nothing.
     """
     alike = [e for e in experiments if replace(e, seed=this.seed) == this]
     found = [results[e.id].error_percent for e in alike if e.id in results]
     errors = [error for error in found if error is not None]
-    if len(errors) >= LEAST_SEEDS:
+    if len(errors) >= LEAST_SEEDS and not is_constant(errors):
         factor = t.ppf((1 + LEVEL) / 2, len(errors) - 1)
         return Noise(float(factor * sqrt(2) * stdev(errors)), f"{len(errors)} seeds")
     result = results[this.id]
-    p = result.wrong / result.seen
+    p = min(max(result.wrong, 1), result.seen - 1) / result.seen if result.seen > 1 else 0.5
     factor = norm.ppf((1 + LEVEL) / 2)
     return Noise(float(100 * factor * sqrt(2 * p * (1 - p) / result.seen)), f"{result.seen:,} test images")
 

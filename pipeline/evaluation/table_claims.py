@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.evaluation.intervals import Difference, between, from_number, holm
 from pipeline.evaluation.results import Run, counts
-from pipeline.evaluation.table_errors import ONE_RATE, answering_parts, blocked_by, chosen, inconsistent
+from pipeline.evaluation.table_errors import ONE_RATE, blocked_by, chosen, inconsistent
 from pipeline.evaluation.verdicts import SEEDS_NEEDED, SIGNIFICANT
 from pipeline.paper.claims import CLAIMS, Claim, Comparison, PrintedError, Setting
 from pipeline.paper.networks import NETWORKS
@@ -50,7 +50,7 @@ def sides(study: Study, results: Mapping[str, Result]) -> dict[str, dict[Cell, l
     """By rule and cell, the runs with a result at the chosen learning rate, or those because of which none is chosen;
     cells without any are left out."""
     found: dict[str, dict[Cell, list[Run]]] = {rule: {} for rule in RULES}
-    for part in (*study.read_also, *answering_parts(study)):
+    for part in (*study.read_also, *study.answering_parts):
         for (this, rule), runs in chosen(part, results).items():
             if found_runs := [run for run in runs if run.result] or blocked_by(part, this, rule, results):
                 for each in RULES if rule == ONE_RATE else (rule,):

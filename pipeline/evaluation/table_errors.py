@@ -32,12 +32,6 @@ def grouped(experiments: Iterable[Experiment]) -> dict[Cell, list[Experiment]]:
     return out
 
 
-def answering_parts(study: Study) -> list[Study]:
-    """The parts of a study, or itself; parts whose runs only choose the learning rates of other parts are left out."""
-    searched = {e for part in study.parts for e in part.search}
-    return [part for part in study.parts if not searched.issuperset(part.experiments)] or [study]
-
-
 def chosen(study: Study, results: Mapping[str, Result]) -> dict[tuple[Cell, str], list[Run]]:
     """For each cell and rule, the runs at the learning rate that the rule chose; none where it cannot choose yet."""
     by_rule = {rule: chosen_learning_rates(study, results, rule) for rule in RULES}
@@ -53,7 +47,7 @@ def chosen(study: Study, results: Mapping[str, Result]) -> dict[tuple[Cell, str]
 def error_rows(study: Study, results: Mapping[str, Result], price: float | None = None) -> list[dict[str, Any]]:
     """One row for each cell and rule; `price` is that of a device-hour."""
     if study.parts:
-        parts = [row for part in answering_parts(study) for row in error_rows(part, results, price)]
+        parts = [row for part in study.answering_parts for row in error_rows(part, results, price)]
         return list({(r["network"], r["dataset"], r["augmented"], r["rule"]): r for r in parts}.values())
     planned = grouped(study.experiments)
     found = chosen(study, results).items()

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import Any
 
 from pipeline.evaluation.results import Run, counts
-from pipeline.evaluation.table_errors import answering_parts, counted, grouped, inconsistent
+from pipeline.evaluation.table_errors import counted, grouped, inconsistent
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import RULES, Cell, cell, chosen_learning_rates
 from pipeline.plan.studies import Study
@@ -16,7 +16,7 @@ from pipeline.records.result import Result
 def learning_rate_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, Any]]:
     """One row for each cell and learning rate, the largest learning rate first."""
     if study.parts:
-        parts = [row for part in answering_parts(study) for row in learning_rate_rows(part, results)]
+        parts = [row for part in study.answering_parts for row in learning_rate_rows(part, results)]
         return list({(r["network"], r["dataset"], r["augmented"], r["lr"]): r for r in parts}.values())
     picks = {rule: chosen_learning_rates(study, results, rule) for rule in RULES}
     out = []

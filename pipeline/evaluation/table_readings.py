@@ -18,7 +18,6 @@ from pipeline.plan.studies import Study
 from pipeline.records.result import Result
 
 LEFT_PLATEAU = 2.2  # nats
-WIDTHS = ("1/4", "1")
 
 
 @dataclass(frozen=True, order=True)
@@ -45,7 +44,8 @@ def reading_rows(study: Study, results: Mapping[str, Result]) -> list[dict[str, 
     for experiment in study.experiments:
         groups.setdefault(reading_of(experiment), []).append(Run(experiment, results.get(experiment.id)))
     names = {reading: {run.experiment.network.name for run in runs} for reading, runs in groups.items()}
-    shared = {width: set.intersection(*(n for r, n in names.items() if r.width == width)) for width in WIDTHS}
+    widths = dict.fromkeys(reading.width for reading in groups)
+    shared = {width: set.intersection(*(n for r, n in names.items() if r.width == width)) for width in widths}
     rows = [row for reading, runs in groups.items() if (row := _row(reading, runs, shared[reading.width]))]
     return sorted(rows, key=_rank)
 

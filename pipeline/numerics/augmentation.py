@@ -36,11 +36,6 @@ def draw(how: Augment, images: int, seed: int, passage: int) -> Tensor:
     return draws_NK
 
 
-def copies(how: Augment | None) -> int:
-    """How often a pass contains each image: 2 with flip="copies", once as it is and once mirrored; otherwise 1."""
-    return 2 if isinstance(how, Shift) and how.flip == "copies" else 1
-
-
 def augment(images_NCHW: Tensor, how: Augment, draws_NK: Tensor, mirrored_N: Tensor | None = None) -> Tensor:
     """Augment images (N, C, H, W), uint8 or float32; returns float32 on the same scale.
 

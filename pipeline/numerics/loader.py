@@ -133,7 +133,7 @@ class Loader:
         images, labels = self.source.take(index_B % len(self))
         if plan.how is None or plan.draws_EK is None:
             return self._ready(augmentation.eval_transform(images, self.recipe.augment)), labels
-        mirrored = index_B >= len(self) if augmentation.copies(plan.how) > 1 else None
+        mirrored = index_B >= len(self) if self.recipe.copies > 1 else None
         return self._ready(augmentation.augment(images, plan.how, plan.draws_EK[place_B], mirrored)), labels
 
     def evaluation_batches(self, batch: int = 500, rank: int = 0, workers: int = 1) -> Iterator[Batch]:
@@ -155,15 +155,14 @@ class Loader:
     def epoch_plan(self, seed: int, epoch: int) -> EpochPlan:
         """Draw the order and the random numbers of an epoch, counted from 0."""
         how = self.recipe.augment_at(epoch)
-        copies = augmentation.copies(self.recipe.augment)  # the recipe's, not this epoch's: all epochs are equally long
-        a_pass = len(self) * copies
+        a_pass = len(self) * self.recipe.copies  # without augmentation too: all epochs are equally long
         images = self.recipe.epoch_images or a_pass
         at, end = epoch * images, (epoch + 1) * images
         streams = self.recipe.streams
         index, draws, turns = [], [], []
         while at < end:
             passage, begin = divmod(at, a_pass)
-            some = self._order(seed, passage, copies)[begin : begin + end - at]
+            some = self._order(seed, passage)[begin : begin + end - at]
             index.append(some)
             turns.append(torch.arange(begin, begin + len(some)) % streams)
             if how is not None:
@@ -172,10 +171,10 @@ class Loader:
         stream_E = torch.cat(turns) if streams > 1 else None
         return EpochPlan(torch.cat(index), how, torch.cat(draws) if draws else None, stream_E, streams)
 
-    def _order(self, seed: int, passage: int, copies: int) -> Tensor:
-        if copies == 1:
+    def _order(self, seed: int, passage: int) -> Tensor:
+        if self.recipe.copies == 1:
             return self.source.order(seed, passage, self.recipe.streams)
-        return torch.randperm(len(self) * copies, generator=generator_for(seed, "order", passage))
+        return torch.randperm(len(self) * self.recipe.copies, generator=generator_for(seed, "order", passage))
 
     def _ready(self, images: Tensor) -> Tensor:
         return self.finish(images).contiguous(memory_format=torch.channels_last)

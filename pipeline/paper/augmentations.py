@@ -16,13 +16,15 @@ class Shift:
     whitened: bool = True  # images are whitened first, as Goodfellow's code does; False: raw pixels are varied
 
     def __post_init__(self):
-        if self.pixels < 0:
-            raise ValueError(f"pixels must be 0 or more, not {self.pixels}")
+        if not isinstance(self.pixels, int) or self.pixels < 0:
+            raise ValueError(f"pixels must be a whole number, 0 or more, not {self.pixels!r}")
         if self.flip not in FLIPS or self.fill not in FILLS:
             raise ValueError(f"flip must be one of {FLIPS} and fill one of {FILLS}: {self.flip!r}, {self.fill!r}")
 
     def side(self, image: int) -> int:
         """The side of what the network sees, from the side of an image."""
+        if self.fill == "reflect" and self.pixels >= image:
+            raise ValueError(f"an image of {image} px cannot be reflected over {self.pixels} px")
         return image
 
 

@@ -39,8 +39,9 @@ class Comparison:
     high: float | None = None
 
     def __post_init__(self):
-        if self.low is None and self.high is None:
-            raise ValueError(f"a comparison of {self.left} needs a bound")
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if not bounds or bounds != sorted(set(bounds)) or any(bound != bound for bound in bounds):
+            raise ValueError(f"a comparison needs a bound, and low must be less than high, not {self.low}, {self.high}")
         if isinstance(self.right, Setting) and self.right.dataset != self.left.dataset:
             raise ValueError(
                 f"errors of {self.left.dataset} and {self.right.dataset} have nothing to do with each other"

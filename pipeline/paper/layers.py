@@ -19,6 +19,8 @@ class Conv:
             raise ValueError(f"a convolution's size, width and stride are whole numbers, at least 1, not {self}")
         if self.pad is None and self.size % 2 == 0:
             raise ValueError(f"'same' padding wants an odd size, not {self.size}: give pad")
+        if self.pad is not None and not (isinstance(self.pad, int) and self.pad >= 0):
+            raise ValueError(f"pad is a whole number, at least 0, not {self.pad!r}")
         if not 0 <= self.slope < 1:
             raise ValueError(f"slope must lie in [0, 1), not {self.slope}")
 

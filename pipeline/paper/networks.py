@@ -17,6 +17,9 @@ class Network:
     layers: tuple[Layer, ...]
     channels: int = 3  # of the image
 
+    def __post_init__(self):
+        object.__setattr__(self, "layers", tuple(self.layers))  # a list, as it may be written, cannot be hashed
+
     @property
     def classes(self) -> int:
         return self.convs[-1].width
@@ -79,9 +82,10 @@ def with_dropout(
     `extra` names further convolutions to drop after as much; never after the last one, whose outputs are the scores.
     """
     out: list[Layer] = [Dropout(image)] if image else []
-    for layer in (bare := [layer for layer in layers if not isinstance(layer, Dropout)]):
+    bare = [layer for layer in layers if not isinstance(layer, Dropout)]
+    for place, layer in enumerate(bare, 1):
         out.append(layer)
-        also = isinstance(layer, Conv) and layer is not bare[-1] and extra(layer)
+        also = isinstance(layer, Conv) and place < len(bare) and extra(layer)
         if pooled and (layer.stride > 1 or also):
             out.append(Dropout(pooled))
     return tuple(out)
@@ -102,8 +106,8 @@ def narrow(network: Network, by: int | Fraction) -> Network:
     *body, last = network.convs
     if any(conv.width % by for conv in body):
         raise ValueError(f"the widths of {network.name} cannot be divided by {by}")
-    thin = {id(conv): replace(conv, width=conv.width // by) for conv in body} | {id(last): last}
-    return replace(network, layers=tuple(thin.get(id(layer), layer) for layer in network.layers))
+    thin = iter([*(replace(conv, width=conv.width // by) for conv in body), last])
+    return replace(network, layers=tuple(next(thin) if isinstance(layer, Conv) else layer for layer in network.layers))
 
 
 def for_classes(network: Network, classes: int) -> Network:

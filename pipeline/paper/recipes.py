@@ -62,12 +62,19 @@ class Recipe:
         for name in ("epochs", "batch", "plain_epochs", "streams"):
             if not isinstance(getattr(self, name), int):
                 raise ValueError(f"{name} must be a whole number, not {getattr(self, name)!r}")
+        if not isinstance(self.preprocess, Preprocess) or not isinstance(self.augment, Augment | None):
+            raise ValueError(
+                f"preprocess must be Whiten(...) or Scale(...), augment Shift(...), Distort(...), Crop(...) or None, "
+                f"not {self.preprocess!r} and {self.augment!r}"
+            )
         if not 0 < self.lr < math.inf or self.epochs < 1 or self.batch < 1:
             raise ValueError(f"lr, epochs and batch must be positive: {self.lr}, {self.epochs}, {self.batch}")
-        if self.epoch_images is not None and self.epoch_images < 1:
-            raise ValueError(f"epoch_images must be positive, not {self.epoch_images}")
-        if list(self.lr_drops) != sorted(set(self.lr_drops)) or any(d >= self.epochs for d in self.lr_drops):
-            raise ValueError(f"lr_drops must rise and stay below {self.epochs} epochs, not {self.lr_drops}")
+        if self.epoch_images is not None and not (isinstance(self.epoch_images, int) and self.epoch_images >= 1):
+            raise ValueError(f"epoch_images must be a positive whole number, not {self.epoch_images!r}")
+        object.__setattr__(self, "lr_drops", tuple(self.lr_drops))  # a list, as it may be written, cannot be hashed
+        drops = list(self.lr_drops)
+        if drops != sorted(set(drops)) or not all(0 <= drop < self.epochs for drop in drops):
+            raise ValueError(f"lr_drops must rise from 0 or more to below {self.epochs} epochs, not {self.lr_drops}")
         decays = (self.weight_decay, self.lr_decay)
         if not 0 <= self.momentum < 1 or not all(0 <= decay < math.inf for decay in decays):
             raise ValueError(

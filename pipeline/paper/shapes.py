@@ -34,7 +34,9 @@ def steps(network: Network) -> list[Step]:
             channels, parameters = layer.width, weights + layer.width
             multiplications = weights * max(side, 0) ** 2
         elif isinstance(layer, Pool):
-            side = -(-(side - layer.size) // layer.stride) + 1
+            before, side = side, -(-(side - layer.size) // layer.stride) + 1
+            if (side - 1) * layer.stride >= before:  # a last window that would begin behind the map is left out
+                side -= 1
         elif not isinstance(layer, Dropout):
             raise ValueError(f"{network.name} has a layer of no known kind: {layer}")
         if side < 1:

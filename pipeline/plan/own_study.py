@@ -1,20 +1,22 @@
 """A study of your own, as a Python file says it: networks, data, recipes, and the sentences that the runs decide."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any
 
 from pipeline.errors import UserError, known_name
-from pipeline.paper.claims import MARGIN, Claim, Comparison, PrintedError, Setting
+from pipeline.paper.claims import Claim, Comparison, PrintedError, Setting
 from pipeline.paper.layers import Layer
-from pipeline.paper.networks import Network, find_network
+from pipeline.paper.networks import Network, find_network, printed_name
 from pipeline.paper.published_errors import PublishedError
 from pipeline.paper.recipes import Recipe
 from pipeline.plan.datasets import DATASETS, Dataset
 from pipeline.plan.experiment import Experiment
-from pipeline.plan.schedule import cell
+from pipeline.plan.own_claims import Difference, Printed
+from pipeline.plan.schedule import Cell, cell
 from pipeline.plan.study import Relation, Study
 from pipeline.plan.usual import at_width as network_at_width
 from pipeline.plan.usual import fitted, share, usual_recipe
@@ -37,53 +39,6 @@ def named(network: Network, name: str) -> Network:
 def at_width(network: Network | str, width: str | float, data: Dataset | str = "cifar10") -> Network:
     """The network at a share of its width, "1/2", with the dropout that the data set's studies have."""
     return network_at_width(_network(network), _dataset(data), share(str(width)))
-
-
-@dataclass(frozen=True)
-class Printed:
-    """An error in print, to stand beside a row of the table."""
-
-    network: Network | str
-    error: float  # percent of the test images
-    who: str  # whose number it is
-    data: Dataset | str | None = None  # None: the study's one data set
-    augmented: bool = False
-
-    def __post_init__(self):
-        if not isinstance(self.error, int | float) or not 0 <= self.error <= 100:
-            raise UserError(f"an error in print is a percentage between 0 and 100, not {self.error!r}")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Holds when `low` < error of `left` - error of `right` < `high`, in percentage points."""
-
-    left: Network | str
-    right: Network | str | Printed
-    low: float | None = None
-    high: float | None = None
-    data: Dataset | str | None = None  # None: the study's one data set
-    augmented: bool = False
-
-
-def better(left: Network | str, than: Network | str | Printed, **where) -> Difference:
-    """The left one makes fewer errors. `where`: data= and augmented= of both sides, in a study with several."""
-    return Difference(left, than, high=0.0, **where)
-
-
-def worse(left: Network | str, than: Network | str | Printed, **where) -> Difference:
-    """The left one makes more errors."""
-    return Difference(left, than, low=0.0, **where)
-
-
-def alike(left: Network | str, right: Network | str | Printed, margin: float = MARGIN, **where) -> Difference:
-    """The errors differ by less than `margin` percentage points."""
-    return Difference(left, right, -margin, margin, **where)
-
-
-def no_worse(left: Network | str, than: Network | str | Printed, margin: float = MARGIN, **where) -> Difference:
-    """The left one makes at most `margin` percentage points more errors."""
-    return Difference(left, than, high=margin, **where)
 
 
 MOST_SEEDS = 100
@@ -146,16 +101,27 @@ class OwnStudy:
         )
         if not experiments:
             raise UserError(f"the study {self.name} has no runs: name networks, data and at least one seed")
+        search = tuple(self._on(_dataset(self.validation), 0)) if self.validation else ()
         _check_rows(experiments)
+        if {e.dataset.name for e in search} & {e.dataset.name for e in experiments}:
+            raise UserError(
+                f"the study {self.name} would choose learning rates on the test images that its table is about: name "
+                'other data as validation, "cifar10-held-out" for cifar10'
+            )
+        trained = dict.fromkeys(map(cell, experiments))
+        beside = tuple(self._published(printed, trained) for printed in self.beside)
+        rows = Counter((one.network, one.dataset, one.augmented) for one in beside)
+        if twice := [network for (network, *_), count in rows.items() if count > 1]:
+            raise UserError(f"a row shows one number in print: leave one of those for {twice[0]} to a claim")
         return Study(
             self.name,
             self.question,
             experiments,
-            tuple(self._published(printed) for printed in self.beside),
+            beside,
             Relation.OWN,
-            search=tuple(self._on(_dataset(self.validation), 0)) if self.validation else (),
+            search=search,
             own_claims=tuple(
-                Claim(number, sentence, tuple(self._comparison(d) for d in _several(differences)))
+                Claim(number, sentence, tuple(self._comparison(d, trained) for d in _several(differences)))
                 for number, (sentence, differences) in enumerate(self.claims.items(), 1)
             ),
         )
@@ -170,25 +136,37 @@ class OwnStudy:
             for lr in _several(self.learning_rates) or [recipe.lr]
         ]
 
-    def _setting(self, network: Network | str, data: Dataset | str | None, augmented: bool) -> Setting:
-        """What a difference or a number in print is about; UserError where the study does not train it."""
-        datasets = [_dataset(d) for d in _several(self.data)]
-        if data is None and len(datasets) > 1:
-            raise UserError(f"the study {self.name} has several data sets: say which with data=")
-        known = [_network(row[0] if isinstance(row, tuple) else row).name for row in _several(self.networks)]
-        name = network.name if isinstance(network, Network) else known_name("network of this study", network, known)
+    def _setting(self, of: Difference | Printed, network: Network | str, trained: Collection[Cell]) -> Setting:
+        """What a difference or a number in print is about; UserError where it trains no such cell, or several."""
+        known = dict.fromkeys(this.network for this in trained)
+        if isinstance(network, Network):
+            name = network.name
+        else:
+            printed = {printed_name(key).lower(): key for key in known}
+            name = printed.get(network.strip().lower()) or known_name("network of this study", network, known)
         if name not in known:
             raise UserError(f"the study {self.name} does not train {name}: its networks are {', '.join(known)}")
-        return Setting(name, (_dataset(data) if data else datasets[0]).name, augmented)
+        data = None if of.data is None else _dataset(of.data).name
+        fit = [this for this in trained if this.network == name and data in (None, this.dataset)]
+        fit = [this for this in fit if of.augmented in (None, this.augmented)]
+        if not fit:
+            where = f" on {data}" if data else ""
+            how = {None: "", True: " with augmentation", False: " without augmentation"}[of.augmented]
+            raise UserError(f"the study {self.name} does not train {name}{where}{how}")
+        if len({this.dataset for this in fit}) > 1:
+            raise UserError(f"the study {self.name} has several data sets: say which with data=")
+        if len(fit) > 1:
+            raise UserError(f"the study {self.name} trains {name} with and without augmentation: say augmented=")
+        return Setting(name, fit[0].dataset, fit[0].augmented)
 
-    def _comparison(self, of: Difference) -> Comparison:
-        left = self._setting(of.left, of.data, of.augmented)
+    def _comparison(self, of: Difference, trained: Collection[Cell]) -> Comparison:
+        left = self._setting(of, of.left, trained)
         if isinstance(of.right, Printed):
             return Comparison(left, PrintedError(of.right.who, of.right.error), of.low, of.high)
-        return Comparison(left, self._setting(of.right, of.data, of.augmented), of.low, of.high)
+        return Comparison(left, self._setting(of, of.right, trained), of.low, of.high)
 
-    def _published(self, printed: Printed) -> PublishedError:
-        of = self._setting(printed.network, printed.data, printed.augmented)
+    def _published(self, printed: Printed, trained: Collection[Cell]) -> PublishedError:
+        of = self._setting(printed, printed.network, trained)
         who = printed.who
         return PublishedError(None, who, of.network, of.dataset, of.augmented, printed.error, None, "", who)
 

@@ -71,8 +71,9 @@ def candidates(study: Study, this: Cell, rule: str) -> list[Experiment]:
     """The runs among which `rule` chooses a rate for the cell."""
     if rule not in RULES:
         raise ValueError(f"the rules are {RULES}, not {rule!r}")
-    every = _candidates(study) if rule == "paper" else study.search
-    return [e for e in every if _alike(cell(e), this)]
+    if rule == "paper" and not study.tuned_on:
+        return [e for e in _candidates(study) if cell(e) == this]
+    return [e for e in (study.tuned_on if rule == "paper" else study.search) if _alike(cell(e), this)]
 
 
 def needed(study: Study, results: Results) -> list[Experiment]:

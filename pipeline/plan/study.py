@@ -55,6 +55,12 @@ class Study:
         return () if self.relation is Relation.OTHER else CLAIMS
 
     @property
+    def answering_parts(self) -> tuple["Study", ...]:
+        """Its parts, or itself; parts whose runs only choose the learning rates of other parts are left out."""
+        searched = {e for part in self.parts for e in part.search}
+        return tuple(part for part in self.parts if not searched.issuperset(part.experiments)) or (self,)
+
+    @property
     def on_command_line(self) -> str:
         """What a command takes for it, typed here."""
         here = f"{Path.cwd()}{os.sep}"

@@ -10,6 +10,7 @@ from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED, IMAGENET, Recipe, Sca
 from pipeline.paper.shapes import steps
 from pipeline.plan.datasets import Dataset
 
+COLORS = 3  # channels of every data set's images: red, green, blue
 LARGEST_WHITENED = 64  # pixels: the matrix of larger images has more than 12,288 rows and columns
 
 
@@ -83,6 +84,8 @@ def at_width(network: Network, dataset: Dataset, width: Fraction) -> Network:
 
 def fitted(network: Network, dataset: Dataset, recipe: Recipe) -> Network:
     """The same layers over this data set: its classes, and the side of what its images show the network."""
+    if network.channels != COLORS:
+        raise UserError(f"{network.name} takes images of {network.channels} channels, those of {dataset.name} have 3")
     side = recipe.augment.side(dataset.side) if recipe.augment else dataset.side
     made = network if network.classes == dataset.classes else for_classes(network, dataset.classes)
     made = made if made.side == side else replace(made, side=side)

@@ -102,8 +102,9 @@ REPRODUCTION = RenderRequest(channels=4, sanity=4)  # what `strive reproduce` dr
 def pictures(network: Network, wanted: RenderRequest) -> list[Picture]:
     """Every picture of a run with this network."""
     known, of = receptive_fields(network), []
-    chosen = wanted.layers or _default_layers(list(known))
-    views = ("image", *wanted.methods)
+    chosen = dict.fromkeys(wanted.layers or _default_layers(list(known)))
+    methods = tuple(dict.fromkeys(wanted.methods))
+    views = ("image", *methods)
     for kind in wanted.kinds:
         match kind:
             case "patterns":
@@ -114,14 +115,14 @@ def pictures(network: Network, wanted: RenderRequest) -> list[Picture]:
                     of += [replace(one, method=view) for view in views]
             case "largest":
                 for name in (list(known)[-1], "scores"):
-                    one = Picture(kind, name, methods=wanted.methods, images=LARGEST_IMAGES)
+                    one = Picture(kind, name, methods=methods, images=LARGEST_IMAGES)
                     of += [one, replace(one, switches=False)]
             case "maps":
                 of += [
                     Picture(kind, "scores", view, images=block) for block in _blocks(wanted.images) for view in views
                 ]
             case "sanity":
-                of += [Picture(kind, "scores", methods=wanted.methods, images=wanted.sanity)]
+                of += [Picture(kind, "scores", methods=methods, images=wanted.sanity)]
     return [replace(picture, precision=wanted.precision) for picture in of]
 
 
@@ -147,6 +148,8 @@ def runs_of(study: Study) -> list[Experiment]:
 
 def chosen_runs(study: Study, results: Mapping[str, Result]) -> list[Experiment]:
     """One finished run for every number of the study's table: the chosen rate's, and of its seeds the lowest."""
+    if study.parts:
+        return list(dict.fromkeys(e for part in study.answering_parts for e in chosen_runs(part, results)))
     chosen = chosen_learning_rates(study, results, "paper")
     best: dict[Cell, Experiment] = {}
     done = [e for e in study.experiments if e.id in results and results[e.id].outcome == "done"]
@@ -154,7 +157,7 @@ def chosen_runs(study: Study, results: Mapping[str, Result]) -> list[Experiment]
         if e.recipe.lr == chosen.get(cell(e), e.recipe.lr):
             best.setdefault(cell(e), e)
     order = list(dict.fromkeys(cell(e) for e in study.experiments))
-    return [*(best[c] for c in order if c in best), *(e for part in study.parts for e in chosen_runs(part, results))]
+    return [best[c] for c in order if c in best]
 
 
 def check_request(experiments: Sequence[Experiment], wanted: RenderRequest) -> None:

@@ -3,7 +3,6 @@
 Photographs are seen as a data set's: the short side resized, the middle cut out, then the run's own preprocessing.
 """
 
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.data import photograph, prepare
+from pipeline.data import prepare
 from pipeline.errors import UserError
 from pipeline.evaluation.verify import load_model
 from pipeline.numerics.augmentation import eval_transform
@@ -25,6 +24,7 @@ from pipeline.paper.recipes import Recipe, Scale, Whiten
 from pipeline.paper.relu_rules import RULES
 from pipeline.plan.datasets import class_names
 from pipeline.store.objects import Store, sha256
+from pipeline.visualization.given_image import bytes_of
 from pipeline.visualization.png import SCALING, encoded, of_images, of_maps, sheet
 from pipeline.visualization.weights import load_weights
 from pipeline.whole_path import insist_on_file_or_folder
@@ -82,7 +82,9 @@ class Looker:
 
     def look_at(self, images: Iterable[object], methods: Sequence[str] = tuple(RULES)) -> list[Looked]:
         """The maps of several."""
-        bytes_NCHW = torch.stack([_bytes(image, self.side) for image in images])
+        if not (each := [bytes_of(image, self.side) for image in images]):
+            return []
+        bytes_NCHW = torch.stack(each)
         check(self.model, self.prepared(bytes_NCHW[:1]))
         return [looked for some in bytes_NCHW.split(BATCH) for looked in self._look(some, methods)]
 
@@ -149,34 +151,6 @@ def _as_evaluated(pixels: Tensor, recipe: Recipe, whitening: Whitening | None) -
     return last_step(recipe, whitening)(eval_transform(pixels, recipe.augment))
 
 
-def _bytes(image: object, side: int) -> Tensor:
-    """(3, side, side) unsigned bytes of a file, a PIL image or an array; UserError, naming it, where it is none."""
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-            raise UserError(
-                f"an image must be (H, W, 3) or (H, W) unsigned bytes (uint8), not {image.dtype} {image.shape}"
-            )
-        image = _encoded(image)
-    elif hasattr(image, "save"):
-        image = _encoded(image)
-    if not isinstance(image, str | Path | io.BytesIO):
-        raise UserError(f"an image is a file, a PIL image or an array, not a {type(image).__name__}")
-    try:
-        square = photograph.square(Path(image) if isinstance(image, str) else image, side)
-    except Exception as error:  # damaged files raise what their formats' readers happen to raise
-        raise UserError(f"{image} cannot be read as an image: {error}") from error
-    return torch.from_numpy(square.copy()).permute(2, 0, 1)
-
-
-def _encoded(image: Any) -> io.BytesIO:
-    from PIL import Image
-
-    out = io.BytesIO()
-    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(out, "PNG")
-    out.seek(0)
-    return out
-
-
 def files_of(paths: Iterable[str]) -> list[Path]:
     """The images that these paths name, those of folders included, each once; UserError where one names none."""
     out: list[Path] = []
@@ -200,16 +174,30 @@ def write(looker: Looker, files: Sequence[Path], methods: Sequence[str], to: Pat
     """Of every image its maps as PNG and .npy, all beside each other as one PNG, and a note; the notes, in order."""
     if to.parts[:1] == ("s3:",) or (to.exists() and not to.is_dir()):
         raise UserError(f"{to} is no folder on this machine: name one with --to")
+    bases = [to / _unique(file, files) for file in files]
+    _insist_on_originals(files, [Path(path) for base in bases for path in _pictures(base, methods).values()])
     try:
         to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {to}: {error.strerror}. Name another with --to.") from error
     notes = []
     for at in range(0, len(files), BATCH):
-        some = files[at : at + BATCH]
-        for file, looked in zip(some, looker.look_at(some, methods), strict=True):
-            notes.append(_written(looker, file, looked, to / _unique(file, files)))
+        some = slice(at, at + BATCH)
+        for file, base, looked in zip(files[some], bases[some], looker.look_at(files[some], methods), strict=True):
+            notes.append(_written(looker, file, looked, base))
     return notes
+
+
+def _insist_on_originals(files: Sequence[Path], pictures: Sequence[Path]) -> None:
+    """UserError where a picture would be written over an image that is looked at."""
+    originals = {file.resolve() for file in files}
+    if over := [path for path in pictures if path.resolve() in originals]:
+        raise UserError(f"the maps would be written over {over[0]}: name a folder without these images with --to")
+
+
+def _pictures(base: Path, methods: Iterable[str]) -> dict[str, str]:
+    """The paths of an image's pictures: of all maps beside it, and of the map by each method."""
+    return {"strip": f"{base}.png"} | {method: f"{base}.{method}.png" for method in methods}
 
 
 def _unique(file: Path, files: Sequence[Path]) -> str:
@@ -224,9 +212,8 @@ def _unique(file: Path, files: Sequence[Path]) -> str:
 
 
 def _written(looker: Looker, file: Path, looked: Looked, base: Path) -> dict[str, Any]:
-    paths = {"strip": f"{base}.png"}
+    paths = _pictures(base, looked.maps)
     for method, values in looked.maps.items():
-        paths[method] = f"{base}.{method}.png"
         Path(paths[method]).write_bytes(looked.png(method))
         np.save(f"{base}.{method}.npy", values, allow_pickle=False)
     Path(paths["strip"]).write_bytes(looked.strip())

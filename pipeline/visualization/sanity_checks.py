@@ -14,6 +14,8 @@ from pipeline.numerics.saliency.randomization import randomize_cascade
 from pipeline.visualization.explained_model import ExplainedModel
 from pipeline.visualization.png import around_gray
 
+WINDOW = 7  # pixels along a side in which structures are compared: scikit-image's own; fewer on smaller images
+
 
 @dataclass(frozen=True)
 class MapSimilarity:
@@ -93,6 +95,8 @@ def map_similarity(method: str, layer: str, trained: Views, random: Views) -> Ma
     spearman = (trained.ranks_ND * random.ranks_ND).sum(1)[signal]
     sizes = (trained.sizes_ND * random.sizes_ND).sum(1)[signal]
     drawn = zip(trained.drawn_NCHW[signal], random.drawn_NCHW[signal], strict=True)
-    ssim = [structural_similarity(a, b, data_range=1.0, channel_axis=0) for a, b in drawn]
+    side = min(WINDOW, *trained.drawn_NCHW.shape[2:])
+    window = side - (side % 2 == 0)  # odd
+    ssim = [structural_similarity(a, b, win_size=window, data_range=1.0, channel_axis=0) for a, b in drawn]
     rho, rho_abs, alike = (round(float(np.mean(values)), 4) for values in (spearman, sizes, ssim))
     return MapSimilarity(method, layer, rho, rho_abs, alike, int((~signal).sum()))

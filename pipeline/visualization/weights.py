@@ -99,7 +99,7 @@ def _pairs(tensors: dict[str, Tensor], in_order: bool) -> Pairs:
     """Weights of convolutions with their biases, in order; those of linear layers are 1x1 convolutions'."""
     out = []
     for name, tensor in tensors.items():
-        if name.endswith("weight") and tensor.dim() in (2, 4):
+        if name.endswith("weight") and tensor.dim() in (2, 4) and tensor.numel():
             weight = tensor if tensor.dim() == 4 else tensor[:, :, None, None]
             out.append((name, weight, tensors.get(f"{name.removesuffix('weight')}bias")))
     return next((order for order in ([out] if in_order else _orders(out)) if _chained(order)), out)

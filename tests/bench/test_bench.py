@@ -6,6 +6,7 @@ import torch
 from pipeline.bench import baseline, overheads, scaling
 from pipeline.bench.clock import matrix_rate
 from pipeline.bench.step_cost import Cost, cost, data_share
+from pipeline.bench.worker import BenchProcess
 from pipeline.bench.workload import Fast, Workload, drawn
 from pipeline.numerics.fast.precision import Mode
 from pipeline.numerics.model import build, count_parameters
@@ -72,3 +73,14 @@ def test_what_surrounds_a_step_leaves_nothing_in_the_store(tmp_path):
     assert store.names("") == []
     assert 0 < data_share(THIN, WORK, "cpu") < 1
     assert matrix_rate("cpu", torch.float32, 0) > 1e8
+
+
+@pytest.mark.ci
+def test_a_process_that_was_killed_is_told_and_closed():
+    process = BenchProcess("plain", "cpu")
+    assert process.prepare([THIN], WORK) == "float32"
+    process._process.kill()
+    for ask in (process.run, process.start):
+        with pytest.raises(RuntimeError, match="ended with code -9"):
+            ask()
+    process.close()

@@ -100,6 +100,13 @@ def test_one_run_each_is_newcombes_interval():
     assert found.p("larger", 0) < 0.01 < found.p("larger", 10)
 
 
+def test_two_runs_without_an_error_can_be_compared():
+    """Newcombe (1998), table II, example (e), method 10: 0/10 against 0/20 gives -0.1611 to 0.2775."""
+    found = between({0: Count(0, 10)}, {0: Count(0, 20)})
+    assert (found.interval.low, found.interval.high) == pytest.approx((-16.11, 27.75), abs=0.01)
+    assert found.p("larger", 0) > 0.2  # without a warning of a division by 0
+
+
 def test_equivalence_is_a_90_percent_interval_within_the_margin():
     """Schuirmann (1987): two one-sided tests at 5 % agree with the 90 % interval lying inside."""
     for shift in np.linspace(-1.5, 1.5, 31):

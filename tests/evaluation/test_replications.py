@@ -53,6 +53,21 @@ def test_with_one_seed_chance_is_how_test_images_were_drawn():
     assert by.of == "1,000 test images"
 
 
+def test_chance_is_never_nothing():
+    """Seeds that agree exactly, or a run without an error, say nothing of how far two runs lie apart.
+
+    By hand: 1.96 x sqrt(2 x 0.1 x 0.9 / 1000) = 2.63 %, and 1.96 x sqrt(2 x 0.001 x 0.999 / 1000) = 0.277 %.
+    """
+    runs = [replace(ONE, seed=seed) for seed in range(3)]
+    by = noise(ONE, runs, {run.id: result(100) for run in runs})
+    assert (by.points, by.of) == (pytest.approx(2.63, abs=0.005), "1,000 test images")
+    for wrong, other in ((0, 2), (1000, 998)):
+        by = noise(ONE, [ONE], {ONE.id: result(wrong)})
+        assert by.points == pytest.approx(0.277, abs=0.001)
+        assert compare(result(wrong), result(other, "other"), by).comparison == "within noise"
+    assert noise(ONE, [ONE], {ONE.id: result(1, seen=1)}).points > 0
+
+
 def done(store, experiment, **more):
     made = result(**more, experiment_id=experiment.id, summary=Summary(torch="2.13.0", device="cpu", commit="0" * 40))
     store.write_record(RunFolder(experiment.id).result, made)
@@ -64,7 +79,7 @@ def test_turns_rotate_and_originals_stay_as_they_are(store):
     results = {e.id: done(store, e) for e in SMOKE.wanted[:3]}
     before = {name: store.read(name) for name in store.names("")}
     order = []
-    for _ in range(4):
+    for _ in range(5):
         [chosen] = to_replicate(store, SMOKE, results, 1)
         replica = replica_of(store, [chosen])
         assert replica.url == replica_of(store, [chosen]).url, "what was interrupted goes on in the same place"
@@ -74,10 +89,10 @@ def test_turns_rotate_and_originals_stay_as_they_are(store):
         settle(store, replica, SMOKE, results, chosen)
         order.append(chosen.id)
     assert set(order[:3]) == set(results)
-    assert order[3] == order[0]
+    assert order[3:] == order[:2]
     assert {name: store.read(name) for name in before} == before
     assert not [name for name in store.names("replications") if name.endswith(".safetensors")]
-    assert len(kept(store, results)) == 4
+    assert len(kept(store, results)) == 5
 
 
 def test_the_table_has_a_row_for_each_the_newest_first(store):

@@ -23,6 +23,9 @@ def test_stored_weights_make_the_errors_that_were_reported(prepared):
     prepared.write_record(run.result, replace(result, wrong=result.wrong - 1))
     with pytest.raises(ValueError, match=f"{result.wrong} wrong of 40"):
         verify.verify(prepared, ONE.id)
+    prepared.write_record(run.result, replace(result, seen=41))
+    with pytest.raises(ValueError, match=rf"wrong of 41, but .* {result.wrong} wrong of 40"):
+        verify.verify(prepared, ONE.id)
 
 
 def test_another_machine_may_round_ties_the_other_way_and_nothing_else(prepared):

@@ -8,7 +8,7 @@ from pipeline.evaluation import frames
 from pipeline.evaluation.headline import headline
 from pipeline.evaluation.table_readings import reading_of, reading_rows
 from pipeline.plan.readings import THREE
-from pipeline.plan.studies import study
+from pipeline.plan.studies import part_of, study
 from pipeline.publication.display import records
 from pipeline.publication.publish import publish
 from pipeline.records.result import Digests
@@ -51,6 +51,15 @@ def test_readings_are_counted_and_the_best_comes_first():
     assert abs(rows[2]["loss"] - (3 * 2.25 + 2.302585) / 4) < 1e-6  # what diverged counts ln 10
 
 
+def test_a_part_of_the_study_has_its_table_too():
+    """Model C was trained at a quarter of the width alone."""
+    part = part_of(READINGS, "model-c")
+    rows = reading_rows(part, outcomes())
+    assert [(row["initialization"], row["left"], row["runs"], row["whole"]) for row in rows] == [
+        ("xavier", 4, 4, True), ("xavier", 2, 4, True), ("he", 0, 4, True),
+    ]  # fmt: skip
+
+
 def test_the_study_is_published_with_its_table_alone(tmp_path):
     store = open_store(str(tmp_path))
     for id, one in outcomes().items():
@@ -67,5 +76,8 @@ def test_the_study_has_this_table_alone_and_a_headline():
     assert list(made) == ["readings"]
     said = headline(READINGS, {"readings": records(made["readings"])})
     assert said.startswith("xavier, biases of the scores at 0.1, batch 128: 12 of 12 runs leave the plateau")
-    assert "at 1/4 of the paper's width" in said
+    assert "the most of 3 readings at 1/4 of the paper's width" in said
+    full = {e.id: result(e, 90.0, train_loss=1.0) for e in READINGS.experiments if reading_of(e).width == "1"}
+    both = headline(READINGS, {"readings": records(frames.make(READINGS, outcomes() | full)["readings"])})
+    assert both == said  # those at full width are not among these three
     assert headline(READINGS, {"readings": []}) == "no run has come out yet"

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -33,6 +34,32 @@ def test_a_group_that_has_a_number_of_ours_after_a_boot_is_not_ended(evidence, g
     assert evidence["running"]() == [group.pid]
 
 
+def test_a_copy_that_was_cut_off_is_made_again(evidence, tmp_path, monkeypatch):
+    """Whatever of the run's files the disk is full at, what is left has no result."""
+    run, to = tmp_path / "run", tmp_path / "to"
+    for name in ("attempts/1/history.parquet", "evaluation.json", "experiment.json", "result.json", "zeta.json"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(name)
+    copy, left = shutil.copy2, [0]
+
+    def full(*given, **more):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError("no space left")
+        return copy(*given, **more)
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    monkeypatch.setattr(shutil.copytree, "__defaults__", (False, None, full, False, False))
+    for enough in range(5):
+        left[0] = enough
+        with pytest.raises((OSError, shutil.Error)):
+            evidence["_copy"](run, to)
+        assert not (to / "result.json").exists()
+    left[0] = 5
+    evidence["_copy"](run, to)
+    assert {file.name: file.read_text() for file in to.glob("*.json")}["result.json"] == "result.json"
+
+
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # on purpose: it outlives `start`
 def test_a_folder_with_a_blank_trains(evidence, monkeypatch):
     strive = evidence["CODE"] / ".venv/bin/strive"
@@ -48,3 +75,8 @@ def test_a_folder_with_a_blank_trains(evidence, monkeypatch):
     said = (evidence["LOGS"] / "0.log").read_text()
     assert "worked on quarter" in said
     assert "not found" not in said
+
+
+def test_a_commit_that_is_not_there_is_told_in_gits_words(evidence):
+    with pytest.raises(SystemExit, match=r"git rev-parse --verify nowhere: fatal: Needed a single revision"):
+        evidence["git"]("rev-parse", "--verify", "nowhere")

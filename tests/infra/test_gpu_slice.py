@@ -35,6 +35,13 @@ def slice_of(root, store, seconds):
     )
 
 
+def test_an_unknown_study_is_refused_in_a_sentence(root, tmp_path):
+    words = [sys.executable, root / "infra/gpu_slice.py", "--study", "smoek", "--store", tmp_path, "--skip-checks"]
+    found = subprocess.run([*words, "--skip-bench"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (2, "")
+    assert found.stdout == "cannot: unknown study 'smoek'. Did you mean smoke?\n"
+
+
 @pytest.mark.ci
 def test_a_slice_is_cut_off_and_the_next_one_ends_the_study(root, tmp_path):
     wanted = study("smoke")

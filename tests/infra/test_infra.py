@@ -49,6 +49,8 @@ def test_every_secret_is_refused_when_empty_and_secrets_py_makes_it(root, tmp_pa
     again = script(root, "infra/secrets.py", cwd=tmp_path)
     assert again.returncode == 1
     assert "is kept" in again.stderr
+    nowhere = script(root, "infra/secrets.py", "nowhere/.env", cwd=tmp_path)
+    assert (nowhere.returncode, nowhere.stderr) == (1, "cannot write nowhere/.env: No such file or directory\n")
     assert file.read_bytes() == before
 
 

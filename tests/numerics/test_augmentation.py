@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.numerics.augmentation import augment, copies, draw, eval_transform
+from pipeline.numerics.augmentation import augment, draw, eval_transform
 from pipeline.paper.augmentations import Crop, Distort, Shift
+from pipeline.paper.recipes import Recipe
 
 STILL = Distort(field=64, stretch=0, angle=0, pixels=0, color=0, contrast=0, gradient=0)
 KINDS = [
@@ -59,7 +60,7 @@ def test_a_shift_by_hand(fill):
 
 
 def test_copies_double_the_epoch_and_must_be_told_apart():
-    assert [copies(how) for how in (None, *KINDS)] == [1, 1, 1, 2, 1, 1]
+    assert [Recipe(lr=0.1, augment=how).copies for how in (None, *KINDS)] == [1, 1, 1, 2, 1, 1]
     with pytest.raises(ValueError, match="mirrored_N"):
         augment(images(2), Shift(flip="copies"), torch.rand(2, 3))
 

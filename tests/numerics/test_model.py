@@ -1,6 +1,6 @@
 """Witnesses: the tables of the paper, torch's own FLOP counter, Caffe's pooling worked out by hand."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -30,6 +30,19 @@ def test_the_model_is_its_table_layer_by_layer(network):
     table = [(s.parameters, s.channels, s.side, s.side) for s in steps(network) if not isinstance(s.layer, Dropout)]
     assert shapes == table
     assert count_parameters(model) == parameters(network)
+
+
+@pytest.mark.parametrize("side", range(1, 12))
+def test_a_pool_leaves_the_side_that_torchs_leaves(side):
+    for size, stride in product(range(1, 5), range(1, 5)):
+        network = Network("n", side, (Conv(1, 2), Pool(size, stride)))
+        try:
+            expected = build(network)[:-1](torch.zeros(1, 3, side, side)).shape[-1]
+        except RuntimeError:
+            with pytest.raises(ValueError, match="nothing is left"):
+                steps(network)
+        else:
+            assert steps(network)[-1].side == expected, (size, stride)
 
 
 @NETS

@@ -59,6 +59,18 @@ def test_two_processes_train_as_one_would(tmp_path):
         assert [(row[2], row[4]) for row in rows] == [(row.train_seen, row.test_seen) for row in alone]
 
 
+def test_a_worker_that_joins_inside_an_epoch_has_counted_nothing_of_it(monkeypatch):
+    """Worker 0 has the counts of the first 32 images: a sum over all workers must hold them once."""
+    sent = iter([1, 2, 32])  # epoch, flat epochs, images seen
+    monkeypatch.setattr(ProcessGroup, "broadcast_int", lambda *_: next(sent))
+    monkeypatch.setattr(ProcessGroup, "broadcast", lambda *_: None)
+    one = small_trainer(POOLED, FIFTY_STEPS, workers=ProcessGroup(1, 2))
+    one.broadcast_state()
+    one.begin_epoch()
+    assert (one.epoch, one.flat, one.chunks(1)[0].begin) == (1, 2, 32)
+    assert one.totals.tolist() == [0, 0]
+
+
 LEAVES = """
 import os, sys
 import torch

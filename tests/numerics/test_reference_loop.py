@@ -10,7 +10,7 @@ from pipeline.numerics.evaluate import count_ties, count_wrong
 from pipeline.numerics.initialization import initialize
 from pipeline.numerics.loader import Images, Loader
 from pipeline.numerics.model import build
-from pipeline.numerics.reference_loop import Momentum, epochs, step
+from pipeline.numerics.reference_loop import Momentum, epochs, is_evaluated, step
 from pipeline.paper.layers import Conv, Dropout
 from pipeline.paper.networks import Network
 from pipeline.paper.recipes import Recipe
@@ -113,3 +113,10 @@ def test_ties_are_scores_that_rounding_may_turn_around():
     scores = torch.tensor([[2.0, 2], [1000, 999.95], [1, 0.999], [0, 0], [-1, -1.00001]])  # level ones are no ties
     images = Images(scores.reshape(5, 2, 1, 1), torch.zeros(5, dtype=torch.int64))
     assert count_ties(torch.nn.Flatten(), Loader(images, RECIPE)) == 2
+
+
+def test_long_recipes_are_evaluated_after_every_tenth_epoch_and_the_last():
+    after = {
+        n: [epoch + 1 for epoch in range(n) if is_evaluated(replace(RECIPE, epochs=n), epoch)] for n in (50, 51, 60)
+    }
+    assert after == {50: list(range(1, 51)), 51: [10, 20, 30, 40, 50, 51], 60: [10, 20, 30, 40, 50, 60]}

@@ -21,6 +21,7 @@ from pipeline.paper.networks import (
     narrow,
     printed_name,
     strided,
+    with_dropout,
 )
 from pipeline.paper.published_errors import TABLE_3
 from pipeline.paper.shapes import parameters, steps
@@ -71,6 +72,14 @@ def test_narrow_divides_every_width_but_the_classes():
         narrow(TWELVE["model-a"], 7)
 
 
+def test_one_layer_may_stand_at_several_places_and_layers_in_a_list():
+    same = Conv(3, 10)
+    twice = Network("twice", 32, [same, same])
+    assert hash(twice) == hash(Network("twice", 32, (same, same)))
+    assert [conv.width for conv in narrow(twice, 2).convs] == [5, 10]
+    assert with_dropout((same, same), image=0, extra=lambda conv: True) == (same, Dropout(0.5), same)
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [((Pool(), Conv(3, 8)), "right before"), ((Conv(3, 8), Pool(), Pool()), None)],
@@ -89,6 +98,8 @@ def test_a_pool_without_a_convolution_before_it_cannot_be_rewritten(layers, mess
         (lambda: Conv(2, 8), "give pad"),
         (lambda: Conv(0, 8), "at least 1"),
         (lambda: Pool(3, 0), "at least 1"),
+        (lambda: Conv(3, 8, pad=-1), "pad is a whole number"),
+        (lambda: Conv(3, 8, pad=0.5), "pad is a whole number"),
         (lambda: Dropout(1.0), "share must lie"),
         (lambda: steps(Network("n", 4, (Conv(7, 8, pad=0),))), "nothing is left"),
     ],

@@ -20,6 +20,20 @@ def test_strided_is_worse_than_the_base_and_all_cnn_better(family, strided, all_
     assert published_error(f"all-cnn-{family}").error - base == pytest.approx(all_cnn)
 
 
+@pytest.mark.parametrize(("family", "above"), [("a", 0.09), ("b", -0.23), ("c", -0.23)])
+def test_all_cnn_is_about_on_par_with_convpool(family, above):
+    convpool = published_error(f"convpool-cnn-{family}").error
+    assert published_error(f"all-cnn-{family}").error - convpool == pytest.approx(above)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(None, None), (1.0, -1.0), (0.0, 0.0), (float("nan"), None), (0.0, float("nan"))]
+)
+def test_a_comparison_needs_bounds_between_which_something_lies(low, high):
+    with pytest.raises(ValueError, match="low must be less than high"):
+        Comparison(Setting("model-a"), Setting("model-b"), low, high)
+
+
 def test_a_setting_that_the_paper_does_not_report_has_no_error():
     assert published_error("all-cnn-c", "digits") is None
     assert published_error("model-a", augmented=True) is None

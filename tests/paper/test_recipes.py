@@ -34,10 +34,17 @@ def test_a_recipe_that_cannot_be_is_refused_when_it_is_made(field, value):
         Recipe(**{"lr": 0.1, field: value})
 
 
-@pytest.mark.parametrize("drops", [(250, 200, 300), (200, 200), (200, 350)])
+@pytest.mark.parametrize("drops", [(250, 200, 300), (200, 200), (200, 350), (-1, 200)])
 def test_drops_must_rise_and_come_before_the_end(drops):
     with pytest.raises(ValueError, match="lr_drops"):
         Recipe(lr=0.1, lr_drops=drops)
+
+
+def test_drops_may_be_a_list_and_images_are_counted():
+    assert hash(Recipe(lr=0.1, lr_drops=[200, 300])) == hash(Recipe(lr=0.1, lr_drops=(200, 300)))
+    for images in (0, 2.5):
+        with pytest.raises(ValueError, match="epoch_images"):
+            Recipe(lr=0.1, epoch_images=images)
 
 
 def test_preprocessing_wants_positive_numbers():

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from pipeline.errors import UserError
-from pipeline.own import DIGITS, Conv, Dropout, Network, OwnStudy, Printed, better, replace, with_epochs
+from pipeline.own import DIGITS, Conv, Dropout, Network, OwnStudy, Printed, Shift, better, replace, with_epochs
 from pipeline.plan import study_files
 
 
@@ -23,6 +23,7 @@ def study(**more):
         ("networks", [3], "networks must be networks, their names, .*, not 3"),
         ("networks", [Network("n", 32, ())], "n has no convolution"),
         ("networks", [Network("n", 32, ("conv", 3))], "a layer of n must be Conv, Pool or Dropout, not 'conv'"),
+        ("networks", [Network("n", 32, (Conv(1, 10),), channels=1)], "n takes images of 1 channels, .* digits have 3"),
         ("data", None, "data must be a data set"),
         ("data", 3, "data must be a data set"),
         ("recipe", "DIGITS", "recipe must be a recipe"),
@@ -36,7 +37,9 @@ def study(**more):
         ("claims", ["it is better"], "claims must be sentences"),
         ("claims", {"it is better": 3}, "claims must be sentences"),
         ("beside", [9.08], "beside must be a list of Printed"),
+        ("beside", [Printed("all-cnn-c", e, "they") for e in (9.07, 9.08)], "shows one number in print: leave one"),
         ("validation", 3, "validation must be a data set or its name"),
+        ("validation", "digits", "would choose learning rates on the test images that its table is about"),
     ],
 )
 def test_a_field_of_another_kind_is_named(field, value, says):
@@ -58,11 +61,26 @@ def test_one_of_a_kind_needs_no_list():
         lambda: replace(DIGITS, batch=2.5),
         lambda: Conv(3, 8.5),
         lambda: Conv(3, "8"),
+        lambda: Shift(2.5),
     ],
 )
 def test_what_is_counted_is_a_whole_number(make):
     with pytest.raises(ValueError, match="whole number"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"preprocess": "whiten"}, r"preprocess must be Whiten\(...\) .* not 'whiten' and None"),
+        ({"augment": "shift"}, r"augment Shift\(...\), .* and 'shift'"),
+        ({"augment": Shift(32, fill="reflect")}, "an image of 32 px cannot be reflected over 32 px"),
+    ],
+)
+def test_what_a_recipe_does_to_images_is_known_and_possible(changes, says):
+    assert study(recipe=replace(DIGITS, augment=Shift(31, fill="reflect"))).planned()
+    with pytest.raises(ValueError, match=says):
+        study(recipe=replace(DIGITS, **changes))
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), -1, 101, "9.08"])

@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.evaluation import table_claims
 from pipeline.paper.networks import NETWORKS, TWELVE, narrow
-from pipeline.paper.recipes import CIFAR
+from pipeline.paper.recipes import CIFAR, CIFAR_AUGMENTED
+from pipeline.paper.recipes import LARGE as LARGE_RECIPE
 from pipeline.plan import study_files
 from pipeline.plan.datasets import DATASETS
 from pipeline.plan.experiment import experiment
 from pipeline.plan.one_run import one_run
-from pipeline.plan.own_study import OwnStudy, Printed, alike, better, named
+from pipeline.plan.own_claims import Printed, alike, better
+from pipeline.plan.own_study import OwnStudy, named
 from pipeline.plan.studies import STUDIES, every_study, study
 from pipeline.plan.study import Relation
 from pipeline.plan.usual import with_epochs
+from pipeline.records.result import Result
 
 EXAMPLE = Path(__file__).parents[2] / "docs/my_study.py"
 C = TWELVE["all-cnn-c"]
@@ -89,6 +93,31 @@ def test_numbers_in_print_and_sentences_are_of_the_studys_rows():
     planned = own.planned()
     assert planned.published_errors[0].error == 9.08
     assert planned.claims[0].comparisons[0].right.who == "Springenberg et al. 2015"
+
+
+def test_sentences_are_of_what_the_study_trains_augmented_or_not():
+    both = {"networks": ["all-cnn-c", "model-a"], "claims": {"It is better.": better("all-cnn-c", than="model-a")}}
+    beside = [Printed("ALL-CNN-C", 7.25, "they"), Printed("Model A", 12.0, "they")]
+    planned = OwnStudy("mine", "?", recipe=CIFAR_AUGMENTED, beside=beside, **both).planned()
+    [comparison] = planned.claims[0].comparisons
+    assert [comparison.left.augmented, comparison.right.augmented, planned.published_errors[0].augmented] == [True] * 3
+    results = {e.id: Result(outcome="done", attempt=1, wrong=800 + e.seed, seen=10_000) for e in planned.experiments}
+    [row] = table_claims.claim_rows(planned, results)
+    assert (row["n"], row["effect"]) == (1, 0)
+    for where, says in (
+        ({"augmented": False}, "does not train all-cnn-c without augmentation"),
+        ({"data": "cifar100"}, "does not train all-cnn-c on cifar100"),
+    ):
+        both["claims"] = {"It is better.": better("all-cnn-c", than="model-a", **where)}
+        with pytest.raises(UserError, match=says):
+            OwnStudy("mine", "?", recipe=CIFAR_AUGMENTED, **both)
+    with pytest.raises(UserError, match="has several data sets: say which with data="):
+        OwnStudy("mine", "?", ["all-cnn-c"], ["cifar10", "cifar100"], beside=beside[:1])
+    twice = ["all-cnn-c", ("all-cnn-c", CIFAR_AUGMENTED)]
+    with pytest.raises(UserError, match="with and without augmentation: say augmented="):
+        OwnStudy("mine", "?", twice, beside=beside[:1])
+    said = [Printed("all-cnn-c", 7.25, "they", augmented=True)]
+    assert OwnStudy("mine", "?", twice, beside=said).planned().published_errors[0].augmented
 
 
 @pytest.mark.parametrize(
@@ -192,6 +221,11 @@ def test_a_width_may_be_any_fraction_that_leaves_whole_channels():
 def test_drops_of_a_shortened_recipe_stay_inside(epochs):
     assert all(0 < drop < epochs for drop in with_epochs(CIFAR, epochs).lr_drops)
     assert with_epochs(CIFAR, 350) == CIFAR
+
+
+def test_plain_epochs_at_the_end_keep_their_share():
+    """10 of 410."""
+    assert [with_epochs(LARGE_RECIPE, epochs).plain_epochs for epochs in (1, 41, 205, 410)] == [0, 1, 5, 10]
 
 
 def test_better_is_a_difference_below_zero():

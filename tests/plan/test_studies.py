@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.paper.networks import TWELVE
+from pipeline.plan.own_study import OwnStudy
 from pipeline.plan.schedule import Cell, cell, chosen_learning_rates, flops, needed
 from pipeline.plan.studies import STUDIES, part_of, study
 from pipeline.records.result import Result
@@ -86,6 +87,8 @@ def test_seed_0_at_all_rates_then_the_search_then_further_seeds_where_a_rule_cho
     assert [e.seed for e in first] == [0] * 96
     assert [e.dataset.name for e in first] == ["cifar10"] * 48 + ["cifar10-held-out"] * 48
     assert [e.recipe.lr for e in first[:48:12]] == [0.05, 0.01, 0.1, 0.25]
+    at_one_rate = [flops(e) for e in first[:12]]
+    assert at_one_rate == sorted(at_one_rate, reverse=True)  # the longest first: fewer workers wait at the end
     results = outcomes([e for e in three.experiments if e.seed == 0], ERRORS)
     after = needed(three, results)
     assert [e.dataset.name for e in after[:48]] == ["cifar10-held-out"] * 48
@@ -105,6 +108,17 @@ def test_each_rule_chooses_by_its_own_results():
     assert chosen_learning_rates(three, results, "paper").keys() == {Cell(name, "cifar10", False) for name in TWELVE}
     with pytest.raises(ValueError, match="lucky"):
         chosen_learning_rates(three, results, "lucky")
+
+
+def test_each_data_set_of_a_study_chooses_by_its_own_errors():
+    errors = {("cifar10", 0.1): 90, ("cifar10", 0.01): 100, ("cifar100", 0.1): 500, ("cifar100", 0.01): 350}
+    two = OwnStudy("two", "?", ["all-cnn-c"], ["cifar10", "cifar100"], learning_rates=[0.1, 0.01], seeds=2).planned()
+    results = {e.id: result(errors[e.dataset.name, e.recipe.lr]) for e in two.experiments if e.seed == 0}
+    chosen = {this.dataset: lr for this, lr in chosen_learning_rates(two, results, "paper").items()}
+    assert chosen == {"cifar10": 0.1, "cifar100": 0.01}
+    assert {(e.dataset.name, e.recipe.lr, e.seed) for e in needed(two, results)} == {
+        ("cifar10", 0.1, 1), ("cifar100", 0.01, 1),
+    }  # fmt: skip
 
 
 def test_nothing_is_chosen_while_a_candidate_is_out_and_a_diverged_one_never_is():

@@ -74,6 +74,15 @@ def test_the_larger_of_two_sheets_of_the_same_is_shown(hung, monkeypatch):
     assert [(g["rows"], g["columns"]) for g in grids] == [(3, 4)] * 8
 
 
+def test_exact_sheets_are_shown_before_quick_ones_even_of_more():
+    exact, quick = (
+        {"kind": "strongest", "layer": "conv1", "method": "guided", "switches": True, "part": "test", "cells": []}
+        | {"name": precision, "precision": precision, "grid": {"rows": rows, "columns": 3}}
+        for precision, rows in (("float32", 2), ("bfloat16", 9))
+    )
+    assert gallery._kept([exact, quick]) == gallery._kept([quick, exact]) == [exact]
+
+
 def test_classes_of_cifar_are_called_by_their_names(hung, pytestconfig):
     """Witness: the list of names that was published with the images."""
     for name, file, key in (

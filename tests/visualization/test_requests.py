@@ -1,9 +1,15 @@
 """Which pictures are asked for: of which runs, images and layers, and what cannot be drawn."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from support.looked import TEST, experiment
 
 from pipeline.errors import UserError
+from pipeline.evaluation import table_errors
+from pipeline.paper.layers import Conv
+from pipeline.paper.networks import IMAGENET, Network
 from pipeline.plan.studies import study
 from pipeline.records.result import Digests, Result
 from pipeline.visualization import render
@@ -11,9 +17,11 @@ from pipeline.visualization.catalogue import (
     RenderRequest,
     check_request,
     chosen_runs,
+    missing,
     parse_images,
     pictures,
 )
+from pipeline.visualization.explained_model import ExplainedModel
 
 ONE = experiment()
 NONE = Digests(model="", dataset="")
@@ -73,6 +81,50 @@ def test_of_a_tables_runs_the_chosen_rate_and_lowest_seed_are_shown():
     best = chosen_runs(table, some)
     assert len(best) == 12
     assert {e.recipe.lr for e in best} == {0.01}
+
+
+def test_the_layers_of_figure_3_are_those_of_its_network():
+    asked = pictures(IMAGENET, RenderRequest(kinds=("strongest",)))
+    assert list(dict.fromkeys(picture.layer for picture in asked)) == ["conv6", "conv9"]
+
+
+def test_images_are_taken_of_every_class_in_turn():
+    labels = torch.tensor([1, 1, 0, 2, 0, 1])
+    subject = SimpleNamespace(_data=SimpleNamespace(test_pixels=SimpleNamespace(labels=labels)))
+    assert ExplainedModel.of_every_class(subject, 5) == [2, 0, 3, 4, 1]
+    assert ExplainedModel.of_every_class(subject, 99) == [2, 0, 3, 4, 1, 5]
+
+
+def test_a_picture_without_its_note_is_not_there():
+    """As a drawing leaves it that was killed before the note, which comes last."""
+    asked = pictures(ONE.network, RenderRequest())
+    store = SimpleNamespace(names=lambda _folder: [f"{picture.name(NONE)}.png" for picture in asked])
+    assert missing(store, ONE, NONE, RenderRequest()) == asked
+
+
+def test_no_picture_is_asked_for_twice():
+    twice = RenderRequest(layers=("conv1", "conv1"), methods=("guided", "guided"))
+    assert pictures(ONE.network, twice) == pictures(ONE.network, RenderRequest(layers=("conv1",), methods=("guided",)))
+    found = pictures(
+        Network("one", 8, (Conv(3, 10),)), RenderRequest()
+    )  # its only layer is half the way and three quarters
+    assert len(found) == len(set(found))
+
+
+def test_of_a_study_of_several_each_part_chooses_its_own_rate():
+    """Held-out errors are lowest at 0.01, the test errors of every part at 0.05: no picture is of a run at 0.01."""
+    whole = study("all", 1)
+    best = {e.id: 0.01 if e.dataset.name == "cifar10-held-out" else 0.05 for e in whole.wanted}
+    results = {e.id: result_of(100 if e.recipe.lr == best[e.id] else 900, 1000) for e in whole.wanted}
+    for e in whole.wanted:
+        if e.dataset.name == "cifar10-held-out":
+            results[e.id] = result_of(50 if e.recipe.lr == 0.01 else 900, 1000)
+    drawn = chosen_runs(whole, results)
+    assert {e.recipe.lr for e in drawn if e.dataset.name.startswith("cifar") and e.network.name != "large-all-cnn"} == {
+        0.05
+    }
+    rows = table_errors.error_rows(whole, results)
+    assert len(drawn) == len({(r["network"], r["dataset"], r["augmented"]) for r in rows})
 
 
 def test_small_work_stays_in_this_process_and_large_work_is_split():

@@ -16,6 +16,8 @@ from pipeline.numerics.saliency.coverage_check import check
 from pipeline.numerics.saliency.module_hooks import output_of
 from pipeline.paper.relu_rules import RULES
 
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -81,6 +83,10 @@ def _found(output: Tensor, target: Target) -> Target:
     channels, places = target.channels_N, target.places_N2
     if channels is None:
         channels = (output if output.dim() == 2 else output.flatten(2).amax(2)).argmax(1)
+    if not isinstance(channels, Tensor) or channels.dim() != 1 or channels.dtype not in WHOLE:
+        found = f"{channels.dtype} {tuple(channels.shape)}" if isinstance(channels, Tensor) else repr(channels)
+        raise UserError(f"the classes must be a tensor with a whole number for each image, not {found}")
+    channels = channels.long()
     if len(channels) != len(output):
         raise UserError(f"{len(output)} images want as many channels, not {len(channels)}")
     _within("channel", channels, output.shape[1])

@@ -165,6 +165,21 @@ def test_a_dead_network_ends_after_ten_epochs_as_the_plain_loop_has_it():
     assert without_seconds(plain) == without_seconds(rows)
 
 
+def test_a_network_that_is_flat_but_has_a_gradient_is_not_dead():
+    """Equal scores above zero: ln(classes) too, and the biases' gradient is not nothing; the rate moves no weight."""
+    recipe = replace(RECIPE, lr=1e-30, epochs=12, lr_drops=(), weight_decay=0.0)
+    one = small_trainer(recipe=recipe)
+    last = [module for module in one.model if isinstance(module, torch.nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(1.0)
+    twin = copy.deepcopy(one.model)
+    plain = reference_loop.epochs(twin, reference_loop.Momentum(twin, recipe), recipe, one.train, one.test, 0)
+    for losses in ([row.train_loss for row in alone(one)], [row.train_loss for row in plain]):
+        assert losses == pytest.approx([math.log(one.network.classes)] * 12, abs=1e-6)
+    assert (one.flat, one.dead) == (12, False)
+
+
 def test_a_resumed_run_may_be_trained_beside_a_new_one():
     ahead, behind, witness = small_trainer(), small_trainer(seed=1), small_trainer(seed=1)
     next(iter(epochs([ahead])))

@@ -218,6 +218,10 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
         (Target(CLASSES, "relu66"), "guided", "Did you mean relu6"),
         (Target(CLASSES), "guidd", "Did you mean guided"),
         (Target(CLASSES[:2]), "guided", "as many channels"),
+        (Target([1, 7, 3]), "guided", r"must be a tensor .*, not \[1, 7, 3\]"),
+        (Target(CLASSES[0]), "guided", r"must be a tensor .*, not torch.int64 \(\)"),
+        (Target(CLASSES.float()), "guided", "not torch.float32"),
+        (Target(CLASSES > 2), "guided", "not torch.bool"),
         (Target(CLASSES, None, torch.zeros(3, 2, dtype=torch.int64)), "guided", "give no places"),
         (Target(torch.tensor([0, 0, -1]), "relu3"), "guided", "channel -1"),
     ],
@@ -225,3 +229,9 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
 def test_a_target_that_is_not_there_is_refused(target, rule, hint):
     with pytest.raises(UserError, match=hint):
         maps(network("all-cnn-c"), IMAGES, target, rule)
+
+
+def test_classes_may_be_whole_numbers_of_any_kind():
+    model = network("all-cnn-c")
+    for kind in (torch.uint8, torch.int16, torch.int32):
+        assert torch.equal(maps(model, IMAGES, Target(CLASSES.to(kind))), maps(model, IMAGES, Target(CLASSES)))
