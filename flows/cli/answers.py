@@ -3,19 +3,17 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import wraps
 from traceback import walk_tb
-from typing import Any
 
 import typer
 
+from flows.cli.stop import Signals, say
 from pipeline.errors import StoreAway, StoreError, UserError
 
 OURS = ("flows", "pipeline")  # one of these packages missing is a bug, no broken installation
-ENDING_SECONDS = 10.0  # in which what we started ends in good order
 PRINTERS = ("click", "typer", "rich")
 
 
@@ -39,8 +37,6 @@ def answered(command: Callable) -> Callable:
                 return command(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
         except BrokenPipeError:  # the program that read our output has seen enough
             _print_no_more()
             raise typer.Exit(141) from None
@@ -75,6 +71,11 @@ def output_answered() -> Iterator[None]:
     """Around all of a command, help and version too: say in a sentence that standard output cannot be written."""
     try:
         yield
+    except SystemExit as end:  # which typer and rich raise where the reader of their help has seen enough
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        _print_no_more()
+        sys.exit(141)
     except OSError as failure:
         if not _of_output(failure):
             raise
@@ -97,27 +98,17 @@ def _print_no_more() -> None:
 @contextmanager
 def interruptible(kept: Callable[[], str]) -> Iterator[None]:
     """Inside, SIGTERM, and SIGHUP of a terminal that was closed, unwind the stack as Ctrl-C does, so that everything we
-    started is stopped; then it is said what is `kept`, and the exit code is 128 and the signal's number.
-
-    Signals that come while that is under way change nothing; one that was ignored from the start stays so (nohup).
-    """
-    last = -ENDING_SECONDS
-
-    def unwind(number: int, _frame: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last >= ENDING_SECONDS:
-            last = time.monotonic()
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, unwind)
+    started is stopped; then it is said what is `kept`, and the exit code is 128 and the signal's number."""
+    signals = Signals(lambda number: KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. {kept()}", err=True)
+        say(signal.SIGINT, f". {kept()}")
         raise typer.Exit(130) from None
     except SystemExit:
-        with suppress(OSError):  # the terminal may be gone
-            typer.echo(f"\nstrive: terminated. {kept()}", err=True)
+        if signals.seen:
+            say(signals.seen, f". {kept()}")
         raise
+    finally:
+        if not signals.seen:
+            signals.restore()

@@ -4,9 +4,9 @@ Nothing but what Python has imported itself is before `libraries_first`.
 """
 
 import atexit
+import io
 import os
 import sys
-from io import TextIOWrapper
 
 SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # of a terminal; what is no number of 1 or more is no size
 
@@ -19,6 +19,16 @@ def libraries_first() -> None:
         sys.path.sort(key=lambda folder: os.path.abspath(folder) in own)
 
 
+class _Aside(io.FileIO):
+    """Standard error that may be full or have no reader: what cannot be said there changes no exit code."""
+
+    def write(self, data, /) -> int:
+        try:
+            return super().write(data) or len(data)
+        except OSError:
+            return len(data)
+
+
 def whole_streams() -> None:
     """Open what was closed, or the next file that is opened would be printed to; print every character somehow."""
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -26,8 +36,10 @@ def whole_streams() -> None:
     os.close(opened)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process lives
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if isinstance(sys.stdout, TextIOWrapper):
+    encoding = (sys.stderr and sys.stderr.encoding) or "utf-8"
+    raw = io.BufferedWriter(_Aside(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8
     for name in SIZES:
         if (text := os.environ.get(name)) is not None and (not text.isdecimal() or int(text) < 1):
@@ -78,10 +90,13 @@ def _answer() -> None:
         libraries_first()
         whole_streams()
         usual_python()
-        from flows.cli.answers import output_answered
-        from flows.cli.app import main as command
+        from flows.cli.stop import stoppable
 
-        with output_answered():
-            command()
+        with stoppable():
+            from flows.cli.answers import output_answered
+            from flows.cli.app import main as command
+
+            with output_answered():
+                command()
     except KeyboardInterrupt:  # before a command has begun
         sys.exit(130)

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import time
 
 import pytest
 import typer
 
 from flows.cli.answers import interruptible
+from flows.cli.app import app
+from flows.cli.stop import stoppable
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +58,39 @@ def test_a_command_of_nohup_outlives_its_terminal(capsys):
     assert done
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert capsys.readouterr().err == ""
+
+
+WORDS = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+LOOKS = {"doctor": "flows.cli.doctor.examine_all", "check": "flows.cli.check._chosen", "work": "flows.cli.training.study"}
+
+
+@pytest.mark.parametrize("number", list(WORDS))
+@pytest.mark.parametrize("command", list(LOOKS))
+def test_a_command_that_only_looks_says_that_it_was_stopped(command, number, monkeypatch, tmp_path, capsys):
+    def look(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    monkeypatch.setattr(LOOKS[command], look)
+    words = [command, *(["smoke"] if command == "work" else []), "--store", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended, stoppable():
+        app(words)
+    assert ended.value.code == 128 + number
+    assert capsys.readouterr().err == f"\nstrive: {WORDS[number]} before it was done: run the same command again.\n"
+
+
+def test_a_command_that_has_said_what_is_kept_says_no_more(capsys):
+    with pytest.raises(SystemExit) as ended, stoppable():
+        with interruptible(lambda: "All is kept."):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "\nstrive: terminated. All is kept.\n"
+
+
+def test_work_that_has_ended_leaves_the_signals_to_what_follows(capsys):
+    with pytest.raises(SystemExit) as ended, stoppable():
+        with interruptible(lambda: "All is kept."):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+    assert ended.value.code == 130
+    assert "before it was done" in capsys.readouterr().err
