@@ -14,6 +14,7 @@ from flows.cli.stop import Signals, say
 from pipeline.errors import StoreAway, StoreError, UserError
 
 OURS = ("flows", "pipeline")  # one of these packages missing is a bug, no broken installation
+NO_MEMORY = ("map segment", "Cannot allocate memory", "can't allocate memory", "Unable to allocate")  # of the machine
 PRINTERS = ("click", "typer", "rich")
 
 
@@ -43,27 +44,28 @@ def answered(command: Callable) -> Callable:
         except StoreError as failure:
             typer.echo(f"strive: {failure}", err=True)
             raise typer.Exit(1 if isinstance(failure, StoreAway) else 2) from failure
-        except OSError as failure:  # of this machine
-            if _of_output(failure):
+        except Exception as failure:
+            if (said := _in_a_sentence(failure)) is None:
                 raise
-            typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to fix it.", err=True)
-            raise typer.Exit(1) from failure
-        except (RuntimeError, ValueError) as failure:
-            typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
-            raise typer.Exit(1) from failure
-        except MemoryError as failure:
-            typer.echo("strive: no memory is left: free some, or allow more to this user (ulimit -v)", err=True)
-            raise typer.Exit(1) from failure
-        except ImportError as failure:  # a library that is absent or broken
-            if (failure.name or "").partition(".")[0] in OURS:
-                raise
-            helps = "`uv sync --reinstall` repairs it"
-            if "map segment" in str(failure) or "allocate memory" in str(failure):
-                helps = "free memory, or allow more to this user (ulimit -v)"
-            typer.echo(f"strive: {type(failure).__name__}: {failure}: {helps}", err=True)
+            typer.echo(f"strive: {said}", err=True)
             raise typer.Exit(1) from failure
 
     return run
+
+
+def _in_a_sentence(failure: Exception) -> str | None:
+    """What failed, and what helps; None where it is a bug, or standard output that cannot be written."""
+    if isinstance(failure, MemoryError) or any(words in str(failure) for words in NO_MEMORY):
+        return "no memory is left: free some, or allow more to this user (ulimit -v)"
+    if isinstance(failure, OSError):  # of this machine
+        helps = "`strive doctor` looks at what is needed and says how to fix it."
+        return None if _of_output(failure) else f"{failure}. {helps}"
+    if isinstance(failure, ImportError):  # a library that is absent or broken
+        ours = (failure.name or "").partition(".")[0] in OURS
+        return None if ours else f"{type(failure).__name__}: {failure}: `uv sync --reinstall` repairs it"
+    if isinstance(failure, RuntimeError | ValueError):
+        return f"{type(failure).__name__}: {failure}"
+    return None
 
 
 @contextmanager

@@ -192,13 +192,18 @@ def find_dataset(text: str, side: int | None = None) -> Dataset:
     return DATASETS[known_name("data set", text, DATASETS)]
 
 
-def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
+def confirm(what: str, seconds: float, yes: bool) -> None:
     """Say how long the work will take, about; over an hour it needs `--yes`, or a yes on a terminal."""
     from pipeline.plan.words import duration
 
-    typer.echo(f"{what}: about {duration(seconds)}.", err=quiet)
+    typer.echo(f"{what}: about {duration(seconds)}.", err=True)
     if seconds <= LONG_SECONDS or yes:
         return
     if not sys.stdin.isatty():
         raise UserError(f"this takes about {duration(seconds)}: add --yes to begin")
-    typer.confirm("Begin?", abort=True, err=quiet)
+    try:
+        begin = typer.confirm("Begin?", err=True)
+    except typer.Abort:  # Ctrl-D
+        begin = False
+    if not begin:
+        raise UserError("nothing was begun")
