@@ -12,9 +12,9 @@ import typer
 
 from flows.cli.stop import Signals, say
 from pipeline.errors import StoreAway, StoreError, UserError
+from pipeline.runtime.limits import MORE_MEMORY, lacks_memory
 
 OURS = ("flows", "pipeline")  # one of these packages missing is a bug, no broken installation
-NO_MEMORY = ("map segment", "Cannot allocate memory", "can't allocate memory", "Unable to allocate")  # of the machine
 PRINTERS = ("click", "typer", "rich")
 
 
@@ -55,8 +55,8 @@ def answered(command: Callable) -> Callable:
 
 def _in_a_sentence(failure: Exception) -> str | None:
     """What failed, and what helps; None where it is a bug, or standard output that cannot be written."""
-    if isinstance(failure, MemoryError) or any(words in str(failure) for words in NO_MEMORY):
-        return "no memory is left: free some, or allow more to this user (ulimit -v)"
+    if lacks_memory(failure):
+        return f"no memory is left: {MORE_MEMORY}"
     if isinstance(failure, OSError):  # of this machine
         helps = "`strive doctor` looks at what is needed and says how to fix it."
         return None if _of_output(failure) else f"{failure}. {helps}"

@@ -121,7 +121,8 @@ def reproduce(
         raise UserError(f"{len(damaged)} objects are damaged: {repairs} first")
     from flows.cli.doctor import insist
 
-    insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
+    datasets = dict.fromkeys(e.dataset for e in chosen.wanted)
+    insist(store, data_dir, datasets, workers)  # before a server is started for nothing
     with interruptible(lambda: output.kept(opened, chosen)):
         asked = Asked(seeds, workers, data_dir, images, again)
         summary = reproduce_study(patiently(opened), chosen, asked, quiet or as_json, loud)

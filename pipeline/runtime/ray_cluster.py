@@ -54,7 +54,7 @@ def connect(workers: int | None = None) -> Placement:
 
     A cluster may have no CPUs yet, or fewer than the `workers` asked for: Ray's autoscaler sees the demand.
     """
-    if trouble := ray_trouble():
+    if trouble := ray_trouble(workers):
         raise UserError(trouble)
     if not (address := os.environ.get("RAY_ADDRESS")):
         os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for a cluster to join

@@ -1,11 +1,14 @@
 """How a command ends that is stopped, once or impatiently."""
 
+import errno
 import os
 import signal
 import time
+from unittest.mock import Mock
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from flows.cli.answers import interruptible
 from flows.cli.app import app
@@ -61,7 +64,11 @@ def test_a_command_of_nohup_outlives_its_terminal(capsys):
 
 
 WORDS = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
-LOOKS = {"doctor": "flows.cli.doctor.examine_all", "check": "flows.cli.check._chosen", "work": "flows.cli.training.study"}
+LOOKS = {
+    "doctor": "flows.cli.doctor.examine_all",
+    "check": "flows.cli.check._chosen",
+    "work": "flows.cli.training.study",
+}
 
 
 @pytest.mark.parametrize("number", list(WORDS))
@@ -94,3 +101,20 @@ def test_work_that_has_ended_leaves_the_signals_to_what_follows(capsys):
         os.kill(os.getpid(), signal.SIGINT)
     assert ended.value.code == 130
     assert "before it was done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        ImportError("libtorch_cuda.so: failed to map segment from shared object", name="torch"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_machine_without_memory_is_told_in_one_sentence(error, monkeypatch, tmp_path):
+    monkeypatch.setattr("flows.cli.training.study", Mock(side_effect=error))
+    done = CliRunner().invoke(app, ["work", "smoke", "--store", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stderr == "strive: no memory is left: free some, or allow more to this user (ulimit -v)\n"

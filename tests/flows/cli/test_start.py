@@ -14,7 +14,13 @@ def started(how, *words, cwd=None, shell="sh", **env):
     """What the command says when a shell starts it, redirected so."""
     env = {**{n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"}, **env}
     done = subprocess.run(
-        [shell, *REDIRECTED, how, *START, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=60, check=False
+        [shell, *REDIRECTED, how, *START, *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        timeout=60,
+        check=False,
     )
     assert "Traceback" not in done.stderr
     return done
@@ -45,7 +51,9 @@ def test_a_reader_of_help_that_has_gone_ends_the_command_as_other_tools_end(word
     assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
 
 
-@pytest.mark.parametrize("how", ["2>/dev/full", ">/dev/full 2>/dev/full", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}"])
+@pytest.mark.parametrize(
+    "how", ["2>/dev/full", ">/dev/full 2>/dev/full", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}"]
+)
 @pytest.mark.parametrize("words", [["networks", "nosuch"], ["nosuch"]], ids=" ".join)
 def test_a_standard_error_that_takes_nothing_changes_no_exit_code(words, how):
     assert started(how, *words, shell="bash").returncode == 2
