@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +22,7 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 import psutil
 import ray
 from ray._private.state import state
+from ray._private.worker import global_worker as _global_worker
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -159,9 +161,17 @@ def _called(call: Callable[[], R]) -> R:
     return call()  # Ray takes functions, and no other callables
 
 
-def disconnect() -> None:
-    """Leave the cluster; one of our own ends with all its processes."""
+def disconnect(keep: bool = True) -> None:
+    """Leave the cluster; one of our own ends with all its processes, and unless `keep`, its logs go."""
+    node = _global_worker.node
+    folder = node.get_session_dir_path() if ray.is_initialized() and node and node.is_head() else None
     ray.shutdown()
+    if folder and not keep:
+        latest = os.path.join(os.path.dirname(folder), "session_latest")
+        if os.path.realpath(latest) == os.path.realpath(folder):
+            with contextlib.suppress(OSError):  # another has been begun, or ended, this very moment
+                os.unlink(latest)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def each(call: Callable[[T], R], items: Sequence[T], placement: Placement, retries: int) -> list[R]:

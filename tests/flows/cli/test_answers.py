@@ -87,18 +87,21 @@ def test_a_command_that_only_looks_says_that_it_was_stopped(command, number, mon
 
 
 def test_a_command_that_has_said_what_is_kept_says_no_more(capsys):
-    with pytest.raises(SystemExit) as ended, stoppable():
-        with interruptible(lambda: "All is kept."):
-            os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, stoppable(), interruptible(lambda: "All is kept."):
+        os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 143
     assert capsys.readouterr().err == "\nstrive: terminated. All is kept.\n"
 
 
 def test_work_that_has_ended_leaves_the_signals_to_what_follows(capsys):
-    with pytest.raises(SystemExit) as ended, stoppable():
+    @stoppable()
+    def work():
         with interruptible(lambda: "All is kept."):
             pass
         os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(SystemExit) as ended:
+        work()
     assert ended.value.code == 130
     assert "before it was done" in capsys.readouterr().err
 
