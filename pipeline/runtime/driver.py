@@ -207,15 +207,14 @@ def serve_parent(work: Callable[[dict, "Placement"], str | None]) -> None:
 def _connected(workers: int | None) -> Iterator["Placement"]:
     from pipeline.runtime import ray_cluster  # ray: seconds, and its environment is settled by now
 
-    failed = False
     try:
         yield ray_cluster.connect(workers)
     except Exception:
-        failed = True
+        ray_cluster.keep_logs()
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end is let end in good order
-        ray_cluster.disconnect(keep=failed)  # Ray's logs, which may say why
+        ray_cluster.disconnect()
 
 
 def _unwind(number: int, _frame: object) -> None:

@@ -36,6 +36,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 STARTS = 3  # tries to start a cluster of our own
 ORDERED = 2  # tasks a CPU that are ordered at once, so that none waits for us
+_logs_tell = False
 OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through the store, not through Ray
 
 
@@ -161,12 +162,18 @@ def _called(call: Callable[[], R]) -> R:
     return call()  # Ray takes functions, and no other callables
 
 
-def disconnect(keep: bool = True) -> None:
-    """Leave the cluster; one of our own ends with all its processes, and unless `keep`, its logs go."""
+def keep_logs() -> None:
+    """The logs of a Ray of our own may say why something failed."""
+    global _logs_tell
+    _logs_tell = True
+
+
+def disconnect() -> None:
+    """Leave the cluster; one of our own ends with all its processes, and its logs go unless they are to be kept."""
     node = _global_worker.node
     folder = node.get_session_dir_path() if ray.is_initialized() and node and node.is_head() else None
     ray.shutdown()
-    if folder and not keep:
+    if folder and not _logs_tell:
         latest = os.path.join(os.path.dirname(folder), "session_latest")
         if os.path.realpath(latest) == os.path.realpath(folder):
             with contextlib.suppress(OSError):  # another has been begun, or ended, this very moment

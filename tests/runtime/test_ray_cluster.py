@@ -1,6 +1,7 @@
 """Ray that does not start: tried again, with nothing left of the tries, and its cause in a sentence."""
 
 import subprocess
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import psutil
@@ -73,3 +74,26 @@ def test_what_a_call_raises_on_a_worker_is_raised_as_it_was(monkeypatch):
     with pytest.raises(StoreAway) as raised:
         ray_cluster.each(str, ["item"], ray_cluster.Placement(1), 0)
     assert raised.value is away
+
+
+@pytest.mark.parametrize(
+    ("head", "failed", "left"),
+    [
+        (True, False, ["session_of_another"]),
+        (True, True, ["session_latest", "session_of_another", "session_ours"]),
+        (False, False, ["session_latest", "session_of_another", "session_ours"]),  # a cluster that runs without us
+    ],
+)
+def test_the_logs_of_our_own_ray_go_unless_something_failed(head, failed, left, monkeypatch, tmp_path):
+    for name in ("ours", "of_another"):
+        (tmp_path / f"session_{name}" / "logs").mkdir(parents=True)
+    (tmp_path / "session_latest").symlink_to(tmp_path / "session_ours")
+    node = SimpleNamespace(is_head=lambda: head, get_session_dir_path=lambda: str(tmp_path / "session_ours"))
+    monkeypatch.setattr(ray_cluster, "_global_worker", SimpleNamespace(node=node))
+    monkeypatch.setattr(ray_cluster, "_logs_tell", False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    if failed:
+        ray_cluster.keep_logs()
+    ray_cluster.disconnect()
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
