@@ -14,6 +14,7 @@ from pipeline.runtime.limits import MORE_MEMORY, address_space, cores, free_memo
 from pipeline.runtime.ray_check import is_joined, ray_trouble
 from pipeline.runtime.settings import settings
 from pipeline.store import from_workers, probe
+from pipeline.store.found_bucket import insist_on_fsspec
 from pipeline.store.objects import LOOK_SECONDS, Store, open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
@@ -57,6 +58,7 @@ def insist(
     store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = (), workers: int | None = None
 ) -> None:
     """Refused unless the store takes what is put there, Ray can run, and the data directory has these data sets."""
+    insist_on_fsspec()
     _store(store_url)
     if trouble := ray_trouble(settings(workers=workers).workers):
         raise UserError(trouble)
