@@ -1,7 +1,4 @@
-"""The command's entry point: libraries and streams as it needs them, whatever the user's environment says.
-
-Nothing but what Python has imported itself is before `libraries_first`.
-"""
+"""How the command begins and ends: streams and libraries as it needs them, whatever the user's environment says."""
 
 import atexit
 import io
@@ -9,14 +6,6 @@ import os
 import sys
 
 SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # of a terminal; what is no number of 1 or more is no size
-
-
-def libraries_first() -> None:
-    """Let no module of PYTHONPATH hide one of Python's or of the environment: it is searched last, and in this process
-    alone. `PYTHONPATH=$PYTHONPATH:/mine` names the working directory, and a json.py there would be ours."""
-    if given := os.environ.pop("PYTHONPATH", ""):
-        own = {os.path.abspath(folder) for folder in given.split(os.pathsep)}
-        sys.path.sort(key=lambda folder: os.path.abspath(folder) in own)
 
 
 class _Aside(io.FileIO):
@@ -87,7 +76,6 @@ def main() -> None:
 
 def _answer() -> None:
     try:
-        libraries_first()
         whole_streams()
         usual_python()
         from flows.cli.stop import stoppable

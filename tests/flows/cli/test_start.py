@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-START = [sys.executable, "-P", "-c", "from flows.cli.start import main; main()"]
+START = [sys.executable, "-P", "-c", "from strive_command import main; main()"]  # as the installed script does
 REDIRECTED = ["-c", 'how=$1; shift; eval "\\"\\$@\\" $how"', "sh"]
 
 
@@ -136,7 +136,7 @@ def test_a_command_ends_at_once_with_its_status_and_all_that_it_printed(end, sta
 
 
 def test_modules_of_pythonpath_hide_none_of_ours(tmp_path):
-    for name in ("json", "select", "typing", "torch", "rich"):
+    for name in ("json", "select", "typing", "torch", "rich", "flows", "pipeline"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
     (tmp_path / "mine.py").write_text("from helper import study")
     (tmp_path / "helper.py").write_text(
