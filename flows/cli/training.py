@@ -29,6 +29,7 @@ from flows.cli.options import (
     confirm,
     find_dataset,
     find_run,
+    insist_on_range,
     patiently,
     store_of,
 )
@@ -70,6 +71,7 @@ def run(
     opened = store_of(store)
     if (run is None) == (network is None):
         raise UserError("name one run by its id, or make one with --network and the options below it")
+    _insist_on_ranges(learning_rate, epochs, batch, seed)
     if run is not None:
         _insist_on_no_option_of_own_runs(given)
     if network is None:
@@ -90,6 +92,13 @@ def run(
     output.print_run(standing, opened, as_json)
     if standing.state != "done":
         raise typer.Exit(3)
+
+
+def _insist_on_ranges(learning_rate: float | None, epochs: int | None, batch: int | None, seed: int) -> None:
+    insist_on_range("--learning-rate", learning_rate, 1e-12, 1_000_000)
+    insist_on_range("--epochs", epochs, 1, 1_000_000)
+    insist_on_range("--batch", batch, 1, 1_000_000)
+    insist_on_range("--seed", seed, 0, 2**32 - 1)
 
 
 def _insist_on_no_option_of_own_runs(given: typer.Context) -> None:
