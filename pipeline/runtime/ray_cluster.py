@@ -21,8 +21,8 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 import psutil
 import ray
+from ray._private import worker as _worker
 from ray._private.state import state
-from ray._private.worker import global_worker as _global_worker
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -170,8 +170,8 @@ def keep_logs() -> None:
 
 def disconnect() -> None:
     """Leave the cluster; one of our own ends with all its processes, and its logs go unless they are to be kept."""
-    node = _global_worker.node
-    folder = node.get_session_dir_path() if ray.is_initialized() and node and node.is_head() else None
+    node = _worker._global_node  # known as soon as its processes are started
+    folder = node.get_session_dir_path() if node and node.is_head() else None
     ray.shutdown()
     if folder and not _logs_tell:
         latest = os.path.join(os.path.dirname(folder), "session_latest")

@@ -89,9 +89,8 @@ def test_the_logs_of_our_own_ray_go_unless_something_failed(head, failed, left, 
         (tmp_path / f"session_{name}" / "logs").mkdir(parents=True)
     (tmp_path / "session_latest").symlink_to(tmp_path / "session_ours")
     node = SimpleNamespace(is_head=lambda: head, get_session_dir_path=lambda: str(tmp_path / "session_ours"))
-    monkeypatch.setattr(ray_cluster, "_global_worker", SimpleNamespace(node=node))
+    monkeypatch.setattr(ray_cluster, "_worker", SimpleNamespace(_global_node=node))
     monkeypatch.setattr(ray_cluster, "_logs_tell", False)
-    monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     if failed:
         ray_cluster.keep_logs()
