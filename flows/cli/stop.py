@@ -35,6 +35,13 @@ class Signals:
             signal.signal(number, handler)
 
 
+def as_python_does() -> None:
+    """Let a library that ends in good order by itself hear the signals: asyncio and Prefect replace these handlers."""
+    for number in NUMBERS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def say(number: int, what: str) -> None:
     """Say on standard error that this signal stopped the command."""
     word = "stopped" if number == signal.SIGINT else "terminated"
