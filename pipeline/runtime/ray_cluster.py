@@ -1,6 +1,7 @@
 """The connection to Ray: a cluster to join or to start, what fits on it, and calls on its workers."""
 
 import contextlib
+import glob
 import logging
 import os
 import shutil
@@ -21,7 +22,6 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 import psutil
 import ray
-from ray._private import worker as _worker
 from ray._private.state import state
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -37,6 +37,7 @@ R = TypeVar("R")
 STARTS = 3  # tries to start a cluster of our own
 ORDERED = 2  # tasks a CPU that are ordered at once, so that none waits for us
 _logs_tell = False
+_before_ours: set[str] | None = None  # folders that were there when a cluster of our own was begun
 OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through the store, not through Ray
 
 
@@ -110,6 +111,8 @@ def _room(resources: dict[str, float], placement: Placement) -> int:
 
 def _start(cpus: int) -> None:
     """A cluster of our own. A busy machine's node gives up when its helpers take long, and the next is quicker."""
+    global _before_ours
+    _before_ours = _sessions()
     before = set(psutil.Process().children())
     for left in reversed(range(STARTS)):
         try:
@@ -124,6 +127,11 @@ def _start(cpus: int) -> None:
                 logs = os.path.join(ray_folder(), "ray/session_latest/logs")
                 cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise UserError(f"Ray did not start in {STARTS} tries: {cause} Its logs are in {logs}") from error
+
+
+def _sessions() -> set[str]:
+    """Folders of clusters that this process has begun, whole or not: Ray puts its id at the end of their names."""
+    return set(glob.glob(os.path.join(glob.escape(ray_folder()), f"ray/session_*_{os.getpid()}")))
 
 
 def _join(address: str) -> None:
@@ -170,10 +178,10 @@ def keep_logs() -> None:
 
 def disconnect() -> None:
     """Leave the cluster; one of our own ends with all its processes, and its logs go unless they are to be kept."""
-    node = _worker._global_node  # known as soon as its processes are started
-    folder = node.get_session_dir_path() if node and node.is_head() else None
     ray.shutdown()
-    if folder and not _logs_tell:
+    if _before_ours is None or _logs_tell:
+        return
+    for folder in _sessions() - _before_ours:
         latest = os.path.join(os.path.dirname(folder), "session_latest")
         if os.path.realpath(latest) == os.path.realpath(folder):
             with contextlib.suppress(OSError):  # another has been begun, or ended, this very moment

@@ -1,7 +1,8 @@
 """Ray that does not start: tried again, with nothing left of the tries, and its cause in a sentence."""
 
+import contextlib
+import os
 import subprocess
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import psutil
@@ -76,23 +77,39 @@ def test_what_a_call_raises_on_a_worker_is_raised_as_it_was(monkeypatch):
     assert raised.value is away
 
 
-@pytest.mark.parametrize(
-    ("head", "failed", "left"),
-    [
-        (True, False, ["session_of_another"]),
-        (True, True, ["session_latest", "session_of_another", "session_ours"]),
-        (False, False, ["session_latest", "session_of_another", "session_ours"]),  # a cluster that runs without us
-    ],
-)
-def test_the_logs_of_our_own_ray_go_unless_something_failed(head, failed, left, monkeypatch, tmp_path):
-    for name in ("ours", "of_another"):
-        (tmp_path / f"session_{name}" / "logs").mkdir(parents=True)
-    (tmp_path / "session_latest").symlink_to(tmp_path / "session_ours")
-    node = SimpleNamespace(is_head=lambda: head, get_session_dir_path=lambda: str(tmp_path / "session_ours"))
-    monkeypatch.setattr(ray_cluster, "_worker", SimpleNamespace(_global_node=node))
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_logs_of_our_own_ray_go_unless_something_failed(failed, stopped, monkeypatch, tmp_path):
+    """Those of another process stay, and those of an earlier one that had our number."""
+    ours, others = f"session_today_{os.getpid()}", ["session_today_1", f"session_earlier_{os.getpid()}"]
+    for name in others:
+        (tmp_path / "ray" / name).mkdir(parents=True)
+
+    def begin(**_options):
+        (tmp_path / "ray" / ours / "logs").mkdir(parents=True)
+        (tmp_path / "ray" / "session_latest").symlink_to(tmp_path / "ray" / ours)
+        if stopped:  # by SIGTERM, before Ray has begun
+            raise SystemExit(143)
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setattr(ray_cluster, "_logs_tell", False)
+    monkeypatch.setattr(ray_cluster, "_before_ours", None)
+    monkeypatch.setattr(ray, "init", begin)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with contextlib.suppress(SystemExit):
+        ray_cluster._start(1)
     if failed:
         ray_cluster.keep_logs()
     ray_cluster.disconnect()
-    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    left = [*others, ours, "session_latest"] if failed else others
+    assert sorted(path.name for path in (tmp_path / "ray").iterdir()) == sorted(left)
+
+
+def test_the_logs_of_a_cluster_that_runs_without_us_stay(monkeypatch, tmp_path):
+    (tmp_path / "ray" / f"session_today_{os.getpid()}").mkdir(parents=True)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray_cluster, "_logs_tell", False)
+    monkeypatch.setattr(ray_cluster, "_before_ours", None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    ray_cluster.disconnect()
+    assert len(list((tmp_path / "ray").iterdir())) == 1
