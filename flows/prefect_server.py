@@ -12,6 +12,7 @@ from http.client import HTTPException
 from io import StringIO
 
 from pipeline.errors import UserError
+from pipeline.store.found_bucket import insist_on_fsspec
 
 SECONDS = 5.0
 ASKED = "/admin/version"  # unlike /health, it wants the password
@@ -36,6 +37,7 @@ def configured() -> Configured:
 
     Prefect reads its settings from the environment, a profile, and files of the working directory.
     """
+    insist_on_fsspec()
     # strive keeps nothing in the home directory; a profile that cannot be read raises an error below
     warnings.filterwarnings("ignore", "Failed to (create the Prefect home directory|load profiles)")
     try:

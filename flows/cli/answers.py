@@ -3,19 +3,18 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import wraps
 from traceback import walk_tb
-from typing import Any
 
 import typer
 
+from flows.cli.stop import Signals, say
 from pipeline.errors import StoreAway, StoreError, UserError
+from pipeline.runtime.limits import MORE_MEMORY, lacks_memory
 
 OURS = ("flows", "pipeline")  # one of these packages missing is a bug, no broken installation
-ENDING_SECONDS = 10.0  # in which what we started ends in good order
 PRINTERS = ("click", "typer", "rich")
 
 
@@ -39,35 +38,34 @@ def answered(command: Callable) -> Callable:
                 return command(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
         except BrokenPipeError:  # the program that read our output has seen enough
             _print_no_more()
             raise typer.Exit(141) from None
         except StoreError as failure:
             typer.echo(f"strive: {failure}", err=True)
             raise typer.Exit(1 if isinstance(failure, StoreAway) else 2) from failure
-        except OSError as failure:  # of this machine
-            if _of_output(failure):
+        except Exception as failure:
+            if (said := _in_a_sentence(failure)) is None:
                 raise
-            typer.echo(f"strive: {failure}. `strive doctor` looks at what is needed and says how to fix it.", err=True)
-            raise typer.Exit(1) from failure
-        except (RuntimeError, ValueError) as failure:
-            typer.echo(f"strive: {type(failure).__name__}: {failure}", err=True)
-            raise typer.Exit(1) from failure
-        except MemoryError as failure:
-            typer.echo("strive: no memory is left: free some, or allow more to this user (ulimit -v)", err=True)
-            raise typer.Exit(1) from failure
-        except ImportError as failure:  # a library that is absent or broken
-            if (failure.name or "").partition(".")[0] in OURS:
-                raise
-            helps = "`uv sync --reinstall` repairs it"
-            if "map segment" in str(failure) or "allocate memory" in str(failure):
-                helps = "free memory, or allow more to this user (ulimit -v)"
-            typer.echo(f"strive: {type(failure).__name__}: {failure}: {helps}", err=True)
+            typer.echo(f"strive: {said}", err=True)
             raise typer.Exit(1) from failure
 
     return run
+
+
+def _in_a_sentence(failure: Exception) -> str | None:
+    """What failed, and what helps; None where it is a bug, or standard output that cannot be written."""
+    if lacks_memory(failure):
+        return f"no memory is left: {MORE_MEMORY}"
+    if isinstance(failure, OSError):  # of this machine
+        helps = "`strive doctor` looks at what is needed and says how to fix it."
+        return None if _of_output(failure) else f"{failure}. {helps}"
+    if isinstance(failure, ImportError):  # a library that is absent or broken
+        ours = (failure.name or "").partition(".")[0] in OURS
+        return None if ours else f"{type(failure).__name__}: {failure}: `uv sync --reinstall` repairs it"
+    if isinstance(failure, RuntimeError | ValueError):
+        return f"{type(failure).__name__}: {failure}"
+    return None
 
 
 @contextmanager
@@ -75,6 +73,11 @@ def output_answered() -> Iterator[None]:
     """Around all of a command, help and version too: say in a sentence that standard output cannot be written."""
     try:
         yield
+    except SystemExit as end:  # which typer and rich raise where the reader of their help has seen enough
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        _print_no_more()
+        sys.exit(141)
     except OSError as failure:
         if not _of_output(failure):
             raise
@@ -97,27 +100,17 @@ def _print_no_more() -> None:
 @contextmanager
 def interruptible(kept: Callable[[], str]) -> Iterator[None]:
     """Inside, SIGTERM, and SIGHUP of a terminal that was closed, unwind the stack as Ctrl-C does, so that everything we
-    started is stopped; then it is said what is `kept`, and the exit code is 128 and the signal's number.
-
-    Signals that come while that is under way change nothing; one that was ignored from the start stays so (nohup).
-    """
-    last = -ENDING_SECONDS
-
-    def unwind(number: int, _frame: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last >= ENDING_SECONDS:
-            last = time.monotonic()
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, unwind)
+    started is stopped; then it is said what is `kept`, and the exit code is 128 and the signal's number."""
+    signals = Signals(lambda number: KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number))
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\nstrive: stopped. {kept()}", err=True)
+        say(signal.SIGINT, f". {kept()}")
         raise typer.Exit(130) from None
     except SystemExit:
-        with suppress(OSError):  # the terminal may be gone
-            typer.echo(f"\nstrive: terminated. {kept()}", err=True)
+        if signals.seen:
+            say(signals.seen, f". {kept()}")
         raise
+    finally:
+        if not signals.seen:
+            signals.restore()

@@ -26,6 +26,7 @@ from flows.cli.pictures import figures, gallery
 from flows.cli.planning import networks, plan, status
 from flows.cli.results import pull, table
 from flows.cli.training import retry, run, work
+from flows.cli.usage import Commands
 from pipeline.errors import UserError
 from pipeline.plan.studies import study
 from pipeline.plan.study import Study
@@ -37,6 +38,7 @@ from pipeline.store.catalogue import seeds_to_plan
 from pipeline.store.objects import Store
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -121,7 +123,8 @@ def reproduce(
         raise UserError(f"{len(damaged)} objects are damaged: {repairs} first")
     from flows.cli.doctor import insist
 
-    insist(store, data_dir, dict.fromkeys(e.dataset for e in chosen.wanted))  # before a server is started for nothing
+    datasets = dict.fromkeys(e.dataset for e in chosen.wanted)
+    insist(store, data_dir, datasets, workers)  # before a server is started for nothing
     with interruptible(lambda: output.kept(opened, chosen)):
         asked = Asked(seeds, workers, data_dir, images, again)
         summary = reproduce_study(patiently(opened), chosen, asked, quiet or as_json, loud)
@@ -140,6 +143,8 @@ def _finish(store: Store, chosen: Study, summary: dict, quiet: bool, as_json: bo
 def index(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Write the front page of a store: its studies, how far each is, what came of it, links to their pages."""
     opened = store_of(store)
+    if not opened.names("runs"):
+        raise UserError(f"{opened.url} holds no runs, so it needs no front page: name another with --store")
     from pipeline.publication.index import write_index
 
     where = write_index(opened)

@@ -63,9 +63,9 @@ def lines(fault: Fault) -> str:
 
 def _chosen(store: Store, name: str | None, seeds: int | None) -> list[Study]:
     if name:
-        return [study(name, seeds or published_seeds(store, name))]
+        return [study(name, published_seeds(store, name) if seeds is None else seeds)]
     there = {path.split("/")[0] for path in store.names("runs")}
-    known = [study(n, seeds or published_seeds(store, n)) for n in every_study() if n != "all"]
+    known = [study(n, published_seeds(store, n) if seeds is None else seeds) for n in every_study() if n != "all"]
     found = [each for each in known if any(e.id in there for e in each.wanted)]
     if not found:
         raise UserError(f"{store.url} holds no run of a study that is known here: name another with --store")

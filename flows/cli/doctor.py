@@ -10,14 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from flows.prefect_server import configured
 from pipeline.errors import StoreError, UserError
 from pipeline.plan.datasets import DATASETS, Dataset
-from pipeline.runtime.limits import cores, free_memory
+from pipeline.runtime.limits import MORE_MEMORY, address_space, cores, free_memory, lacks_memory
 from pipeline.runtime.ray_check import is_joined, ray_trouble
 from pipeline.runtime.settings import settings
 from pipeline.store import from_workers, probe
+from pipeline.store.found_bucket import insist_on_fsspec
 from pipeline.store.objects import LOOK_SECONDS, Store, open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
+
+ADDRESSES = 5e9  # bytes that a process maps which trains on digits
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,13 @@ def examine(store_url: str | None, data_dir: str | None) -> list[Check]:
     return [_look(name, look) for name, look in looks.items()]
 
 
-def insist(store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = ()) -> None:
+def insist(
+    store_url: str | None, data_dir: str | None, datasets: Iterable[Dataset] = (), workers: int | None = None
+) -> None:
     """Refused unless the store takes what is put there, Ray can run, and the data directory has these data sets."""
+    insist_on_fsspec()
     _store(store_url)
-    if trouble := ray_trouble():
+    if trouble := ray_trouble(settings(workers=workers).workers):
         raise UserError(trouble)
     if is_joined():
         from pipeline.training.fleet import Fleet
@@ -78,7 +84,8 @@ def _look(name: str, look: Callable[[], Check]) -> Check:
         return Check(name, False, str(error))
     except Exception as error:  # whatever a library that is broken may raise; the other checks go on
         said = (str(error).strip().splitlines() or [""])[0]
-        return Check(name, False, f"{type(error).__name__}: {said}", "repair the environment: uv sync --reinstall")
+        helps = MORE_MEMORY if lacks_memory(error) else "repair the environment: uv sync --reinstall"
+        return Check(name, False, f"{type(error).__name__}: {said}", helps)
 
 
 def _python() -> Check:
@@ -111,6 +118,9 @@ def _devices() -> Check:
 
 
 def _memory() -> Check:
+    if (most := address_space()) < ADDRESSES:
+        found = f"a process may map {most / 1e9:.1f} GB (ulimit -v)"
+        return Check("memory", False, found, f"allow {ADDRESSES / 1e9:.0f} GB, most of which is never used")
     free = free_memory()
     ok = free >= MEMORY_BYTES
     return Check("memory", ok, f"{free / 1e9:.1f} GB free", "" if ok else "free 3 GB, or train with --workers 1")
@@ -118,7 +128,7 @@ def _memory() -> Check:
 
 def _ray(store_url: str | None) -> Check:
     """Of a joined cluster, whether its machines reach the store too."""
-    if trouble := ray_trouble():
+    if trouble := ray_trouble(settings().workers):
         return Check("ray", False, trouble)
     address = os.environ.get("RAY_ADDRESS")
     try:

@@ -40,7 +40,7 @@ def bench(
     from pipeline.bench.measure import measure
 
     insist(store, None)  # before minutes of measurements that could not be saved
-    found = measure(patiently(opened), quick, lambda line: None if as_json else typer.echo(line))
+    found = measure(patiently(opened), quick, lambda line: typer.echo(line, err=as_json))
     output.print_bench(found, as_json)
 
 

@@ -33,8 +33,18 @@ def study_name(text: str | None) -> str | None:
 def data_folder(text: str | None) -> str | None:
     """The folder of --data-dir; exit code 2 where there is none."""
     with refusal():
-        if text is not None and not whole_path(text).is_dir():
-            raise UserError(f"there is no folder {text}: --data-dir names the one that holds the data sets")
+        if text is not None and not (text.strip() and whole_path(text).is_dir()):
+            raise UserError(
+                f"there is no folder {text.strip() or repr(text)}: --data-dir names the one that holds the data sets"
+            )
+    return text
+
+
+def store_url(text: str | None) -> str | None:
+    """What --store names; exit code 2 where it is blank, as from a variable that is not set."""
+    with refusal():
+        if text is not None and not text.strip():
+            raise UserError("--store is empty: name a folder or s3://bucket/prefix, or leave it out")
     return text
 
 
@@ -112,7 +122,10 @@ SeedOption = Annotated[int, typer.Option(help="Of your own run: its seed.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin work of more than an hour without asking.")]
 EveryRunOption = Annotated[bool, typer.Option("--all", help="List every run with its id, however many there are.")]
 StoreOption = Annotated[
-    str | None, typer.Option(help="Folder or s3://bucket/prefix.  [default: $STRIVE_STORE, else ./strive-store]")
+    str | None,
+    typer.Option(
+        callback=store_url, help="Folder or s3://bucket/prefix.  [default: $STRIVE_STORE, else ./strive-store]"
+    ),
 ]
 SeedsOption = Annotated[
     int | None,
@@ -192,13 +205,24 @@ def find_dataset(text: str, side: int | None = None) -> Dataset:
     return DATASETS[known_name("data set", text, DATASETS)]
 
 
-def confirm(what: str, seconds: float, yes: bool, quiet: bool) -> None:
+def insist_on_range(option: str, number: float | None, least: float, most: float) -> None:
+    """UserError where an option's number, if it has one, is none, or beyond what can be trained."""
+    if number is not None and not least <= number <= most:
+        raise UserError(f"{option} must lie between {least:g} and {most:,}, not {number}")
+
+
+def confirm(what: str, seconds: float, yes: bool) -> None:
     """Say how long the work will take, about; over an hour it needs `--yes`, or a yes on a terminal."""
     from pipeline.plan.words import duration
 
-    typer.echo(f"{what}: about {duration(seconds)}.", err=quiet)
+    typer.echo(f"{what}: about {duration(seconds)}.", err=True)
     if seconds <= LONG_SECONDS or yes:
         return
     if not sys.stdin.isatty():
         raise UserError(f"this takes about {duration(seconds)}: add --yes to begin")
-    typer.confirm("Begin?", abort=True, err=quiet)
+    try:
+        begin = typer.confirm("Begin?", err=True)
+    except typer.Abort:  # Ctrl-D
+        begin = False
+    if not begin:
+        raise UserError("nothing was begun")

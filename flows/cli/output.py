@@ -159,11 +159,7 @@ def print_reproduction(store: Store, study: Study, summary: dict, quiet: bool, a
     typer.echo(f"runs      {summary['store']}/runs")
     for found in summary["replicated"]:
         typer.echo(f"again     {found['run']}: {found['comparison']}: {found['why']}")
-    for run in summary["runs"]:
-        if run["state"] == "damaged":
-            typer.echo(f"damaged   {run['id']}: {run['why'][-1]}")
-        elif run["state"] in runs.FAILED:
-            typer.echo(f"{run['state']:9} {run['id']}: {command(store, 'retry', run['id'])} lets it be tried again")
+    runs.print_failed(store, summary["runs"])
 
 
 def print_figures(summary: dict, as_json: bool) -> None:

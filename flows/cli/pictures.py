@@ -91,6 +91,8 @@ def figures(
     if (run is None) == (of_study is None):
         raise UserError("name one run, or a study with --study")
     which = parse_images(images)
+    if layers is not None and not words(layers):
+        raise UserError("--layers names no layer: write conv1,conv6, or leave it out")
     wanted = RenderRequest(which, words(layers), channels, top, part, method_names(methods), precision=precision)
     configured = settings(store, workers, data_dir)
     opened = store_of(store)

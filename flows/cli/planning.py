@@ -65,4 +65,4 @@ def networks(
         own = study(study_files.add(name, STUDIES))
         chosen = list(dict.fromkeys(e.network for e in own.experiments))
         return output.networks(chosen, as_json, each=True)
-    output.networks([find_network(name)] if name else list(NETWORKS.values()), as_json)
+    output.networks([find_network(name)] if name is not None else list(NETWORKS.values()), as_json)

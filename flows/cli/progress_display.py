@@ -154,9 +154,10 @@ def _data(experiment: Experiment) -> DatasetFolder:
 
 
 def console() -> Console:
-    """Standard output for people; plain when it is no terminal or NO_COLOR is set."""
-    wide = None if sys.stdout.isatty() else 160  # a file has no edge to wrap at
-    return Console(file=sys.stdout, highlight=False, width=wide)
+    """Standard error, for people: results alone go to standard output. Plain when it is no terminal or NO_COLOR is
+    set."""
+    wide = None if sys.stderr.isatty() else 160  # a file has no edge to wrap at
+    return Console(file=sys.stderr, highlight=False, width=wide)
 
 
 def _text(news: object) -> str:

@@ -64,6 +64,8 @@ def pull(
     """Fetch the study's tables, page and pictures; what is there and whole already is not fetched again."""
     if not to.strip():
         raise UserError("DEST is empty: name the folder to fetch into, . for the working directory")
+    if "://" in to:
+        raise UserError(f"DEST is a folder on this machine, not {to}: name one to fetch into")
     _pulled(store_of(store), study(name), Path(to), as_json)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 
 from flows.cli import runs
 from flows.cli.hints import command
@@ -23,6 +24,8 @@ from pipeline.training.owners import SILENCE_SECONDS, LeaseObserver, is_local, t
 from pipeline.training.progress import Progress, RunStatus, results, seconds_left
 from pipeline.training.queue import Queue
 
+Say = Callable[[str], None]
+
 
 def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bool]:
     """A lease on the run, and whether it has its outcome.
@@ -38,16 +41,18 @@ def _taken(store: Store, experiment: Experiment) -> tuple[list[leases.Lease], bo
         time.sleep(1)
 
 
-def work_here(store: Store, study: Study, data_dir: str | None, say: Callable[[str], None]) -> None:
+def work_here(store: Store, study: Study, data_dir: str | None, say: Say, quiet: bool) -> None:
     """Train what is missing of the study, run after run in this process, until every run has an outcome.
 
     Any number of such processes, on any number of hosts, share a study: each takes what no other works on.
     """
-    with Display(store, study, 1, console(), ray=False):
-        _work(store, study, data_dir, say)
+    with nullcontext() if quiet else Display(store, study, 1, console(), ray=False):
+        hears = (silent, silent) if quiet else (say, console().print)
+        _work(store, study, data_dir, *hears)
 
 
-def _work(store: Store, study: Study, data_dir: str | None, say: Callable[[str], None]) -> None:
+def _work(store: Store, study: Study, data_dir: str | None, say: Say, show: Say) -> None:
+    """What comes out is said; what is under way is shown."""
     queue = Queue(store, this_process(), LeaseObserver(store))
     progress = Progress(store, list(study.wanted))
     standings.complete(store, [e.id for e in needed(study, results(progress.statuses()))])
@@ -56,20 +61,20 @@ def _work(store: Store, study: Study, data_dir: str | None, say: Callable[[str],
         # prepared before a run is taken: a lease without heartbeats is taken over, and whitening takes a while
         held, settled = queue.take([e for e in missing if _data_of(e) in prepared], 1)
         if held:
-            _train(held, store, say)
+            _train(held, store, say, show)
         elif unprepared := [data for data in map(_data_of, missing) if data not in prepared]:
-            prepare.make(store, *unprepared[0], data_dir, say)
+            prepare.make(store, *unprepared[0], data_dir, show)
             prepared.add(unprepared[0])
         else:
             time.sleep(0 if settled else queue.pause())
 
 
-def _train(held: list[leases.Lease], store: Store, say: Callable[[str], None]) -> None:
+def _train(held: list[leases.Lease], store: Store, say: Say, show: Say) -> None:
     try:
         [result] = job.run(held, store)
         say(f"{result.experiment_id} {result.outcome}: {result.wrong} wrong of {result.seen}")
     except leases.LeaseLost as lost:  # to a process that took this one for gone, as after a sleep of this machine
-        say(f"{lost}: this process goes on with other runs")
+        show(f"{lost}: this process goes on with other runs")
 
 
 def _data_of(this: Experiment) -> tuple[Dataset, Preprocess]:

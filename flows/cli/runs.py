@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import typer
 
 from flows.cli import layout
+from flows.cli.hints import command
 from pipeline.paper.networks import printed_name
 from pipeline.plan.experiment import Experiment
 from pipeline.plan.schedule import GPU_FLOPS_A_SECOND
@@ -66,6 +67,15 @@ def print_runs(study: Study, statuses: list[RunStatus], every: bool, cost: bool 
         typer.echo()
         _print_each(busy, now, cost=False)
     typer.echo("\n`--all` lists every run with its id.")
+
+
+def print_failed(store: Store, plain: Iterable[dict]) -> None:
+    """Of each run that has no error to show, why, or what lets it be tried again."""
+    for run in plain:
+        if run["state"] == "damaged":
+            typer.echo(f"damaged   {run['id']}: {run['why'][-1]}")
+        elif run["state"] in FAILED:
+            typer.echo(f"{run['state']:9} {run['id']}: {command(store, 'retry', run['id'])} lets it be tried again")
 
 
 def summary(statuses: list[RunStatus], now: Known | None = None) -> str:

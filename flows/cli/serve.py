@@ -1,9 +1,11 @@
 """`strive serve`: the flows offered to a Prefect server."""
 
 import os
+import signal
 
 import typer
 
+from flows.cli.stop import as_python_does, say
 from flows.local_server import QUIET
 from flows.prefect_server import configured, server_version
 from pipeline.errors import UserError
@@ -29,7 +31,9 @@ def serve_all() -> None:
     found.insist()
     from flows.deployments import serve_all as serve
 
+    as_python_does()
     try:
         serve()
     except KeyboardInterrupt:
-        typer.echo("strive: stopped.", err=True)
+        say(signal.SIGINT, ".")
+        raise typer.Exit(130) from None

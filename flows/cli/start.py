@@ -1,22 +1,21 @@
-"""The command's entry point: libraries and streams as it needs them, whatever the user's environment says.
-
-Nothing but what Python has imported itself is before `libraries_first`.
-"""
+"""How the command begins and ends: streams and libraries as it needs them, whatever the user's environment says."""
 
 import atexit
+import io
 import os
 import sys
-from io import TextIOWrapper
 
 SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # of a terminal; what is no number of 1 or more is no size
 
 
-def libraries_first() -> None:
-    """Let no module of PYTHONPATH hide one of Python's or of the environment: it is searched last, and in this process
-    alone. `PYTHONPATH=$PYTHONPATH:/mine` names the working directory, and a json.py there would be ours."""
-    if given := os.environ.pop("PYTHONPATH", ""):
-        own = {os.path.abspath(folder) for folder in given.split(os.pathsep)}
-        sys.path.sort(key=lambda folder: os.path.abspath(folder) in own)
+class _Aside(io.FileIO):
+    """Standard error that may be full or have no reader: what cannot be said there changes no exit code."""
+
+    def write(self, data, /) -> int:
+        try:
+            return super().write(data) or len(data)
+        except OSError:
+            return len(data)
 
 
 def whole_streams() -> None:
@@ -26,8 +25,10 @@ def whole_streams() -> None:
     os.close(opened)
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process lives
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if isinstance(sys.stdout, TextIOWrapper):
+    encoding = (sys.stderr and sys.stderr.encoding) or "utf-8"
+    raw = io.BufferedWriter(_Aside(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8
     for name in SIZES:
         if (text := os.environ.get(name)) is not None and (not text.isdecimal() or int(text) < 1):
@@ -75,13 +76,15 @@ def main() -> None:
 
 def _answer() -> None:
     try:
-        libraries_first()
         whole_streams()
         usual_python()
-        from flows.cli.answers import output_answered
-        from flows.cli.app import main as command
+        from flows.cli.stop import stoppable
 
-        with output_answered():
-            command()
+        with stoppable():
+            from flows.cli.answers import output_answered
+            from flows.cli.app import main as command
+
+            with output_answered():
+                command()
     except KeyboardInterrupt:  # before a command has begun
         sys.exit(130)

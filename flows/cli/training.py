@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import completion, output
+from flows.cli import completion, output, runs
 from flows.cli.answers import answered, interruptible
 from flows.cli.hints import command
 from flows.cli.options import (
@@ -29,6 +29,7 @@ from flows.cli.options import (
     confirm,
     find_dataset,
     find_run,
+    insist_on_range,
     patiently,
     store_of,
 )
@@ -70,6 +71,7 @@ def run(
     opened = store_of(store)
     if (run is None) == (network is None):
         raise UserError("name one run by its id, or make one with --network and the options below it")
+    _insist_on_ranges(learning_rate, epochs, batch, seed)
     if run is not None:
         _insist_on_no_option_of_own_runs(given)
     if network is None:
@@ -82,7 +84,7 @@ def run(
 
     if (seconds := estimate([output.status_of(opened, experiment)])) > 0:
         insist_on_data(unprepared(opened, [experiment]), configured.data_dir)
-        confirm(experiment.id, seconds, yes, quiet=as_json)
+        confirm(experiment.id, seconds, yes)
     with interruptible(lambda: stopped(opened, experiment)):
         if network is not None:  # from now on its id can be named
             opened.create_json(RunFolder(experiment.id).experiment, experiment.plain())
@@ -90,6 +92,13 @@ def run(
     output.print_run(standing, opened, as_json)
     if standing.state != "done":
         raise typer.Exit(3)
+
+
+def _insist_on_ranges(learning_rate: float | None, epochs: int | None, batch: int | None, seed: int) -> None:
+    insist_on_range("--learning-rate", learning_rate, 1e-12, 1_000_000)
+    insist_on_range("--epochs", epochs, 1, 1_000_000)
+    insist_on_range("--batch", batch, 1, 1_000_000)
+    insist_on_range("--seed", seed, 0, 2**32 - 1)
 
 
 def _insist_on_no_option_of_own_runs(given: typer.Context) -> None:
@@ -117,6 +126,7 @@ def work(
     store: StoreOption = None,
     data_dir: DataDirOption = None,
     yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a study's missing runs one after the other in this process, without Ray and without Prefect.
 
@@ -131,13 +141,22 @@ def work(
     from pipeline.training.progress import Progress, trainable
 
     todo = trainable(wanted, Progress(opened, list(wanted.wanted)).statuses())
-    if not todo:
-        return typer.echo(f"Every run of {wanted.name} that is needed has its outcome: nothing is left to train.")
+    if not todo and not as_json:
+        typer.echo(f"Every run of {wanted.name} that is needed has its outcome: nothing is left to train.")
     if (seconds := estimate(todo)) > 0:
         insist_on_data(unprepared(opened, [s.experiment for s in todo]), configured.data_dir)
-        confirm(f"{len(todo)} runs of {name}", seconds, yes, quiet=False)
+        confirm(f"{len(todo)} runs of {name}", seconds, yes)
     with interruptible(lambda: output.kept(opened, wanted)):
-        work_here(patiently(opened), wanted, configured.data_dir, typer.echo)
+        if todo:
+            work_here(patiently(opened), wanted, configured.data_dir, typer.echo, quiet=as_json)
+    statuses = Progress(opened, list(wanted.wanted)).statuses()
+    ended = [s.plain() for s in statuses if s.has_outcome]
+    if as_json:
+        output.print_answer(runs.answer(opened, wanted, statuses), "", True)
+    else:
+        runs.print_failed(opened, ended)
+    if any(one["state"] != "done" for one in ended):
+        raise typer.Exit(3)
 
 
 @answered

@@ -210,6 +210,9 @@ def _connected(workers: int | None) -> Iterator["Placement"]:
 
     try:
         yield ray_cluster.connect(workers)
+    except Exception:
+        ray_cluster.keep_logs()
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has begun to end is let end in good order
         ray_cluster.disconnect()

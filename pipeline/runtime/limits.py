@@ -7,6 +7,13 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 PROC = Path("/proc")
+NO_MEMORY = (
+    "map segment",
+    "Cannot allocate memory",
+    "can't allocate memory",
+    "Unable to allocate",
+)  # said by libraries
+MORE_MEMORY = "free some, or allow more to this user (ulimit -v)"
 
 
 def cores() -> int:
@@ -31,6 +38,28 @@ def free_memory(proc: Path = PROC) -> int:
     import psutil
 
     return int(min([psutil.virtual_memory().available, *(_unused(folder) for folder in _cgroups("memory", proc))]))
+
+
+def address_space() -> float:
+    """Bytes that a process may map (ulimit -v); infinite without a limit."""
+    return _limit("RLIMIT_AS")
+
+
+def open_files() -> float:
+    """Files that a process may have open at once, once it has raised its own limit (ulimit -Hn)."""
+    return _limit("RLIMIT_NOFILE")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether it says that this machine has no memory left for us."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
+
+
+def _limit(name: str) -> float:
+    import resource
+
+    hard = resource.getrlimit(getattr(resource, name))[1]
+    return math.inf if hard == resource.RLIM_INFINITY else hard
 
 
 def _allowed() -> int:

@@ -8,9 +8,10 @@ import sys
 import time
 from importlib.util import find_spec
 
-from pipeline.runtime.limits import free_memory
+from pipeline.runtime.limits import cores, free_memory, open_files
 
 LEAST_BYTES = 1.5e9  # Ray's own processes and one worker on small images
+LEAST_FILES, FILES_A_WORKER = 90, 5  # open at once in one process of Ray's; with fewer it waits without end
 DISK_BYTES = 5e6  # of its sockets, logs and notes
 CONNECT_SECONDS = 10.0  # for a cluster's address to answer
 SOCKET_BYTES = 103 if sys.platform == "darwin" else 107  # of a path; unix(7)
@@ -32,12 +33,12 @@ def ray_folder() -> str:
     return os.path.abspath(own or "/tmp")
 
 
-def ray_trouble() -> str:
+def ray_trouble(workers: int | None = None) -> str:
     """Why Ray cannot be used as the environment stands, and what to do; empty when nothing is known against it."""
-    return _remote_trouble(os.environ["RAY_ADDRESS"]) if is_joined() else _local_trouble()
+    return _remote_trouble(os.environ["RAY_ADDRESS"]) if is_joined() else _local_trouble(workers or cores())
 
 
-def _local_trouble() -> str:
+def _local_trouble(workers: int) -> str:
     if odd := [c for c in " '\"\\$`&;()" if c in sys.executable]:
         return (
             f"Ray cannot start workers with the Python at {sys.executable}: its path has the character {odd[0]!r}. "
@@ -47,6 +48,11 @@ def _local_trouble() -> str:
         return trouble
     if os.path.isdir("/dev/shm") and not os.access("/dev/shm", os.W_OK):
         return "Ray needs to write to /dev/shm, and we may not: give this user the right to"
+    if (files := open_files()) < (least := LEAST_FILES + FILES_A_WORKER * workers):
+        return (
+            f"{files:.0f} files may be open at once, and Ray with {workers} workers needs {least}: raise that limit "
+            "(ulimit -Hn; of a container --ulimit nofile), or train without Ray by `strive work`"
+        )
     if (free := free_memory()) < LEAST_BYTES:
         return (
             f"{free / 1e9:.1f} GB of memory are free, and Ray with one worker needs {LEAST_BYTES / 1e9:.1f} GB: "

@@ -1,8 +1,10 @@
 """The connection to Ray: a cluster to join or to start, what fits on it, and calls on its workers."""
 
 import contextlib
+import glob
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +36,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 STARTS = 3  # tries to start a cluster of our own
 ORDERED = 2  # tasks a CPU that are ordered at once, so that none waits for us
+_logs_tell = False
+_before_ours: set[str] | None = None  # folders that were there when a cluster of our own was begun
 OBJECT_STORE_BYTES = 2**28  # of shared memory: data and weights travel through the store, not through Ray
 
 
@@ -54,7 +58,7 @@ def connect(workers: int | None = None) -> Placement:
 
     A cluster may have no CPUs yet, or fewer than the `workers` asked for: Ray's autoscaler sees the demand.
     """
-    if trouble := ray_trouble():
+    if trouble := ray_trouble(workers):
         raise UserError(trouble)
     if not (address := os.environ.get("RAY_ADDRESS")):
         os.environ.pop("RAY_ADDRESS", None)  # Ray takes an empty one for a cluster to join
@@ -107,6 +111,8 @@ def _room(resources: dict[str, float], placement: Placement) -> int:
 
 def _start(cpus: int) -> None:
     """A cluster of our own. A busy machine's node gives up when its helpers take long, and the next is quicker."""
+    global _before_ours
+    _before_ours = _sessions()
     before = set(psutil.Process().children())
     for left in reversed(range(STARTS)):
         try:
@@ -121,6 +127,11 @@ def _start(cpus: int) -> None:
                 logs = os.path.join(ray_folder(), "ray/session_latest/logs")
                 cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise UserError(f"Ray did not start in {STARTS} tries: {cause} Its logs are in {logs}") from error
+
+
+def _sessions() -> set[str]:
+    """Folders of clusters that this process has begun, whole or not: Ray puts its id at the end of their names."""
+    return set(glob.glob(os.path.join(glob.escape(ray_folder()), f"ray/session_*_{os.getpid()}")))
 
 
 def _join(address: str) -> None:
@@ -159,9 +170,23 @@ def _called(call: Callable[[], R]) -> R:
     return call()  # Ray takes functions, and no other callables
 
 
+def keep_logs() -> None:
+    """The logs of a Ray of our own may say why something failed."""
+    global _logs_tell
+    _logs_tell = True
+
+
 def disconnect() -> None:
-    """Leave the cluster; one of our own ends with all its processes."""
+    """Leave the cluster; one of our own ends with all its processes, and its logs go unless they are to be kept."""
     ray.shutdown()
+    if _before_ours is None or _logs_tell:
+        return
+    for folder in _sessions() - _before_ours:
+        latest = os.path.join(os.path.dirname(folder), "session_latest")
+        if os.path.realpath(latest) == os.path.realpath(folder):
+            with contextlib.suppress(OSError):  # another has been begun, or ended, this very moment
+                os.unlink(latest)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def each(call: Callable[[T], R], items: Sequence[T], placement: Placement, retries: int) -> list[R]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.runtime.ended import Ended
-from pipeline.runtime.ray_cluster import Placement, leaving, rooms  # before Ray: it sets what Ray reads
+from pipeline.runtime.ray_cluster import Placement, keep_logs, leaving, rooms  # before Ray: it sets what Ray reads
 
 # isort: split
 import ray
@@ -178,6 +178,7 @@ class Team:
                     ray.get(suspect.answer)
                 except RayError:
                     continue  # the machine is gone
+                keep_logs()
                 self._died(suspect.rank, suspect.why)
                 self._deaths_left -= 1
                 if self._deaths_left < 0:

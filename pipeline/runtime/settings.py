@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pipeline.errors import UserError
 
 PATIENCE_SECONDS = 900.0  # that a store which does not answer is waited for
+MOST_WORKERS = 100_000
 TOGETHER = 4  # experiments that are trained side by side on a GPU, until one has shown that more pays
 
 T = TypeVar("T")
@@ -78,6 +79,8 @@ def settings(store: str | None = None, workers: int | None = None, data_dir: str
         workers = int(text)
     if workers is not None and workers < 1:
         raise UserError(f"at least one worker is needed, not {workers}")
+    if workers is not None and workers > MOST_WORKERS:
+        raise UserError(f"there can be {MOST_WORKERS:,} workers at most, not {workers:,}")
     return Settings(
         store or os.environ.get("STRIVE_STORE") or "strive-store",
         workers,

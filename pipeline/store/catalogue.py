@@ -17,6 +17,8 @@ SEEDS = 10  # of every study; a run with a higher seed is found once the store h
 
 def find(store: Store, text: str) -> Experiment:
     """The experiment whose id is `text`; else the one that alone begins so, in the store or else in the studies."""
+    if not text:
+        raise UserError("a run's name is empty: `strive status` lists the runs of the store")
     if store.exists(RunFolder(text).experiment):
         return read_experiment(store, text)
     studies = every_study()

@@ -12,6 +12,7 @@ from pipeline.errors import StoreAway, StoreRefused, UserError
 from pipeline.records.record import DamagedRecord, Record, to_json
 from pipeline.runtime.settings import patience
 from pipeline.store.faults import Fault
+from pipeline.store.found_bucket import bucket
 from pipeline.store.outage import Outage
 from pipeline.store.replica import MARK, Replica
 from pipeline.store.stamp import Stamp
@@ -225,9 +226,7 @@ def open_store(url: str, seconds: float | None = None) -> Store:
         return open_store(url, seconds).replica(replica)
     kind, separator, rest = url.partition("://")
     if kind == "s3" and separator:
-        from pipeline.store.s3 import TRANSIENT, Bucket  # s3fs costs a second, and folders need none of it
-
-        return Store(Bucket(url), TRANSIENT, seconds)
+        return Store(*bucket(url), seconds)
     if url.lower().startswith("s3:"):
         raise UserError(f"a bucket is written s3://bucket/prefix, not {url!r}")
     if separator and kind not in ("file", "local"):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from http.client import HTTPException
 from typing import Any, TypeVar
 
@@ -181,14 +182,24 @@ def filesystem():
         "max_pool_connections": CONNECTIONS,
         "signature_version": "s3v4",  # botocore still signs addresses by version 2, which most servers refuse
     }
-    fs = fsspec.filesystem(
-        "s3",
-        use_listings_cache=False,
-        # passed though botocore would find it: fsspec caches one client for equal arguments, whatever the environment
-        endpoint_url=endpoint(),
-        config_kwargs=config,
-        client_kwargs={"region_name": region} if region else {},
-    )
+    at = endpoint()
+    try:
+        fs = fsspec.filesystem(
+            "s3",
+            use_listings_cache=False,
+            # passed though botocore would find it: fsspec caches one client for equal arguments
+            endpoint_url=at,
+            config_kwargs=config,
+            client_kwargs={"region_name": region} if region else {},
+        )
+        with suppress(*TRANSIENT, OSError):  # the first call says it again, and is answered for
+            fs.connect()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever a setting of another kind leads to
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(
+            f"the S3 client's settings are not right ({said}): correct the AWS_* variables, the profile in "
+            "~/.aws/config (AWS_CONFIG_FILE), or fsspec's own settings (FSSPEC_* variables, files in FSSPEC_CONFIG_DIR)"
+        ) from error
     fs.retries = 1
     fs.loop.set_exception_handler(_heard)
     return fs

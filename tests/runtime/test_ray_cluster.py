@@ -1,5 +1,7 @@
 """Ray that does not start: tried again, with nothing left of the tries, and its cause in a sentence."""
 
+import contextlib
+import os
 import subprocess
 from unittest.mock import Mock
 
@@ -73,3 +75,41 @@ def test_what_a_call_raises_on_a_worker_is_raised_as_it_was(monkeypatch):
     with pytest.raises(StoreAway) as raised:
         ray_cluster.each(str, ["item"], ray_cluster.Placement(1), 0)
     assert raised.value is away
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_logs_of_our_own_ray_go_unless_something_failed(failed, stopped, monkeypatch, tmp_path):
+    """Those of another process stay, and those of an earlier one that had our number."""
+    ours, others = f"session_today_{os.getpid()}", ["session_today_1", f"session_earlier_{os.getpid()}"]
+    for name in others:
+        (tmp_path / "ray" / name).mkdir(parents=True)
+
+    def begin(**_options):
+        (tmp_path / "ray" / ours / "logs").mkdir(parents=True)
+        (tmp_path / "ray" / "session_latest").symlink_to(tmp_path / "ray" / ours)
+        if stopped:  # by SIGTERM, before Ray has begun
+            raise SystemExit(143)
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray_cluster, "_logs_tell", False)
+    monkeypatch.setattr(ray_cluster, "_before_ours", None)
+    monkeypatch.setattr(ray, "init", begin)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with contextlib.suppress(SystemExit):
+        ray_cluster._start(1)
+    if failed:
+        ray_cluster.keep_logs()
+    ray_cluster.disconnect()
+    left = [*others, ours, "session_latest"] if failed else others
+    assert sorted(path.name for path in (tmp_path / "ray").iterdir()) == sorted(left)
+
+
+def test_the_logs_of_a_cluster_that_runs_without_us_stay(monkeypatch, tmp_path):
+    (tmp_path / "ray" / f"session_today_{os.getpid()}").mkdir(parents=True)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray_cluster, "_logs_tell", False)
+    monkeypatch.setattr(ray_cluster, "_before_ours", None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    ray_cluster.disconnect()
+    assert len(list((tmp_path / "ray").iterdir())) == 1

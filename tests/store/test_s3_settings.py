@@ -1,6 +1,7 @@
 """Settings of the S3 client that cannot work: variables, profiles, files that they name, an address of a web page."""
 
 import os
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 
-from pipeline.errors import StoreRefused
+from pipeline.errors import StoreRefused, UserError
 from pipeline.store.objects import open_store
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -101,6 +102,37 @@ def test_settings_of_the_client_are_named_at_once_and_without_a_traceback(
         open_store("s3://somewhere/x", 20).names("")
     assert time.monotonic() - began < 5
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("profile", ["[default]\ns3 = word\n", "[default]\ns3 = 3\n"])
+def test_a_profile_whose_settings_are_of_another_kind_is_refused(silent, monkeypatch, tmp_path, profile):
+    (tmp_path / "config").write_text(profile)
+    for name, value in {
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_ENDPOINT_URL": f"http://{silent}",
+        **KEYS,
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        UserError, match=r"^the S3 client's settings are not right \(.*\): correct the AWS_\* variables"
+    ):
+        open_store("s3://somewhere/x", 20)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("a.json", "{"), ("a.json", '{"s3": 3}'), ("a.ini", "[s3"), ("a.ini", "key = word")]
+)
+def test_settings_of_fsspec_that_cannot_be_read_are_named(monkeypatch, tmp_path, file, text):
+    (tmp_path / file).write_text(text)
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("fsspec", "s3fs") or name.endswith("store.s3")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("FSSPEC_CONFIG_DIR", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"^fsspec cannot read its settings \(.*\): correct the files in FSSPEC_CONFIG_DIR"
+    ):
+        open_store("s3://somewhere/x", 20)
 
 
 @pytest.mark.parametrize("ask", ["names", "exists", "read", "folders"])

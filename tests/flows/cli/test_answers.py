@@ -1,12 +1,18 @@
 """How a command ends that is stopped, once or impatiently."""
 
+import errno
 import os
 import signal
+import time
+from unittest.mock import Mock
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from flows.cli.answers import interruptible
+from flows.cli.app import app
+from flows.cli.stop import stoppable
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +61,63 @@ def test_a_command_of_nohup_outlives_its_terminal(capsys):
     assert done
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert capsys.readouterr().err == ""
+
+
+WORDS = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+LOOKS = {
+    "doctor": "flows.cli.doctor.examine_all",
+    "check": "flows.cli.check._chosen",
+    "work": "flows.cli.training.study",
+}
+
+
+@pytest.mark.parametrize("number", list(WORDS))
+@pytest.mark.parametrize("command", list(LOOKS))
+def test_a_command_that_only_looks_says_that_it_was_stopped(command, number, monkeypatch, tmp_path, capsys):
+    def look(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    monkeypatch.setattr(LOOKS[command], look)
+    words = [command, *(["smoke"] if command == "work" else []), "--store", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended, stoppable():
+        app(words)
+    assert ended.value.code == 128 + number
+    assert capsys.readouterr().err == f"\nstrive: {WORDS[number]} before it was done: run the same command again.\n"
+
+
+def test_a_command_that_has_said_what_is_kept_says_no_more(capsys):
+    with pytest.raises(SystemExit) as ended, stoppable(), interruptible(lambda: "All is kept."):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "\nstrive: terminated. All is kept.\n"
+
+
+def test_work_that_has_ended_leaves_the_signals_to_what_follows(capsys):
+    @stoppable()
+    def work():
+        with interruptible(lambda: "All is kept."):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(SystemExit) as ended:
+        work()
+    assert ended.value.code == 130
+    assert "before it was done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        ImportError("libtorch_cuda.so: failed to map segment from shared object", name="torch"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_machine_without_memory_is_told_in_one_sentence(error, monkeypatch, tmp_path):
+    monkeypatch.setattr("flows.cli.training.study", Mock(side_effect=error))
+    done = CliRunner().invoke(app, ["work", "smoke", "--store", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.stderr == "strive: no memory is left: free some, or allow more to this user (ulimit -v)\n"

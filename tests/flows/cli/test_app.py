@@ -30,7 +30,7 @@ def store(tmp_path):
 
 
 RUN = study("smoke").experiments[0]
-SILENT = {"serve", "work"}  # they run until stopped and answer nothing
+SILENT = {"serve"}  # runs until it is stopped
 
 
 @pytest.mark.parametrize(("name", "command"), typer.main.get_command(app).commands.items(), ids=lambda x: str(x))
@@ -102,6 +102,27 @@ def test_retry_makes_a_crashed_run_missing(store):
         (["run", "--network", "model-a", "--width", "3"], "at most 1"),
         (["run", "--network", "model-a", "--data", "digits", "--batch", "10000"], "1,442 images"),
         (["reproduce", "digits", "--data-dir", "/nope"], "there is no folder /nope"),
+        (["reproduce", "digits", "--data-dir", ""], "there is no folder ''"),
+        (["reproduce", "digits", "--store", " "], "--store is empty: name a folder or s3://bucket/prefix"),
+        (["reproduce", "digits", "--workers", "100001"], "100,000 workers at most"),
+        (["reproduc"], "no such command 'reproduc'. Did you mean 'reproduce'? `strive -h` says"),
+        (["reproduce", "--seeds", "x"], "'--seeds': it must be a whole number. `strive reproduce -h` says"),
+        (["run", "--learning-rate", "x"], "'--learning-rate': it must be a number. `strive run -h` says"),
+        (["reproduce", "--sed", "3"], "no such option: --sed (near: --seeds, --store). `strive reproduce -h` says"),
+        (["reproduce", "--store"], "option '--store' requires an argument. `strive reproduce -h` says"),
+        (["plan"], "missing argument 'STUDY'. `strive plan -h` says"),
+        (["plan", "smoke", "digits"], "there is a word too many (digits). `strive plan -h` says"),
+        (["run", "--network", "model-a", "--learning-rate", "1e300"], "--learning-rate must lie between"),
+        (["run", "--network", "model-a", "--learning-rate", "nan"], "--learning-rate must lie between"),
+        (["run", "--network", "model-a", "--epochs", "9999999999"], "--epochs must lie between 1 and 1,000,000"),
+        (["run", "--network", "model-a", "--seed", "99999999999999999999"], "--seed must lie between 0 and"),
+        (["check", "smoke", "--seeds", "0"], "--seeds must lie between 1 and 100, not 0"),
+        (["networks", ""], "unknown network ''"),
+        (["pull", "digits", "s3://bucket/x"], "DEST is a folder on this machine, not s3://bucket/x"),
+        (["index"], "holds no runs, so it needs no front page"),
+        (["figures", "--study", "digits", "--layers", " "], "--layers names no layer"),
+        (["retry", ""], "a run's name is empty"),
+        (["status", " "], "a run's name is empty"),
         (["table", "digits", "--kind", "readings"], "strive table readings"),
         (["table", "digits", "--kind", "claims"], "digits has no claims"),
         (["table", "readings", "--kind", "claims"], "--kind readings"),

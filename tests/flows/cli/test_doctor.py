@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import pytest
 from typer.testing import CliRunner
@@ -107,3 +108,12 @@ def test_doctor_does_not_call_ok_what_is_absent_and_optional(home):
     _, checks = looked(home)
     assert set(checks["imagenet"]) == {"name", "ok", "found", "fix"}
     assert checks["imagenet"]["ok"]
+
+
+def test_doctor_names_limits_of_memory_and_of_open_files(home, monkeypatch):
+    limits = {resource.RLIMIT_AS: 3 * 10**9, resource.RLIMIT_NOFILE: 64}
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (0, limits.get(which, -1)))
+    code, checks = looked(home)
+    assert code == 1
+    assert checks["memory"]["found"] == "a process may map 3.0 GB (ulimit -v)"
+    assert checks["ray"]["found"].startswith("64 files may be open at once")

@@ -6,15 +6,21 @@ import sys
 
 import pytest
 
-START = [sys.executable, "-P", "-c", "from flows.cli.start import main; main()"]
-REDIRECTED = ["sh", "-c", 'how=$1; shift; eval "exec \\"\\$@\\" $how"', "sh"]
+START = [sys.executable, "-P", "-c", "from strive_command import main; main()"]  # as the installed script does
+REDIRECTED = ["-c", 'how=$1; shift; eval "\\"\\$@\\" $how"', "sh"]
 
 
-def started(how, *words, cwd=None, **env):
+def started(how, *words, cwd=None, shell="sh", **env):
     """What the command says when a shell starts it, redirected so."""
     env = {**{n: v for n, v in os.environ.items() if n != "PYTHONUNBUFFERED"}, **env}
     done = subprocess.run(
-        [*REDIRECTED, how, *START, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=60, check=False
+        [shell, *REDIRECTED, how, *START, *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=env,
+        timeout=60,
+        check=False,
     )
     assert "Traceback" not in done.stderr
     return done
@@ -37,6 +43,20 @@ def test_closed_streams_are_none_of_a_commands_business(closed):
 def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
     done = started("| head -1", "networks", "all-cnn-c")
     assert (done.stdout, done.stderr) == ("All-CNN-C, 32x32 RGB\n", "")
+
+
+@pytest.mark.parametrize("words", [[], ["reproduce", "-h"], ["networks"]], ids=str)
+def test_a_reader_of_help_that_has_gone_ends_the_command_as_other_tools_end(words):
+    done = started("| true; exit ${PIPESTATUS[0]}", *words, shell="bash")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+
+
+@pytest.mark.parametrize(
+    "how", ["2>/dev/full", ">/dev/full 2>/dev/full", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}"]
+)
+@pytest.mark.parametrize("words", [["networks", "nosuch"], ["nosuch"]], ids=" ".join)
+def test_a_standard_error_that_takes_nothing_changes_no_exit_code(words, how):
+    assert started(how, *words, shell="bash").returncode == 2
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
@@ -116,7 +136,7 @@ def test_a_command_ends_at_once_with_its_status_and_all_that_it_printed(end, sta
 
 
 def test_modules_of_pythonpath_hide_none_of_ours(tmp_path):
-    for name in ("json", "select", "typing", "torch", "rich"):
+    for name in ("json", "select", "typing", "torch", "rich", "flows", "pipeline"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
     (tmp_path / "mine.py").write_text("from helper import study")
     (tmp_path / "helper.py").write_text(
