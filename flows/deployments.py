@@ -18,6 +18,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron
 
 from flows import automations
+from flows.busy_server import patiently
 from flows.explain import explain
 from flows.hosted import TAG, limit_name
 from flows.parameters import StudiesText, studies_text
@@ -130,11 +131,16 @@ def keep(pool: str, name: str) -> dict[str, Any]:
     return {"parameters": now.parameters, "tags": now.tags}
 
 
-def serve_all() -> None:
-    """Register the deployments and run what is triggered, until stopped."""
+def _all_registered() -> dict[str, DeploymentResponse]:
     with get_client(sync_client=True) as client:
         registered = register(client)
         automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
+    return registered
+
+
+def serve_all() -> None:
+    """Register the deployments and run what is triggered, until stopped."""
+    registered = patiently(_all_registered)
     runner = PatientRunner(
         limit=AT_ONCE, pause_on_shutdown=False, heartbeat_seconds=automations.HEARTBEAT_SECONDS, query_seconds=5
     )
