@@ -5,9 +5,11 @@ What follows from the code is: where the flow lies, its form, its description.
 """
 
 import asyncio
+import atexit
 import os
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -128,7 +130,14 @@ def keep(pool: str, name: str) -> dict[str, Any]:
         automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
         _registered(client, name, pool, studies_text())
         now = client.read_deployment_by_name(f"{name}/{name}")
+    if now.paused:
+        atexit.register(_switch_off, now.id)  # `prefect deploy` switches on what it deploys, and reads no template here
     return {"parameters": now.parameters, "tags": now.tags}
+
+
+def _switch_off(id: UUID) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_deployment(id, DeploymentUpdate(paused=True))
 
 
 def _all_registered() -> dict[str, DeploymentResponse]:

@@ -13,6 +13,7 @@ from support import real_data  # noqa: F401  takes STRIVE_DATA_DIR away from all
 from support.processes import free_port, wait_for
 
 from pipeline.runtime.bytecode import keep_bytecode
+from pipeline.runtime.limits import cores
 
 keep_bytecode()  # tests start hundreds of processes, each of which would compile torch, Ray and Prefect
 os.environ["DO_NOT_TRACK"] = "1"
@@ -36,6 +37,11 @@ ON_A_CLUSTER = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first."""
     items.sort(key=lambda item: _file(item.nodeid) not in ON_A_CLUSTER)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are CPUs: tests wait for servers, and for what they keep away, a third of their time."""
+    return cores() + 1
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -108,6 +108,7 @@ def scheduled(api: httpx.Client, deployment: str) -> dict | None:
     return runs[0] if runs[0]["expected_start_time"] < ago(-600) else None
 
 
+@pytest.mark.ci
 def test_a_flow_run_that_fails_is_told_to_the_webhook(served, server: Server):
     [news] = [a for a in served.post("/automations/filter", json={}).json() if "webhook" in a["name"]]
     sent(served, "PATCH", f"/automations/{news['id']}", {"enabled": True})
@@ -234,12 +235,13 @@ def _start(page: Page, store: str) -> None:
     click(page, "View run")
 
 
+@pytest.mark.ci
 def test_prefect_deploy_keeps_what_a_user_changed(served, server):
     """The last test here: it moves the deployments to a work pool."""
-    words = [PREFECT, "--no-prompt", "deploy", "--all"]
     pool = [PREFECT, "work-pool", "create", "strive", "--type", "process", "--overwrite"]
-    before = served.get("/deployments/name/reproduce/reproduce").json()
-    for command in (pool, words):
+    before = served.get("/deployments/name/reproduce/reproduce").json() | {"paused": True}
+    sent(served, "PATCH", f"/deployments/{before['id']}", {"paused": True})
+    for command in (pool, [PREFECT, "--no-prompt", "deploy", "--all"]):
         done = subprocess.run(command, env=server.env, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     after = served.get("/deployments/name/reproduce/reproduce").json()

@@ -27,7 +27,7 @@ def test_a_start_that_fails_is_tried_again_and_then_said_in_a_sentence(monkeypat
         ray_cluster.connect(1)
     assert len(started) == ray_cluster.STARTS
     assert all(process.wait(10) < 0 for process in started)
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children()) <= before  # those of earlier tests may end
 
 
 def test_a_later_start_is_good_enough(monkeypatch):

@@ -146,6 +146,7 @@ def test_the_probe_divides_the_least_time_of_either_precision(monkeypatch):
     precision.bfloat16_gain.cache_clear()
 
 
+@pytest.mark.ci
 def test_triton_kernels_are_their_meaning_in_torch():
     """In a process of its own, where Triton's interpreter runs them on the CPU."""
     assert said("interpreted.py", TRITON_INTERPRET="1") == ["activate", "backward", "update", "training"]
