@@ -67,7 +67,7 @@ def _maps(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[Rend
 
 def _sanity(subject: ExplainedModel, pictures: Sequence[Picture]) -> Iterator[RenderedSheet]:
     from pipeline.visualization import (
-        sanity_checks,  # scipy and scikit-image: a second, and no other picture wants them
+        sanity_checks,  # scipy: a second, and no other picture wants it
     )
 
     for picture in pictures:
