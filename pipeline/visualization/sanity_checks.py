@@ -97,7 +97,7 @@ def structural_similarity(one_NCHW: np.ndarray, two_NCHW: np.ndarray) -> np.ndar
     inside = np.s_[:, :, window // 2 : one_NCHW.shape[2] - window // 2, window // 2 : one_NCHW.shape[3] - window // 2]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return uniform_filter(values, (1, 1, window, window))[inside]
+        return uniform_filter(values, window, axes=(2, 3))[inside]
 
     mean_one, mean_two = mean(one_NCHW), mean(two_NCHW)
     sample = window**2 / (window**2 - 1)  # of covariances
