@@ -41,7 +41,11 @@ class Containers:
     def up(self, **settings: str) -> float:
         """Seconds until every service was healthy."""
         begun = time.monotonic()
-        self.compose("up", "--no-build", "--detach", "--wait", "--wait-timeout", "400", settings=settings)
+        try:
+            self.compose("up", "--no-build", "--detach", "--wait", "--wait-timeout", "400", settings=settings)
+        except AssertionError as error:
+            said = self.compose("logs", "--tail", "20", "prefect", "ray-head", "runner", check=False)
+            raise AssertionError(f"{error}\n{said}") from None
         return time.monotonic() - begun
 
     def state(self, service: str) -> dict[str, Any]:
