@@ -7,6 +7,7 @@ What follows from the code is: where the flow lies, its form, its description.
 import asyncio
 import atexit
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -147,9 +148,13 @@ def _all_registered() -> dict[str, DeploymentResponse]:
     return registered
 
 
-def serve_all() -> None:
-    """Register the deployments and run what is triggered, until stopped."""
-    registered = patiently(_all_registered)
+def registered_patiently() -> dict[str, DeploymentResponse]:
+    """All deployments on the server, which is asked again while it is busy."""
+    return patiently(_all_registered)
+
+
+def serve_all(registered: Mapping[str, DeploymentResponse]) -> None:
+    """Run what is triggered of these, until stopped."""
     runner = PatientRunner(
         limit=AT_ONCE, pause_on_shutdown=False, heartbeat_seconds=automations.HEARTBEAT_SECONDS, query_seconds=5
     )
