@@ -7,6 +7,8 @@ What follows from the code is: where the flow lies, its form, its description.
 import asyncio
 import atexit
 import os
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -131,13 +133,19 @@ def keep(pool: str, name: str) -> dict[str, Any]:
         _registered(client, name, pool, studies_text())
         now = client.read_deployment_by_name(f"{name}/{name}")
     if now.paused:
-        atexit.register(_switch_off, now.id)  # `prefect deploy` switches on what it deploys, and reads no template here
+        atexit.register(
+            _switch_off, name, now.id
+        )  # `prefect deploy` switches on what it deploys, and reads no template here
     return {"parameters": now.parameters, "tags": now.tags}
 
 
-def _switch_off(id: UUID) -> None:
-    with get_client(sync_client=True) as client:
-        client.update_deployment(id, DeploymentUpdate(paused=True))
+def _switch_off(name: str, id: UUID) -> None:
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_deployment(id, DeploymentUpdate(paused=True))
+    except Exception as error:  # whatever Prefect's client makes of a server that is away
+        said = f"{name} was switched off, and `prefect deploy` has switched it on: switch it off in the UI"
+        print(f"strive: {said} ({type(error).__name__})", file=sys.stderr)
 
 
 def _all_registered() -> dict[str, DeploymentResponse]:
@@ -147,9 +155,13 @@ def _all_registered() -> dict[str, DeploymentResponse]:
     return registered
 
 
-def serve_all() -> None:
-    """Register the deployments and run what is triggered, until stopped."""
-    registered = patiently(_all_registered)
+def registered_patiently() -> dict[str, DeploymentResponse]:
+    """All deployments on the server, which is asked again while it is busy."""
+    return patiently(_all_registered)
+
+
+def serve_all(registered: Mapping[str, DeploymentResponse]) -> None:
+    """Run what is triggered of these, until stopped."""
     runner = PatientRunner(
         limit=AT_ONCE, pause_on_shutdown=False, heartbeat_seconds=automations.HEARTBEAT_SECONDS, query_seconds=5
     )

@@ -19,7 +19,6 @@ from pipeline.store.objects import LOOK_SECONDS, Store, open_store
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits
-
 ADDRESSES = 5e9  # bytes that a process maps which trains on digits
 
 

@@ -15,7 +15,7 @@ PATIENCE = "PREFECT_CLIENT_RETRY_EXTRA_CODES", "500"  # a server whose database 
 
 
 def serve_all() -> None:
-    """Serve until stopped; refused where no Prefect server is configured."""
+    """Serve until stopped, which is said; refused where no Prefect server is configured."""
     for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED"):
         os.environ.setdefault(name, QUIET[name])
     os.environ.setdefault(*PATIENCE)
@@ -29,11 +29,17 @@ def serve_all() -> None:
             "then set PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
     found.insist()
-    from flows.deployments import serve_all as serve
+    from flows import deployments
 
+    registered = deployments.registered_patiently()
     as_python_does()
     try:
-        serve()
+        deployments.serve_all(registered)
     except KeyboardInterrupt:
         say(signal.SIGINT, ".")
         raise typer.Exit(130) from None
+    except SystemExit as end:
+        if end.code:
+            raise
+        say(signal.SIGTERM, ".")  # at which Prefect's runner ends so
+        raise typer.Exit(143) from None

@@ -27,7 +27,7 @@ def whole_streams() -> None:
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     encoding = (sys.stderr and sys.stderr.encoding) or "utf-8"
     raw = io.BufferedWriter(_Aside(2, "w", closefd=False))
-    sys.stderr = io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
+    sys.stderr = io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8
     for name in SIZES:

@@ -34,6 +34,11 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def leave(self) -> None:
+        """Let the next one end the process where it stands: Python would show a traceback of its own end."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_DFL)
+
 
 def as_python_does() -> None:
     """Let a library that ends in good order by itself hear the signals: asyncio and Prefect replace these handlers."""
@@ -60,6 +65,9 @@ def stoppable() -> Iterator[None]:
     except SystemExit:  # what libraries and we make of it
         if not signals.seen:
             raise
+    finally:
+        if signals.seen:
+            say(signals.seen, " before it was done: run the same command again.")
+        signals.leave()
     if signals.seen:
-        say(signals.seen, " before it was done: run the same command again.")
         sys.exit(128 + signals.seen)

@@ -72,10 +72,7 @@ def all_conv(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def with_dropout(
-    layers: tuple[Layer, ...],
-    image: float = 0.2,
-    pooled: float = 0.5,
-    extra: Callable[[Conv], bool] = lambda conv: False,
+    layers: tuple[Layer, ...], image: float = 0.2, pooled: float = 0.5, extra: Callable[[Conv], bool] = lambda _: False
 ) -> tuple[Layer, ...]:
     """Dropout on the image and after every pool or the layer that stands in for one (section 3.1).
 
@@ -248,7 +245,6 @@ def printed_name(name: str) -> str:
 
 
 def find_network(name: str) -> Network:
-    """The network of that name in any case, as it is called here or as the paper prints it; UserError where there is
-    none."""
+    """The network of that name in any case, ours or the one that the paper prints; UserError where there is none."""
     printed = {text.lower(): key for key, text in PRINTED_NAMES.items()}
     return NETWORKS[printed.get(name.strip().lower()) or known_name("network", name, NETWORKS)]

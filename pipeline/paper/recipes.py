@@ -2,6 +2,7 @@
 READING.md."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.paper.augmentations import Augment, Crop, Distort, Shift
@@ -71,6 +72,8 @@ class Recipe:
             raise ValueError(f"lr, epochs and batch must be positive: {self.lr}, {self.epochs}, {self.batch}")
         if self.epoch_images is not None and not (isinstance(self.epoch_images, int) and self.epoch_images >= 1):
             raise ValueError(f"epoch_images must be a positive whole number, not {self.epoch_images!r}")
+        if not isinstance(self.lr_drops, Sequence) or not all(isinstance(drop, int) for drop in self.lr_drops):
+            raise ValueError(f"lr_drops must be a list of whole numbers, not {self.lr_drops!r}")
         object.__setattr__(self, "lr_drops", tuple(self.lr_drops))  # a list, as it may be written, cannot be hashed
         drops = list(self.lr_drops)
         if drops != sorted(set(drops)) or not all(0 <= drop < self.epochs for drop in drops):

@@ -19,6 +19,7 @@ class Printed:
     augmented: bool | None = None  # None: as the study trains the network
 
     def __post_init__(self):
+        _insist_on_kinds(self.network, self.data, self.augmented)
         if not isinstance(self.error, int | float) or not 0 <= self.error <= 100:
             raise UserError(f"an error in print is a percentage between 0 and 100, not {self.error!r}")
 
@@ -33,6 +34,21 @@ class Difference:
     high: float | None = None
     data: Dataset | str | None = None  # None: the study's one data set
     augmented: bool | None = None  # None: as the study trains the networks
+
+    def __post_init__(self):
+        _insist_on_kinds(self.left, self.data, self.augmented)
+        if not isinstance(self.right, Network | str | Printed):
+            raise UserError(f"what is compared with is a Network, its name or a Printed number, not {self.right!r}")
+
+
+def _insist_on_kinds(network: object, data: object, augmented: object) -> None:
+    """UserError where one is of another kind: Python itself would say so far from where it is written."""
+    if not isinstance(network, Network | str):
+        raise UserError(f"a network is a Network or its name, not {network!r}")
+    if not isinstance(data, Dataset | str | None):
+        raise UserError(f"data must be a data set or its name, not {data!r}")
+    if not isinstance(augmented, bool | None):
+        raise UserError(f"augmented must be True or False, not {augmented!r}")
 
 
 def better(left: Network | str, than: Network | str | Printed, **where) -> Difference:

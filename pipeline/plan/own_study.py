@@ -163,7 +163,10 @@ class OwnStudy:
         left = self._setting(of, of.left, trained)
         if isinstance(of.right, Printed):
             return Comparison(left, PrintedError(of.right.who, of.right.error), of.low, of.high)
-        return Comparison(left, self._setting(of, of.right, trained), of.low, of.high)
+        right = self._setting(of, of.right, trained)
+        if right == left:
+            raise UserError(f"a claim of the study {self.name} compares {left.network} with itself")
+        return Comparison(left, right, of.low, of.high)
 
     def _published(self, printed: Printed, trained: Collection[Cell]) -> PublishedError:
         of = self._setting(printed, printed.network, trained)

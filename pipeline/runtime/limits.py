@@ -42,12 +42,12 @@ def free_memory(proc: Path = PROC) -> int:
 
 def address_space() -> float:
     """Bytes that a process may map (ulimit -v); infinite without a limit."""
-    return _limit("RLIMIT_AS")
+    return _limits("RLIMIT_AS")[0]
 
 
 def open_files() -> float:
     """Files that a process may have open at once, once it has raised its own limit (ulimit -Hn)."""
-    return _limit("RLIMIT_NOFILE")
+    return _limits("RLIMIT_NOFILE")[1]
 
 
 def lacks_memory(error: BaseException) -> bool:
@@ -55,11 +55,12 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
-def _limit(name: str) -> float:
+def _limits(name: str) -> list[float]:
+    """The limit that holds, and that up to which the process may raise it."""
     import resource
 
-    hard = resource.getrlimit(getattr(resource, name))[1]
-    return math.inf if hard == resource.RLIM_INFINITY else hard
+    limits = resource.getrlimit(getattr(resource, name))
+    return [math.inf if limit == resource.RLIM_INFINITY else limit for limit in limits]
 
 
 def _allowed() -> int:

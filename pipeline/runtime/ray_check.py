@@ -49,8 +49,9 @@ def _local_trouble(workers: int) -> str:
     if os.path.isdir("/dev/shm") and not os.access("/dev/shm", os.W_OK):
         return "Ray needs to write to /dev/shm, and we may not: give this user the right to"
     if (files := open_files()) < (least := LEAST_FILES + FILES_A_WORKER * workers):
+        who = "1 worker" if workers == 1 else f"{workers} workers"
         return (
-            f"{files:.0f} files may be open at once, and Ray with {workers} workers needs {least}: raise that limit "
+            f"{files:.0f} files may be open at once, and Ray with {who} needs {least}: raise that limit "
             "(ulimit -Hn; of a container --ulimit nofile), or train without Ray by `strive work`"
         )
     if (free := free_memory()) < LEAST_BYTES:

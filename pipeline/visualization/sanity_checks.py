@@ -100,7 +100,7 @@ def structural_similarity(one_NCHW: np.ndarray, two_NCHW: np.ndarray) -> np.ndar
         return uniform_filter(values, window, axes=(2, 3))[inside]
 
     mean_one, mean_two = mean(one_NCHW), mean(two_NCHW)
-    sample = window**2 / (window**2 - 1)  # of covariances
+    sample = window**2 / max(window**2 - 1, 1)  # of covariances; a single pixel has none
     squares = sample * (mean(one_NCHW**2) - mean_one**2 + mean(two_NCHW**2) - mean_two**2)
     product = sample * (mean(one_NCHW * two_NCHW) - mean_one * mean_two)
     alike = (2 * mean_one * mean_two + 0.01**2) * (2 * product + 0.03**2)

@@ -97,8 +97,8 @@ def test_a_download_is_the_published_bytes_and_happens_once(mirrors):
 
 
 def test_the_next_mirror_goes_on_where_one_broke_off(mirrors):
-    nobody = f"http://127.0.0.1:{free_port()}/file"
-    assert mirrors(nobody, "gone", "breaks", "good").read_bytes() == CONTENT
+    silent = f"http://127.0.0.1:{free_port()}/file"
+    assert mirrors(silent, "gone", "breaks", "good").read_bytes() == CONTENT
     assert mirrors.asked == [("gone", None), ("breaks", None), ("good", "bytes=1000000-")]
     assert not mirrors.part.exists()
 

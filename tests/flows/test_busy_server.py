@@ -1,11 +1,14 @@
 """A Prefect server that is busy when the deployments are made."""
 
+from unittest.mock import Mock
+from uuid import uuid4
+
 import httpx
 import pytest
 from prefect.deployments.runner import DeploymentApplyError
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows import busy_server
+from flows import busy_server, deployments
 from pipeline.errors import UserError
 
 
@@ -63,3 +66,9 @@ def test_in_the_end_it_is_a_sentence():
         UserError, match=r"does not take our deployments \(503 Service Unavailable\): look into its log"
     ):
         busy_server.patiently(asked(answer(503), answer(503)), seconds=-1)
+
+
+def test_a_deployment_that_cannot_be_switched_off_again_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(deployments, "get_client", Mock(side_effect=httpx.ConnectError("refused")))
+    deployments._switch_off("reproduce", uuid4())
+    assert "has switched it on: switch it off in the UI (ConnectError)" in capsys.readouterr().err

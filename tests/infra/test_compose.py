@@ -169,8 +169,8 @@ def house(root, services):
 @pytest.fixture(scope="module")
 def api(house):
     env = house.env("runner")
-    with httpx.Client(base_url=env["PREFECT_API_URL"], timeout=30) as nobody:
-        assert nobody.post("/deployments/filter", json={}).status_code == 401
+    with httpx.Client(base_url=env["PREFECT_API_URL"], timeout=30) as stranger:
+        assert stranger.post("/deployments/filter", json={}).status_code == 401
     auth = tuple(env["PREFECT_API_AUTH_STRING"].split(":"))
     with httpx.Client(base_url=env["PREFECT_API_URL"], auth=auth, timeout=30) as client:
         yield client

@@ -38,6 +38,7 @@ def study(**more):
         ("claims", {"it is better": 3}, "claims must be sentences"),
         ("beside", [9.08], "beside must be a list of Printed"),
         ("beside", [Printed("all-cnn-c", e, "they") for e in (9.07, 9.08)], "shows one number in print: leave one"),
+        ("claims", {"it is better": better("all-cnn-c", "ALL-CNN-C")}, "compares all-cnn-c with itself"),
         ("validation", 3, "validation must be a data set or its name"),
         ("validation", "digits", "would choose learning rates on the test images that its table is about"),
     ],
@@ -62,6 +63,8 @@ def test_one_of_a_kind_needs_no_list():
         lambda: Conv(3, 8.5),
         lambda: Conv(3, "8"),
         lambda: Shift(2.5),
+        lambda: replace(DIGITS, lr_drops=3),
+        lambda: replace(DIGITS, lr_drops=["3"]),
     ],
 )
 def test_what_is_counted_is_a_whole_number(make):
@@ -81,6 +84,22 @@ def test_what_a_recipe_does_to_images_is_known_and_possible(changes, says):
     assert study(recipe=replace(DIGITS, augment=Shift(31, fill="reflect"))).planned()
     with pytest.raises(ValueError, match=says):
         study(recipe=replace(DIGITS, **changes))
+
+
+@pytest.mark.parametrize(
+    ("left", "where", "says"),
+    [
+        (None, {}, "a network is a Network or its name, not None"),
+        ("all-cnn-c", {"data": 3}, "data must be a data set or its name, not 3"),
+        ("all-cnn-c", {"augmented": "yes"}, "augmented must be True or False, not 'yes'"),
+    ],
+)
+def test_what_a_sentence_is_about_is_of_its_kind(left, where, says):
+    for make in (lambda: better(left, "model-a", **where), lambda: Printed(left, 9.08, "they", **where)):
+        with pytest.raises(UserError, match=says):
+            make()
+    with pytest.raises(UserError, match=r"a Printed number, not 9\.08"):
+        better("all-cnn-c", 9.08)
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), -1, 101, "9.08"])

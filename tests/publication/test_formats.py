@@ -110,7 +110,7 @@ def test_parquet_says_its_schema():
 
 
 def test_the_schema_is_what_it_was():
-    """Whoever renames, retypes or drops a column raises SCHEMA, says why there, and writes the new list here."""
+    """Who renames, retypes or drops a column raises SCHEMA, says why there, and writes the new list here."""
     names = {kind: [f"{c['name']}:{c['type']}" for c in columns] for kind, columns in described()["tables"].items()}
     assert SCHEMA == 2
     assert names["rates"] == [

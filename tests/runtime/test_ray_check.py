@@ -41,12 +41,12 @@ def test_a_folder_that_is_not_there_is_refused(monkeypatch, tmp_path):
     assert "there is no such folder" in ray_trouble()
 
 
-@pytest.mark.parametrize(("workers", "needs"), [(1, "95"), (8, "130")])
+@pytest.mark.parametrize(("workers", "needs"), [("1 worker", "95"), ("8 workers", "130")])
 def test_a_limit_of_open_files_at_which_ray_would_hang_is_refused(monkeypatch, workers, needs):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (48, 64) if which == resource.RLIMIT_NOFILE else (-1, -1))
-    assert f"64 files may be open at once, and Ray with {workers} workers needs {needs}" in ray_trouble(workers)
+    assert f"64 files may be open at once, and Ray with {workers} needs {needs}" in ray_trouble(int(workers[0]))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (48, int(needs)))
-    assert ray_trouble(workers) == ""
+    assert ray_trouble(int(workers[0])) == ""
 
 
 def test_a_folder_that_another_user_has_made_is_refused(monkeypatch):

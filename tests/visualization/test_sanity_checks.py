@@ -36,7 +36,7 @@ def test_likeness_is_scipys_and_scikit_images():
     assert (nothing.spearman, nothing.blank) == (None, 4)
 
 
-@pytest.mark.parametrize("side", [3, 6, 7])
+@pytest.mark.parametrize("side", [2, 3, 6, 7])
 def test_images_of_few_pixels_are_compared_too(side):
     one = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     found = sanity_checks.map_similarity("guided", "conv1", sanity_checks.views(one), sanity_checks.views(one))

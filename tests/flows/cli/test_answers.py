@@ -1,8 +1,10 @@
 """How a command ends that is stopped, once or impatiently."""
 
+import asyncio
 import errno
 import os
 import signal
+import sys
 import time
 from unittest.mock import Mock
 
@@ -84,6 +86,41 @@ def test_a_command_that_only_looks_says_that_it_was_stopped(command, number, mon
         app(words)
     assert ended.value.code == 128 + number
     assert capsys.readouterr().err == f"\nstrive: {WORDS[number]} before it was done: run the same command again.\n"
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """`strive serve`, where a function stands for making the deployments and another for serving them."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    for name in ("PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_CLIENT_RETRY_EXTRA_CODES"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setattr("flows.cli.serve.configured", lambda: Mock(url="http://here/api"))
+
+    def run(make, serve_all) -> int:
+        monkeypatch.setattr("flows.deployments.registered_patiently", make)
+        monkeypatch.setattr("flows.deployments.serve_all", serve_all)
+        with pytest.raises(SystemExit) as ended, stoppable():
+            app(["serve"])
+        return ended.value.code
+
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_that_it_was_stopped(serve, number, capsys):
+    async def stopped():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Prefect's runner does
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(10)
+
+    assert serve(dict, lambda _: asyncio.run(stopped())) == 128 + number
+    assert capsys.readouterr().err == f"\nstrive: {WORDS[number]}.\n"
+
+
+@pytest.mark.parametrize("number", list(WORDS))
+def test_serve_that_still_waits_for_the_server_says_so_too(serve, number, capsys):
+    assert serve(lambda: os.kill(os.getpid(), number), lambda _: None) == 128 + number
+    assert capsys.readouterr().err.startswith(f"\nstrive: {WORDS[number]} before it was done")
 
 
 def test_a_command_that_has_said_what_is_kept_says_no_more(capsys):

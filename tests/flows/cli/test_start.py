@@ -1,8 +1,10 @@
 """The command where the user's environment hides libraries, closes streams, or prints to what takes nothing."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -96,6 +98,36 @@ def test_ctrl_c_before_a_command_has_begun_is_no_traceback():
     code = f"import signal; signal.signal(2, signal.default_int_handler); {code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (130, "")
+
+
+SAYS = """
+import os, sys, time
+import flows.cli.app, flows.cli.start as start
+
+def command():
+    print("a warning", file=sys.stderr)
+    {}
+
+flows.cli.app.main = command
+start.main()
+"""
+
+
+def test_what_is_said_is_said_at_once():
+    said = subprocess.run([sys.executable, "-P", "-c", SAYS.format("os._exit(9)")], capture_output=True, text=True)
+    assert (said.returncode, said.stderr) == (9, "a warning\n")
+
+
+def test_a_signal_after_a_command_is_no_traceback():
+    """While Python waits for a thread, as for Ray's end."""
+    end = "import threading; threading.Thread(target=time.sleep, args=[20]).start()"
+    with subprocess.Popen([sys.executable, "-P", "-c", SAYS.format(end)], stderr=subprocess.PIPE, text=True) as it:
+        assert it.stderr.readline() == "a warning\n"
+        time.sleep(1)
+        it.terminate()
+        said = it.stderr.read()
+    assert it.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    assert "Traceback" not in said
 
 
 ENDS = """
