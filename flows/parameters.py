@@ -67,7 +67,7 @@ def studies_text() -> StudiesText:
     head = "| study | question | runs | on a core | on a GPU |\n|---|---|---|---|---|\n"
     table = head + "\n".join(rows) + "\n\nTimes are estimates, of training alone."
     help = "What to reproduce. In parentheses: about how long it trains on one CPU core; on one GPU."
-    return StudiesText(table, f"{help} {' · '.join(each)}")
+    return StudiesText(table, f"{help} {' | '.join(each)}")
 
 
 def _times(this: Study) -> tuple[str, str]:
