@@ -53,7 +53,7 @@ def test_every_field_of_a_form_is_flat_and_has_a_title_and_help(name):
 def test_the_field_of_studies_says_what_each_is_and_costs(name):
     said = schema_of(name)["properties"]["study"]["description"]
     for each in STUDIES:
-        assert re.search(rf"[.·] {each}: [^·]+ \([^()]+; [^()]+\)( ·|$)", said), each
+        assert re.search(rf"[.|] {each}: [^|]+ \([^()]+; [^()]+\)( \||$)", said), each
 
 
 def test_the_question_of_a_study_of_ones_own_breaks_no_form():
