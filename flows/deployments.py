@@ -13,16 +13,16 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments.runner import RunnerDeployment
+from prefect.deployments.runner import DeploymentApplyError, RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron
 
 from flows import automations
-from flows.busy_server import patiently
 from flows.explain import explain
 from flows.hosted import TAG, limit_name
 from flows.parameters import StudiesText, studies_text
@@ -31,6 +31,7 @@ from flows.publish import publish
 from flows.reproduce import reproduce
 from flows.runner import PatientRunner
 from flows.train import train
+from pipeline.errors import UserError
 from pipeline.plan.studies import every_study
 
 FLOWS: dict[str, Flow[..., Any]] = {
@@ -132,10 +133,8 @@ def keep(pool: str, name: str) -> dict[str, Any]:
         automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
         _registered(client, name, pool, studies_text())
         now = client.read_deployment_by_name(f"{name}/{name}")
-    if now.paused:
-        atexit.register(
-            _switch_off, name, now.id
-        )  # `prefect deploy` switches on what it deploys, and reads no template here
+    if now.paused:  # `prefect deploy` switches on what it deploys, and its field for that takes no template
+        atexit.register(_switch_off, name, now.id)
     return {"parameters": now.parameters, "tags": now.tags}
 
 
@@ -148,26 +147,29 @@ def _switch_off(name: str, id: UUID) -> None:
         print(f"strive: {said} ({type(error).__name__})", file=sys.stderr)
 
 
-def _all_registered() -> dict[str, DeploymentResponse]:
-    with get_client(sync_client=True) as client:
-        registered = register(client)
-        automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
-    return registered
+def registered() -> dict[str, DeploymentResponse]:
+    """All deployments, made on the server or brought up to this code; UserError where it does not take them."""
+    try:
+        with get_client(sync_client=True) as client:
+            made = register(client)
+            automations.apply(client, os.environ.get("STRIVE_WEBHOOK"))
+    except (DeploymentApplyError, httpx.HTTPError) as error:
+        said, _, _ = " ".join(str(error).split()).partition(" - ")  # its details follow, and a link
+        raise UserError(
+            f"the Prefect server does not take the deployments: {said or type(error).__name__}. Look into its log, "
+            "then run the same command again"
+        ) from error
+    return made
 
 
-def registered_patiently() -> dict[str, DeploymentResponse]:
-    """All deployments on the server, which is asked again while it is busy."""
-    return patiently(_all_registered)
-
-
-def serve_all(registered: Mapping[str, DeploymentResponse]) -> None:
+def serve_all(deployed: Mapping[str, DeploymentResponse]) -> None:
     """Run what is triggered of these, until stopped."""
     runner = PatientRunner(
         limit=AT_ONCE, pause_on_shutdown=False, heartbeat_seconds=automations.HEARTBEAT_SECONDS, query_seconds=5
     )
-    for name, there in registered.items():
+    for name, there in deployed.items():
         runner._deployment_registry.register_deployment(there.id, name)
-    print(f"Serving {', '.join(registered)}; stop with Ctrl-C.", flush=True)
+    print(f"Serving {', '.join(deployed)}; stop with Ctrl-C.", flush=True)
     asyncio.run(runner.start())
 
 

@@ -31,10 +31,10 @@ def serve_all() -> None:
     found.insist()
     from flows import deployments
 
-    registered = deployments.registered_patiently()
+    deployed = deployments.registered()
     as_python_does()
     try:
-        deployments.serve_all(registered)
+        deployments.serve_all(deployed)
     except KeyboardInterrupt:
         say(signal.SIGINT, ".")
         raise typer.Exit(130) from None

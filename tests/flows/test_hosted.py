@@ -4,10 +4,13 @@ from contextlib import ExitStack, nullcontext
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import httpx
 import pytest
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.deployments.runner import DeploymentApplyError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 from flows import deployments, hosted
+from pipeline.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,31 @@ def test_of_two_runners_that_start_at_once_both_serve(monkeypatch):
     client.create_global_concurrency_limit.side_effect = ObjectAlreadyExists(http_exc=Exception())
     monkeypatch.setattr(deployments, "_registered", lambda _client, name, *_: name)
     assert list(deployments.register(client)) == list(deployments.FLOWS)
+
+
+def refused(status):
+    """What Prefect's client makes of such an answer."""
+    request = httpx.Request("POST", "http://prefect:4200/api/deployments/")
+    response = httpx.Response(status, request=request, json={"exception_message": "?"})
+    return PrefectHTTPStatusError.from_httpx_error(
+        httpx.HTTPStatusError(f"Server error '{status}' for url '{request.url}'", request=request, response=response)
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (refused(503), r"Server error '503' for url '\S+'\. Look into its log"),
+        (
+            DeploymentApplyError(f"Error while applying deployment: {refused(500)}"),
+            r"Server error '500' for \S+ '\S+'\. ",
+        ),
+        (httpx.ConnectError(""), r"ConnectError\. Look"),
+    ],
+    ids=["answer", "deployment", "no answer"],
+)
+def test_a_server_that_takes_no_deployments_is_answered_in_a_sentence(monkeypatch, error, said):
+    monkeypatch.setattr(deployments, "get_client", lambda **_: nullcontext(Mock()))
+    monkeypatch.setattr(deployments, "register", Mock(side_effect=error))
+    with pytest.raises(UserError, match=f"does not take the deployments: .*{said}"):
+        deployments.registered()

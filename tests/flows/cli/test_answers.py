@@ -97,7 +97,7 @@ def serve(monkeypatch):
     monkeypatch.setattr("flows.cli.serve.configured", lambda: Mock(url="http://here/api"))
 
     def run(make, serve_all) -> int:
-        monkeypatch.setattr("flows.deployments.registered_patiently", make)
+        monkeypatch.setattr("flows.deployments.registered", make)
         monkeypatch.setattr("flows.deployments.serve_all", serve_all)
         with pytest.raises(SystemExit) as ended, stoppable():
             app(["serve"])
