@@ -12,7 +12,7 @@ from http.client import HTTPException
 from io import StringIO
 
 from pipeline.errors import UserError
-from pipeline.store.found_bucket import insist_on_fsspec
+from pipeline.store.s3_import import insist_on_fsspec
 
 SECONDS = 5.0
 ASKED = "/admin/version"  # unlike /health, it wants the password

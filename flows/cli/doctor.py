@@ -14,8 +14,8 @@ from pipeline.runtime.limits import MORE_MEMORY, address_space, cores, free_memo
 from pipeline.runtime.ray_check import is_joined, ray_trouble
 from pipeline.runtime.settings import settings
 from pipeline.store import from_workers, probe
-from pipeline.store.found_bucket import insist_on_fsspec
 from pipeline.store.objects import LOOK_SECONDS, Store, open_store
+from pipeline.store.s3_import import insist_on_fsspec
 
 SETS = ("digits", "cifar10", "cifar100", "imagenet")
 MEMORY_BYTES = 3e9  # Ray, Prefect and two workers on digits

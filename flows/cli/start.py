@@ -8,7 +8,7 @@ import sys
 SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # of a terminal; what is no number of 1 or more is no size
 
 
-class _Aside(io.FileIO):
+class _StandardError(io.FileIO):
     """Standard error that may be full or have no reader: what cannot be said there changes no exit code."""
 
     def write(self, data, /) -> int:
@@ -26,7 +26,7 @@ def whole_streams() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # open as long as the process lives
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     encoding = (sys.stderr and sys.stderr.encoding) or "utf-8"
-    raw = io.BufferedWriter(_Aside(2, "w", closefd=False))
+    raw = io.BufferedWriter(_StandardError(2, "w", closefd=False))
     sys.stderr = io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of Latin letters, a path that is no UTF-8

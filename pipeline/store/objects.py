@@ -12,9 +12,9 @@ from pipeline.errors import StoreAway, StoreRefused, UserError
 from pipeline.records.record import DamagedRecord, Record, to_json
 from pipeline.runtime.settings import patience
 from pipeline.store.faults import Fault
-from pipeline.store.found_bucket import bucket
 from pipeline.store.outage import Outage
 from pipeline.store.replica import MARK, Replica
+from pipeline.store.s3_import import bucket
 from pipeline.store.stamp import Stamp
 
 T = TypeVar("T")
