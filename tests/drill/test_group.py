@@ -3,7 +3,6 @@
 uv run pytest -m hosts -s tests/drill/test_group.py      five minutes, as root on Linux; prints every answer's time
 """
 
-import time
 from dataclasses import replace
 
 from support import hosts
@@ -38,10 +37,10 @@ def test_a_group_that_lost_a_host_goes_on_with_the_rest_and_grows_again(tmp_path
         drill = Drill(network, tmp_path, [run])
         a, b, c = (network.host(name) for name in "abc")
         drill.start_head()
-        time.sleep(10)
-        drill.join(a)
-        drill.join(b)
-        time.sleep(20)
+        drill.await_ray(drill.head)
+        for host in (a, b):
+            drill.join(host)
+            drill.await_ray(host)
         fleet = drill.start_fleet(str(tmp_path / "group.py"))
         drill.until("two hosts train one run", 180, lambda: devices(store, run, 2))
         first = attempts(store, RunFolder(run.id)).last

@@ -49,6 +49,11 @@ class Drill:
         words = f"{RAY} start --block --address={self.head.address}:{PORT} --num-cpus=1"
         return host.start(f"{words} --node-ip-address={host.address}", self.folder / f"{host.name}.log", self.env)
 
+    def await_ray(self, host):
+        """Its node is up. Two that start at the same moment may hang: the second waits for this one."""
+        log = self.folder / f"{host.name}.log"
+        self.until(f"Ray runs on {host.name}", 150, lambda: "Ray runtime started" in log.read_text())
+
     def start_fleet(self, module="-m pipeline.training.fleet"):
         order = {"experiments": [e.plain() for e in self.runs], "store": self.store.url, "workers": None, "news": NEWS}
         env = self.env | {"RAY_ADDRESS": f"{self.head.address}:{PORT}"}
